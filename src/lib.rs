@@ -1,0 +1,9 @@
+//! kedasim runs a KEDA `ScaledObject` unmodified against simulated LLM traffic, in virtual time, and says before
+//! deployment whether it flaps, misses its latency goals or wastes GPUs, and why.
+//!
+//! Each module is a *room*; a room may import only the rooms that stand before it in the list below and that its row
+//! in `tests/architecture.rs` names. Reading order for a newcomer: [`sim`] (the loop is one page), then [`hpa`],
+//! [`keda`], [`prometheus`], [`replica`], [`cluster`].
+#![forbid(unsafe_code)]
+
+pub mod units;

@@ -1,0 +1,19 @@
+//! Words every room speaks: virtual time, durations as people write them, Kubernetes quantities, random streams,
+//! portable mathematics, places in files and the messages that point at them.
+//!
+//! This room knows nothing of the simulator. Reading order: [`SimTime`], [`Span`], [`Diagnostics`], [`Seed`].
+
+mod diagnostic;
+mod duration;
+pub mod math;
+mod quantity;
+mod random;
+mod span;
+mod time;
+
+pub use diagnostic::{Diagnostic, Diagnostics, Severity};
+pub use duration::{parse_go_duration, parse_prometheus_duration};
+pub use quantity::{Quantity, QuantityError};
+pub use random::{Seed, Stream};
+pub use span::{Located, Span};
+pub use time::{SimDuration, SimTime};
