@@ -7,3 +7,5 @@
 #![forbid(unsafe_code)]
 
 pub mod units;
+
+pub mod series;
