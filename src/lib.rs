@@ -9,3 +9,5 @@
 pub mod units;
 
 pub mod series;
+
+pub mod manifest;

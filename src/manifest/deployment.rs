@@ -1,0 +1,200 @@
+//! `apps/v1` `Deployment` and the part of a pod template that the simulation needs, as written.
+
+use crate::manifest::object::{ObjectHead, strings};
+use crate::manifest::{Document, Fields, Node, Value};
+use crate::units::{Diagnostic, Diagnostics, Located, Quantity, Span};
+use std::ops::RangeInclusive;
+
+/// What counts and seconds may be in a pod's spec.
+const COUNT: RangeInclusive<i64> = 0..=i32::MAX as i64;
+
+/// A Deployment as written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Deployment {
+    /// Where the document starts.
+    pub span: Span,
+    /// `metadata.name`.
+    pub name: Located<String>,
+    /// `metadata.namespace`.
+    pub namespace: Option<Located<String>>,
+    /// `spec.replicas`.
+    pub replicas: Option<Located<i64>>,
+    /// `spec.template`.
+    pub template: PodTemplate,
+}
+
+/// What of a pod template changes a simulation. Of several containers the one that serves (asks for a GPU, or is named
+/// `kserve-container`/`main`, or the first).
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PodTemplate {
+    /// Command and arguments of the serving container, in order.
+    pub args: Vec<Located<String>>,
+    /// GPUs in the serving container's limits (`nvidia.com/gpu`, `amd.com/gpu`, ...), 0 when the limits name none, `None`
+    /// when there are no limits.
+    pub gpus: Option<Located<i64>>,
+    /// `terminationGracePeriodSeconds`.
+    pub termination_grace_period_seconds: Option<Located<i64>>,
+    /// `lifecycle.preStop.sleep.seconds`, or the seconds of an `exec: sleep N`.
+    pub pre_stop_seconds: Option<Located<i64>>,
+    /// `readinessProbe`.
+    pub readiness_probe: Option<Probe>,
+    /// `startupProbe`.
+    pub startup_probe: Option<Probe>,
+}
+
+/// A probe's numbers; absent ones have Kubernetes' defaults.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Probe {
+    /// Where the block starts.
+    pub span: Span,
+    /// `periodSeconds`.
+    pub period_seconds: Option<Located<i64>>,
+    /// `initialDelaySeconds`.
+    pub initial_delay_seconds: Option<Located<i64>>,
+    /// `failureThreshold`.
+    pub failure_threshold: Option<Located<i64>>,
+    /// `successThreshold`.
+    pub success_threshold: Option<Located<i64>>,
+}
+
+impl Deployment {
+    /// Reads `document`; fields that do not change a simulation are passed over.
+    ///
+    /// `None`, with an error, when there is no name.
+    pub fn read(document: &Document, diagnostics: &mut Diagnostics) -> Option<Self> {
+        let mut fields = Fields::of(&document.root, "", diagnostics)?;
+        let head = ObjectHead::read(&mut fields, diagnostics);
+        let spec = fields.fields("spec", diagnostics);
+        let mut spec = fields.required("spec", spec, diagnostics)?;
+        let replicas = spec.integer("replicas", COUNT, diagnostics);
+        let template = spec
+            .fields("template", diagnostics)
+            .and_then(|mut template| template.fields("spec", diagnostics))
+            .map(|mut pod| PodTemplate::of_pod(&mut pod, diagnostics))
+            .unwrap_or_default();
+        let head = head?;
+        Some(Deployment { span: head.span, name: head.name, namespace: head.namespace, replicas, template })
+    }
+}
+
+impl PodTemplate {
+    /// From a pod's spec.
+    pub(crate) fn of_pod(pod: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Self {
+        let containers = pod.list("containers", diagnostics).unwrap_or_default();
+        let mut template = match serving(&containers) {
+            Some((path, node)) => Fields::of(node, path, diagnostics)
+                .map(|mut container| PodTemplate::of_container(&mut container, diagnostics))
+                .unwrap_or_default(),
+            None => PodTemplate::default(),
+        };
+        template.add_pod(pod, diagnostics);
+        template
+    }
+
+    /// From the serving container alone.
+    pub(crate) fn of_container(container: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Self {
+        let mut args = strings(container, "command", diagnostics);
+        args.extend(strings(container, "args", diagnostics));
+        PodTemplate {
+            args,
+            gpus: gpus(container, diagnostics),
+            termination_grace_period_seconds: None,
+            pre_stop_seconds: pre_stop(container, diagnostics),
+            readiness_probe: probe(container, "readinessProbe", diagnostics),
+            startup_probe: probe(container, "startupProbe", diagnostics),
+        }
+    }
+
+    /// The fields of the pod itself.
+    pub(crate) fn add_pod(&mut self, pod: &mut Fields<'_>, diagnostics: &mut Diagnostics) {
+        self.termination_grace_period_seconds = pod.integer("terminationGracePeriodSeconds", COUNT, diagnostics);
+    }
+}
+
+/// The container that asks for a GPU, else the one with a serving name, else the first.
+fn serving<'a, 'n>(containers: &'a [(String, &'n Node)]) -> Option<&'a (String, &'n Node)> {
+    let has_gpu = |node: &Node| {
+        let limits = node.get("resources").and_then(|resources| resources.get("limits"));
+        matches!(limits.map(|limits| &limits.value), Some(Value::Map(entries)) if entries.iter().any(|(key, _)| is_gpu(&key.name)))
+    };
+    let named = |node: &Node| matches!(node.get("name").and_then(Node::as_str), Some("kserve-container" | "main"));
+    let by_gpu = containers.iter().find(|(_, node)| has_gpu(node));
+    by_gpu.or_else(|| containers.iter().find(|(_, node)| named(node))).or_else(|| containers.first())
+}
+
+/// Whether `resource` counts accelerators of a whole (or, for MIG, a slice of a) device.
+fn is_gpu(resource: &str) -> bool {
+    matches!(resource, "nvidia.com/gpu" | "amd.com/gpu" | "habana.ai/gaudi") || resource.starts_with("nvidia.com/mig-")
+}
+
+/// GPUs in `resources.limits`: the sum over the kinds of device, 0 when there are limits without any, `None` when
+/// nothing is said about limits (a serving runtime may add its own).
+fn gpus(container: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Option<Located<i64>> {
+    let mut resources = container.fields("resources", diagnostics)?;
+    let node = resources.node("limits")?;
+    let path = resources.path_of("limits");
+    let Value::Map(entries) = &node.value else {
+        let message = format!("found {}, expected a mapping", node.describe());
+        diagnostics.push(Diagnostic::error(node.span.clone(), path, message));
+        return None;
+    };
+    let mut sum: Option<Located<i64>> = None;
+    for (key, value) in entries.iter().filter(|(key, _)| is_gpu(&key.name)) {
+        let text = match &value.value {
+            Value::Str(text) => text.clone(),
+            Value::Int(number) => number.to_string(),
+            _ => value.describe(),
+        };
+        let milli = Quantity::parse(&text).map_or(-1, Quantity::milli_value);
+        if milli < 0 || milli % 1_000 != 0 {
+            let message = format!("found {}, expected a whole number of GPUs", value.describe());
+            diagnostics.push(Diagnostic::error(value.span.clone(), format!("{path}[{:?}]", key.name), message));
+            continue;
+        }
+        let before = sum.as_ref().map_or(0, |sum| sum.value);
+        let span = sum.map_or_else(|| value.span.clone(), |sum| sum.span);
+        sum = Some(Located::new(before.saturating_add(milli / 1_000), span));
+    }
+    sum.or_else(|| Some(Located::new(0, node.span.clone())))
+}
+
+fn probe(container: &mut Fields<'_>, key: &'static str, diagnostics: &mut Diagnostics) -> Option<Probe> {
+    let mut fields = container.fields(key, diagnostics)?;
+    Some(Probe {
+        span: fields.span.clone(),
+        period_seconds: fields.integer("periodSeconds", COUNT, diagnostics),
+        initial_delay_seconds: fields.integer("initialDelaySeconds", COUNT, diagnostics),
+        failure_threshold: fields.integer("failureThreshold", COUNT, diagnostics),
+        success_threshold: fields.integer("successThreshold", COUNT, diagnostics),
+    })
+}
+
+/// How long the hook that runs before a container is stopped takes, where that can be seen from it.
+fn pre_stop(container: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Option<Located<i64>> {
+    let mut hook = container.fields("lifecycle", diagnostics)?.fields("preStop", diagnostics)?;
+    if let Some(mut sleep) = hook.fields("sleep", diagnostics) {
+        return sleep.integer("seconds", COUNT, diagnostics);
+    }
+    if let Some(mut exec) = hook.fields("exec", diagnostics) {
+        let command = strings(&mut exec, "command", diagnostics);
+        let words: Vec<&str> = command
+            .iter()
+            .flat_map(|part| part.value.split(|own: char| own.is_whitespace() || ";&|'\"".contains(own)))
+            .filter(|word| !word.is_empty())
+            .collect();
+        let seconds = words
+            .windows(2)
+            .find(|pair| pair[0] == "sleep" || pair[0].ends_with("/sleep"))
+            .and_then(|pair| pair[1].trim_end_matches('s').parse().ok());
+        if let (Some(seconds), Some(first)) = (seconds, command.first()) {
+            return Some(Located::new(seconds, first.span.clone()));
+        }
+    }
+    let message = "this preStop hook is not a plain sleep, so its time is not simulated";
+    diagnostics.push(Diagnostic::warning(hook.span.clone(), hook.path.clone(), message));
+    None
+}
+
+#[cfg(test)]
+#[path = "workload_tests.rs"]
+mod tests;

@@ -1,0 +1,30 @@
+//! From YAML text to documents: a located tree, strict typed readers over it, the bundle of documents that one command
+//! line names, and one file per kind of Kubernetes object that holds it *as written* (every optional field an `Option`,
+//! every value with its place).
+//!
+//! Nothing here knows defaults or meaning: that is `hpa`'s, `keda`'s and `scenario`'s.
+
+mod behavior;
+mod bundle;
+mod deployment;
+mod emit;
+mod fields;
+mod inference_service;
+mod node;
+mod object;
+mod pod_monitor;
+mod scaled_object;
+mod set_path;
+mod template;
+mod yaml;
+
+pub use behavior::{Behavior, ScalingPolicy, ScalingRules};
+pub use bundle::{Bundle, Document, Input, Skipped};
+pub use deployment::{Deployment, PodTemplate, Probe};
+pub use fields::{Fields, UnknownKeys};
+pub use inference_service::InferenceService;
+pub use node::{Key, Node, Value};
+pub use pod_monitor::PodMonitor;
+pub use scaled_object::{Fallback, ScaleTargetRef, ScaledObject, Trigger};
+pub use set_path::parse_value;
+pub use yaml::parse_documents;
