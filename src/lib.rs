@@ -11,3 +11,4 @@ pub mod units;
 pub mod series;
 
 pub mod manifest;
+pub mod traffic;

@@ -1,0 +1,20 @@
+//! Requests over time: arrival and length generators, closed-loop clients, recorded traces.
+//!
+//! Nothing here knows replicas, clusters or policies: open-loop arrivals are the same whatever the autoscaler does.
+//! Reading order: `spec`, `request`, `source`, then `arrivals`, `closed_loop` and `length`; `trace` and `import` stand
+//! apart.
+
+mod arrivals;
+mod closed_loop;
+mod import;
+mod length;
+mod request;
+mod source;
+mod spec;
+mod trace;
+
+pub use length::{LengthDistribution, LengthSampler};
+pub use request::{OutputLength, Request, RequestId};
+pub use source::TrafficSource;
+pub use spec::{Arrivals, TrafficSpec};
+pub use trace::{Trace, TraceError, TraceRow};
