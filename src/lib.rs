@@ -12,3 +12,5 @@ pub mod series;
 
 pub mod manifest;
 pub mod traffic;
+
+pub mod hpa;
