@@ -14,3 +14,4 @@ pub mod manifest;
 pub mod traffic;
 
 pub mod hpa;
+pub mod keda;

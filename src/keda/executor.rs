@@ -1,0 +1,262 @@
+//! The scale executor: moves between zero (or idle) and the minimum (`pkg/scaling/executor/scale_scaledobjects.go`).
+//!
+//! Never decides a count between minimum and maximum: that is the HPA's.
+
+use crate::keda::ScaledObjectSpec;
+use crate::units::SimTime;
+
+/// What KEDA remembers between polls.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ExecutorState {
+    /// `status.lastActiveTime`, whole seconds.
+    pub last_active: Option<SimTime>,
+}
+
+/// What one poll sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PollObservation {
+    /// Time of the poll.
+    pub now: SimTime,
+    /// The ScaledObject's creation time.
+    pub created: SimTime,
+    /// `spec.replicas` of the target.
+    pub spec_replicas: i32,
+    /// Whether any trigger is active.
+    pub active: bool,
+    /// Whether any trigger failed.
+    pub error: bool,
+}
+
+/// What one poll does to the target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PollAction {
+    /// Nothing.
+    None,
+    /// Write this count: activation from zero or idle.
+    Activate(i32),
+    /// Write this count: to zero or idle after cooldown.
+    Deactivate(i32),
+    /// Write this count: below the minimum without idle.
+    RaiseToMinimum(i32),
+}
+
+impl PollAction {
+    /// The word for records: `none`, `activate`, `deactivate` or `raiseToMinimum`.
+    pub fn word(self) -> &'static str {
+        match self {
+            PollAction::None => "none",
+            PollAction::Activate(_) => "activate",
+            PollAction::Deactivate(_) => "deactivate",
+            PollAction::RaiseToMinimum(_) => "raiseToMinimum",
+        }
+    }
+
+    /// The count to write, if any.
+    pub fn replicas(self) -> Option<i32> {
+        match self {
+            PollAction::None => None,
+            PollAction::Activate(count) | PollAction::Deactivate(count) | PollAction::RaiseToMinimum(count) => {
+                Some(count)
+            }
+        }
+    }
+}
+
+/// Outcome of one poll.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PollDecision {
+    /// What to write.
+    pub action: PollAction,
+    /// Row of the decision table that applied (keda.md 4.2: `A1`, `I3`, ...), for the record.
+    pub rule: &'static str,
+    /// The state after the poll.
+    pub next: ExecutorState,
+}
+
+/// One poll: the decision table of keda.md 4.2 (`RequestScale`), first matching row. Row I1 needs a fallback, which
+/// [`ScaledObjectSpec::resolve`] refuses. `next` assumes that the write succeeds.
+pub fn poll(spec: &ScaledObjectSpec, state: ExecutorState, observation: PollObservation) -> PollDecision {
+    let PollObservation { now, spec_replicas: current, active, error, .. } = observation;
+    let min = spec.min_replicas;
+    // The API stores whole seconds.
+    let refreshed = ExecutorState { last_active: Some(whole_seconds(now)) };
+    let (rule, action, next) = if active {
+        if current == 0 || (spec.idle_replicas.is_some() && current < min) {
+            ("A1", PollAction::Activate(min.max(1)), refreshed)
+        } else if error {
+            // Upstream returns before it refreshes the time.
+            ("A2", PollAction::None, state)
+        } else {
+            ("A3", PollAction::None, refreshed)
+        }
+    } else if error {
+        ("I2", PollAction::None, state)
+    } else if spec.idle_replicas.is_some_and(|idle| current > idle) || (current > 0 && min == 0) {
+        let cooled = cooled_down(spec, state, observation);
+        let target = spec.idle_replicas.unwrap_or(min);
+        ("I3", if cooled { PollAction::Deactivate(target) } else { PollAction::None }, state)
+    } else if spec.idle_replicas.is_none() && current < min {
+        ("I4", PollAction::RaiseToMinimum(min), state)
+    } else {
+        ("I5", PollAction::None, state)
+    };
+    PollDecision { action, rule, next }
+}
+
+/// Whether the step to zero or idle is allowed (`scaleToZeroOrIdle`). Both comparisons are strict; the cooldown counts
+/// from the last active poll, the initial one from creation and only while nothing was ever active.
+fn cooled_down(spec: &ScaledObjectSpec, state: ExecutorState, observation: PollObservation) -> bool {
+    let end = match state.last_active {
+        None => whole_seconds(observation.created).saturating_add(spec.initial_cooldown_period),
+        Some(last_active) => last_active.saturating_add(spec.cooldown_period),
+    };
+    end < observation.now
+}
+
+fn whole_seconds(time: SimTime) -> SimTime {
+    SimTime::from_secs(time.as_secs_floor())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keda::test_support::spec;
+    use crate::units::SimDuration;
+    use PollAction::{Activate, Deactivate, RaiseToMinimum};
+    use proptest::prelude::*;
+
+    const NONE: PollAction = PollAction::None;
+
+    fn seen(spec_replicas: i32, active: bool, error: bool) -> PollObservation {
+        PollObservation { now: SimTime::from_millis(1_000_700), created: SimTime::ZERO, spec_replicas, active, error }
+    }
+
+    fn last(seconds: Option<u64>) -> ExecutorState {
+        ExecutorState { last_active: seconds.map(SimTime::from_secs) }
+    }
+
+    #[test]
+    fn the_decision_table() {
+        let (kept, fresh) = (last(Some(10)), last(Some(1000)));
+        // min, idle, current, active, error, then action, rule, state after; last active at 10 s, cooldown over.
+        let table = [
+            (0, None, 0, true, false, Activate(1), "A1", fresh), // from zero, minimum 0
+            (3, None, 0, true, false, Activate(3), "A1", fresh), // from zero to the minimum
+            (3, Some(0), 0, true, false, Activate(3), "A1", fresh), // from idle zero
+            (3, Some(1), 1, true, false, Activate(3), "A1", fresh), // from idle one
+            (3, Some(1), 2, true, false, Activate(3), "A1", fresh), // between idle and minimum
+            (0, None, 0, true, true, Activate(1), "A1", fresh),  // another trigger fails: still taken
+            (3, None, 2, true, false, NONE, "A3", fresh),        // below the minimum without idle is the HPA's
+            (3, Some(1), 3, true, false, NONE, "A3", fresh),     // at the minimum
+            (0, None, 5, true, true, NONE, "A2", kept),          // an error: not refreshed
+            (0, None, 5, true, false, NONE, "A3", fresh),        // refreshed
+            (3, None, 1, false, true, NONE, "I2", kept),         // holds even below the minimum
+            (0, None, 5, false, true, NONE, "I2", kept),         // holds above zero
+            (0, None, 1, false, false, Deactivate(0), "I3", kept), // the last one too
+            (0, None, 5, false, false, Deactivate(0), "I3", kept), // any count straight to zero
+            (3, Some(1), 5, false, false, Deactivate(1), "I3", kept), // to idle
+            (3, Some(0), 3, false, false, Deactivate(0), "I3", kept), // to idle zero
+            (3, Some(1), 2, false, false, Deactivate(1), "I3", kept), // from below the minimum too
+            (0, Some(0), 2, false, false, Deactivate(0), "I3", kept), // idle zero with minimum 0
+            (3, None, 0, false, false, RaiseToMinimum(3), "I4", kept), // zero is below the minimum
+            (3, None, 2, false, false, RaiseToMinimum(3), "I4", kept), // so is two
+            (3, None, 3, false, false, NONE, "I5", kept),        // at the minimum
+            (3, None, 9, false, false, NONE, "I5", kept),        // above
+            (0, None, 0, false, false, NONE, "I5", kept),        // asleep
+            (3, Some(1), 1, false, false, NONE, "I5", kept),     // idle
+            (3, Some(1), 0, false, false, NONE, "I5", kept),     // below idle: nobody raises it
+        ];
+        for (min_replicas, idle_replicas, current, active, error, action, rule, next) in table {
+            let spec = ScaledObjectSpec { min_replicas, idle_replicas, ..spec() };
+            let found = poll(&spec, kept, seen(current, active, error));
+            let row = format!("min {min_replicas}, idle {idle_replicas:?}, current {current}, {active}, {error}");
+            assert_eq!(found, PollDecision { action, rule, next }, "{row}");
+        }
+    }
+
+    #[test]
+    fn the_way_to_zero_waits_for_the_right_clock() {
+        let millis = SimTime::from_millis;
+        // created, initial cooldown, last active, cooldown, now, allowed.
+        let table = [
+            (0, 0, None, 300, 1, true),          // a new object over an inactive workload is cut at once
+            (0, 0, None, 300, 0, false),         // but not in the instant of its creation
+            (700, 0, None, 300, 700, true),      // the creation time is cut to whole seconds
+            (0, 60, None, 0, 60_000, false),     // strict
+            (0, 60, None, 0, 60_001, true),      // after the initial cooldown
+            (0, 60, Some(10), 30, 40_001, true), // void once something was active
+            (0, 0, Some(100), 300, 400_000, false), // strict
+            (0, 0, Some(100), 300, 400_001, true), // after the cooldown
+            (0, 900, Some(100), 0, 100_000, false), // no cooldown: still later than the last active poll
+            (0, 900, Some(100), 0, 100_001, true), // and then at once
+        ];
+        for (created, initial, last_active, cooldown, now, allowed) in table {
+            let spec = ScaledObjectSpec {
+                cooldown_period: SimDuration::from_secs(cooldown),
+                initial_cooldown_period: SimDuration::from_secs(initial),
+                ..spec()
+            };
+            let observation = PollObservation { now: millis(now), created: millis(created), ..seen(4, false, false) };
+            let found = poll(&spec, last(last_active), observation);
+            let expected = if allowed { Deactivate(0) } else { NONE };
+            assert_eq!((found.action, found.rule), (expected, "I3"), "created {created}, now {now}, {last_active:?}");
+        }
+    }
+
+    #[test]
+    fn cooldown_counts_from_the_floor_of_the_last_active_poll() {
+        let spec = spec();
+        let poll_at = |state, millis, active| {
+            poll(&spec, state, PollObservation { now: SimTime::from_millis(millis), ..seen(2, active, false) })
+        };
+        let state = poll_at(ExecutorState::default(), 10_999, true).next;
+        assert_eq!(state, last(Some(10)));
+        assert_eq!(poll_at(state, 310_000, false).action, NONE);
+        assert_eq!(poll_at(state, 310_001, false).action, Deactivate(0));
+    }
+
+    #[test]
+    fn actions_have_words_and_counts() {
+        let table = [
+            (NONE, "none", None),
+            (Activate(2), "activate", Some(2)),
+            (Deactivate(0), "deactivate", Some(0)),
+            (RaiseToMinimum(3), "raiseToMinimum", Some(3)),
+        ];
+        for (action, word, count) in table {
+            assert_eq!((action.word(), action.replicas()), (word, count));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn writes_stay_in_the_set_and_time_never_runs_back(
+            min_replicas in 0..5i32,
+            idle_replicas in proptest::option::of(0..5i32),
+            current in 0..8i32,
+            active: bool,
+            error: bool,
+            last_seconds in proptest::option::of(0..1000u64),
+        ) {
+            // What the webhook lets pass.
+            let idle_replicas = idle_replicas.filter(|idle| *idle < min_replicas.max(1));
+            let spec = ScaledObjectSpec { min_replicas, idle_replicas, ..spec() };
+            let state = last(last_seconds);
+            let found = poll(&spec, state, seen(current, active, error));
+            if let Some(count) = found.action.replicas() {
+                let allowed = [idle_replicas, Some(min_replicas), Some(min_replicas.max(1))];
+                prop_assert!(allowed.contains(&Some(count)), "{count}");
+                prop_assert_ne!(count, current);
+            }
+            prop_assert!(found.next.last_active >= state.last_active);
+            prop_assert!(active || found.next == state);
+            prop_assert!(active || !error || found.action == NONE);
+        }
+
+        #[test]
+        fn a_minimum_without_idle_leaves_nothing_to_the_executor(min_replicas in 1..5i32, above in 0..5i32, active: bool, error: bool) {
+            let spec = ScaledObjectSpec { min_replicas, ..spec() };
+            prop_assert_eq!(poll(&spec, last(None), seen(min_replicas + above, active, error)).action, NONE);
+        }
+    }
+}

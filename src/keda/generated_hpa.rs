@@ -1,0 +1,221 @@
+//! The HPA that KEDA creates (`controllers/keda/hpa.go`, `newHPAForScaledObject`).
+//!
+//! Translates; defaulting and validating the result is the API server's part, done by [`HpaSpec::resolve`].
+
+use crate::hpa::{ControllerFlags, HpaSpec, MetricSpec, MetricTarget, without_empty_policies};
+use crate::keda::trigger_value::float_to_milli;
+use crate::keda::{KedaVersion, ScaledObjectSpec, TargetType};
+use crate::manifest::ScaledObject;
+use crate::units::{Diagnostic, Diagnostics, Quantity};
+
+/// Where the behaviour stands in a ScaledObject.
+const BEHAVIOR_PATH: &str = "spec.advanced.horizontalPodAutoscalerConfig.behavior";
+
+/// Bounds, behaviour and metric specs of the generated HPA (keda.md section 2).
+///
+/// # Errors
+/// What the API server would refuse when KEDA creates the HPA.
+pub fn generate_hpa(
+    spec: &ScaledObjectSpec,
+    written: &ScaledObject,
+    version: KedaVersion,
+    flags: &ControllerFlags,
+) -> Result<(HpaSpec, Diagnostics), Diagnostics> {
+    let mut diagnostics = Diagnostics::new();
+    let metrics = metric_specs(spec, written, version, &mut diagnostics);
+    let (min, max) = bounds(spec);
+    // KEDA's Go types drop an explicit empty `policies` on the way, so that the defaults apply.
+    let behavior = written.behavior.as_ref().map(without_empty_policies);
+    match HpaSpec::resolve(min, max, metrics, behavior.as_ref(), BEHAVIOR_PATH, flags) {
+        Ok((hpa, rest)) => {
+            diagnostics.0.extend(rest.0);
+            diagnostics.into_result(hpa)
+        }
+        Err(rest) => {
+            diagnostics.0.extend(rest.0);
+            Err(diagnostics)
+        }
+    }
+}
+
+/// `minReplicas` and `maxReplicas` (`GetHPAMinReplicas`, `GetHPAMaxReplicas`): never 0, and idle plays no part.
+fn bounds(spec: &ScaledObjectSpec) -> (i32, i32) {
+    (spec.min_replicas.max(1), spec.max_replicas)
+}
+
+/// One External metric per trigger, in order (`GetMetricSpecForScaling`, `GetMetricTargetMili`). A target that is not
+/// positive is an error; 1m stands in for it, so that the rest of the HPA can still be checked.
+fn metric_specs(
+    spec: &ScaledObjectSpec,
+    written: &ScaledObject,
+    version: KedaVersion,
+    diagnostics: &mut Diagnostics,
+) -> Vec<MetricSpec> {
+    let mut metrics = Vec::with_capacity(spec.triggers.len());
+    for (index, trigger) in spec.triggers.iter().enumerate() {
+        let milli = float_to_milli(trigger.threshold, version);
+        if milli <= 0 {
+            let (word, found) = (
+                match trigger.target_type {
+                    TargetType::AverageValue => "averageValue",
+                    TargetType::Value => "value",
+                },
+                Quantity::from_milli(milli),
+            );
+            let message = format!(
+                "found a threshold of {}, which becomes {found}; the API server refuses the HPA: \
+                 spec.metrics[{index}].external.target.{word}: Invalid value: \"{found}\": must be positive",
+                trigger.threshold
+            );
+            let place = written.triggers.get(index).and_then(|own| own.metadata("threshold")).map(|own| own.span);
+            diagnostics.push(
+                Diagnostic::error(place, format!("spec.triggers[{index}].metadata.threshold"), message)
+                    .help("choose a threshold of at least 0.001; KEDA passes three decimals on"),
+            );
+        }
+        let target = match trigger.target_type {
+            TargetType::AverageValue => MetricTarget::ExternalAverageValue(milli.max(1)),
+            TargetType::Value => MetricTarget::ExternalValue(milli.max(1)),
+        };
+        metrics.push(MetricSpec { name: trigger.metric_name.clone(), target });
+    }
+    metrics
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hpa::{KubernetesVersion, Policy, PolicyKind};
+    use crate::keda::PrometheusTrigger;
+    use crate::keda::test_support::{OLD, spec, trigger, version, written};
+    use crate::manifest::Bundle;
+    use crate::units::SimDuration;
+
+    #[test]
+    fn bounds_lift_zero_to_one_and_leave_idle_out() {
+        // min, idle, max, the HPA's bounds.
+        let table = [
+            (0, None, 100, (1, 100)), // scale to zero
+            (3, None, 7, (3, 7)),     // as written
+            (2, Some(0), 2, (2, 2)),  // idle is the executor's business
+            (0, Some(0), 1, (1, 1)),  // the smallest
+        ];
+        for (min_replicas, idle_replicas, max_replicas, expected) in table {
+            assert_eq!(bounds(&ScaledObjectSpec { min_replicas, idle_replicas, max_replicas, ..spec() }), expected);
+        }
+    }
+
+    #[test]
+    fn targets_are_rounded_thresholds_by_type_and_version() {
+        let average = MetricTarget::ExternalAverageValue;
+        // threshold, type, version, target, or none where the API server refuses.
+        let table = [
+            (0.7, TargetType::AverageValue, version(2, 20, 2), Some(average(700))), // 0.7 is 700m
+            (0.7, TargetType::Value, version(2, 20, 2), Some(MetricTarget::ExternalValue(700))), // the other type
+            (0.9996, TargetType::AverageValue, version(2, 20, 0), Some(average(1000))), // rounded
+            (0.9996, TargetType::AverageValue, OLD, Some(average(999))),            // truncated
+            (0.0005, TargetType::AverageValue, version(2, 20, 2), Some(average(1))), // the smallest
+            (0.0004, TargetType::AverageValue, version(2, 20, 2), None),            // becomes 0
+            (0.0009, TargetType::AverageValue, OLD, None),                          // truncated to 0
+            (0.0, TargetType::Value, version(2, 20, 2), None),                      // zero
+            (-5.0, TargetType::AverageValue, version(2, 20, 2), None),              // made 0
+            (-5.0, TargetType::AverageValue, version(2, 20, 1), None),              // passed on
+        ];
+        for (threshold, target_type, version, expected) in table {
+            let spec = ScaledObjectSpec {
+                triggers: vec![PrometheusTrigger { threshold, target_type, ..trigger() }],
+                ..spec()
+            };
+            let mut diagnostics = Diagnostics::new();
+            let metrics = metric_specs(&spec, &written(), version, &mut diagnostics);
+            match expected {
+                Some(target) => {
+                    assert_eq!(diagnostics, Diagnostics::new(), "{threshold}");
+                    assert_eq!(metrics, [MetricSpec { name: "s0-prometheus".into(), target }], "{threshold}");
+                }
+                None => assert!(diagnostics.has_errors(), "{threshold}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_refused_target_names_place_field_and_api_text() {
+        let second = PrometheusTrigger { threshold: 0.0, target_type: TargetType::Value, ..trigger() };
+        let spec = ScaledObjectSpec { triggers: vec![trigger(), second], ..spec() };
+        let mut written = written();
+        written.triggers.push(crate::keda::test_support::written_trigger(1));
+        let mut diagnostics = Diagnostics::new();
+        metric_specs(&spec, &written, KedaVersion::default(), &mut diagnostics);
+        let shown = diagnostics.to_string();
+        assert!(shown.starts_with("error: so.yaml:203:3: spec.triggers[1].metadata.threshold: found a threshold of 0"));
+        assert!(shown.contains(r#"spec.metrics[1].external.target.value: Invalid value: "0": must be positive"#));
+        assert_eq!(diagnostics.0.len(), 1);
+    }
+
+    const WRITTEN: &str = r#"
+apiVersion: keda.sh/v1alpha1
+kind: ScaledObject
+metadata: {name: so}
+spec:
+  scaleTargetRef: {name: vllm}
+  minReplicaCount: MIN
+  maxReplicaCount: 3
+  advanced:
+    horizontalPodAutoscalerConfig:
+      behavior: BEHAVIOR
+  triggers:
+    - type: prometheus
+      metadata: {serverAddress: "http://prometheus:9090", query: sum(q), threshold: "THRESHOLD"}
+    - type: prometheus
+      metricType: Value
+      metadata: {serverAddress: "http://prometheus:9090", query: avg(q), threshold: "0.7"}
+"#;
+
+    fn from_text(min: &str, behavior: &str, threshold: &str) -> Result<HpaSpec, String> {
+        let yaml = WRITTEN.replace("MIN", min).replace("BEHAVIOR", behavior).replace("THRESHOLD", threshold);
+        let bundle = Bundle::from_text(&yaml, "so.yaml").expect("readable YAML");
+        let mut messages = Diagnostics::new();
+        let written = ScaledObject::read(&bundle.documents[0], &mut messages).expect("a ScaledObject");
+        assert_eq!(messages, Diagnostics::new());
+        let version = KedaVersion::default();
+        let (spec, _) = ScaledObjectSpec::resolve(&written, version).map_err(|found| found.to_string())?;
+        let flags = ControllerFlags::defaults(KubernetesVersion::V1_36);
+        generate_hpa(&spec, &written, version, &flags).map(|(hpa, _)| hpa).map_err(|found| found.to_string())
+    }
+
+    #[test]
+    fn a_scaled_object_becomes_its_hpa() {
+        let hpa = from_text("0", "null", "5").expect("valid");
+        let metrics = [
+            MetricSpec { name: "s0-prometheus".into(), target: MetricTarget::ExternalAverageValue(5000) },
+            MetricSpec { name: "s1-prometheus".into(), target: MetricTarget::ExternalValue(700) },
+        ];
+        assert_eq!((hpa.min_replicas, hpa.max_replicas, hpa.metrics.as_slice()), (1, 3, metrics.as_slice()));
+        assert_eq!(hpa.behavior, None, "no behaviour is another algorithm than an empty one");
+    }
+
+    #[test]
+    fn behaviour_passes_unchanged_and_empty_policies_act_as_absent() {
+        let defaults = from_text("1", "{}", "5").expect("valid").behavior.expect("kept");
+        let window = |text: &str| from_text("1", text, "5").expect("valid").behavior.expect("kept");
+        let (up, down) = window("{scaleDown: {stabilizationWindowSeconds: 120, policies: []}}");
+        assert_eq!(up, defaults.0);
+        assert_eq!(down.stabilization_window, SimDuration::from_secs(120));
+        assert_eq!(down.policies, defaults.1.policies);
+        let (up, _) = window("{scaleUp: {policies: [{type: Pods, value: 1, periodSeconds: 60}]}}");
+        assert_eq!(up.policies, [Policy { kind: PolicyKind::Pods, value: 1, period: SimDuration::from_secs(60) }]);
+    }
+
+    #[test]
+    fn what_the_api_server_refuses_is_all_reported() {
+        let found = from_text("1", "{scaleUp: {stabilizationWindowSeconds: 3601}}", "0").expect_err("two mistakes");
+        let lines: Vec<&str> = found.lines().filter(|line| line.starts_with("error: ")).collect();
+        assert_eq!(lines.len(), 2, "{found}");
+        assert!(lines[0].contains("spec.triggers[0].metadata.threshold"), "{found}");
+        assert!(
+            lines[1]
+                .contains("spec.advanced.horizontalPodAutoscalerConfig.behavior.scaleUp.stabilizationWindowSeconds"),
+            "{found}"
+        );
+    }
+}

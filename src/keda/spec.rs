@@ -1,0 +1,144 @@
+//! A ScaledObject as resolved: defaulted, validated as KEDA's CRD, webhook and scalers do.
+//!
+//! The rules stand in `validation` (CRD and webhook), `metadata` and `prometheus_trigger` (scaler construction); what
+//! cannot be simulated yet in `not_modelled`.
+
+use crate::keda::{not_modelled, prometheus_trigger, validation};
+use crate::manifest::ScaledObject;
+use crate::units::{Diagnostics, Located, SimDuration, Span};
+
+/// The KEDA release that is simulated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct KedaVersion {
+    /// 2.
+    pub major: u32,
+    /// 20.
+    pub minor: u32,
+    /// 2.
+    pub patch: u32,
+}
+
+impl Default for KedaVersion {
+    fn default() -> Self {
+        KedaVersion { major: 2, minor: 20, patch: 2 }
+    }
+}
+
+/// A ScaledObject ready to run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ScaledObjectSpec {
+    /// `metadata.name`.
+    pub name: String,
+    /// `metadata.namespace`, default `default`.
+    pub namespace: String,
+    /// Name of the target workload.
+    pub target_name: String,
+    /// Kind of the target workload.
+    pub target_kind: String,
+    /// `pollingInterval`, default 30 s.
+    pub polling_interval: SimDuration,
+    /// `cooldownPeriod`, default 300 s.
+    pub cooldown_period: SimDuration,
+    /// `initialCooldownPeriod`, default 0.
+    pub initial_cooldown_period: SimDuration,
+    /// `idleReplicaCount`.
+    pub idle_replicas: Option<i32>,
+    /// `minReplicaCount`, default 0.
+    pub min_replicas: i32,
+    /// `maxReplicaCount`, default 100.
+    pub max_replicas: i32,
+    /// Triggers in order.
+    pub triggers: Vec<PrometheusTrigger>,
+}
+
+/// A `prometheus` trigger.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PrometheusTrigger {
+    /// Name in the generated HPA: `s<index>-prometheus`.
+    pub metric_name: String,
+    /// Where the query stands.
+    pub query_span: Span,
+    /// The query as written.
+    pub query: String,
+    /// `threshold`.
+    pub threshold: f64,
+    /// `activationThreshold`, default 0.
+    pub activation_threshold: f64,
+    /// `ignoreNullValues`, default true.
+    pub ignore_null_values: bool,
+    /// `metricType` of the trigger, default AverageValue.
+    pub target_type: TargetType,
+    /// `useCachedMetrics`.
+    pub use_cached_metrics: bool,
+}
+
+/// The HPA target type of an external metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TargetType {
+    /// Total divided by the target.
+    AverageValue,
+    /// Ratio times ready pods.
+    Value,
+}
+
+impl TargetType {
+    /// Upstream's word.
+    pub fn word(self) -> &'static str {
+        match self {
+            TargetType::AverageValue => "AverageValue",
+            TargetType::Value => "Value",
+        }
+    }
+}
+
+impl ScaledObjectSpec {
+    /// Defaults and validates; what is not modelled yet (other trigger types, fallback, modifiers, pause annotations) is an
+    /// error that names it and its place.
+    ///
+    /// # Errors
+    /// All rules broken, located, with KEDA's message text where KEDA has one.
+    pub fn resolve(written: &ScaledObject, version: KedaVersion) -> Result<(Self, Diagnostics), Diagnostics> {
+        let mut diagnostics = Diagnostics::new();
+        let out = &mut diagnostics;
+        not_modelled::check(written, version, out);
+        validation::check_names(written, out);
+        let seconds = validation::bounded_seconds;
+        let polling_interval = seconds(written.polling_interval.as_ref(), "pollingInterval", 1, 30, out);
+        let cooldown_period = seconds(written.cooldown_period.as_ref(), "cooldownPeriod", 0, 300, out);
+        let initial_cooldown_period =
+            seconds(written.initial_cooldown_period.as_ref(), "initialCooldownPeriod", 0, 0, out);
+        let idle_replicas = validation::bounded(written.idle_replica_count.as_ref(), "idleReplicaCount", 0, out);
+        let min = validation::bounded(written.min_replica_count.as_ref(), "minReplicaCount", 0, out);
+        let max = validation::bounded(written.max_replica_count.as_ref(), "maxReplicaCount", 1, out);
+        validation::check_replica_counts(written, version, out);
+        validation::check_triggers(written, out);
+        validation::warn_irrelevant(written, version, out);
+        let triggers: Vec<PrometheusTrigger> = written
+            .triggers
+            .iter()
+            .enumerate()
+            .filter_map(|(index, trigger)| prometheus_trigger::resolve(index, trigger, out))
+            .collect();
+        let text = |field: &Option<Located<String>>, default: &str| {
+            field.as_ref().map_or(default, |own| own.value.as_str()).to_owned()
+        };
+        diagnostics.into_result(ScaledObjectSpec {
+            name: written.name.value.clone(),
+            namespace: text(&written.namespace, "default"),
+            target_name: written.scale_target_ref.name.value.clone(),
+            // Other kinds are refused, and an empty kind means this one (`ParseGVKR`).
+            target_kind: "Deployment".to_owned(),
+            polling_interval,
+            cooldown_period,
+            initial_cooldown_period,
+            idle_replicas,
+            min_replicas: min.unwrap_or(0),
+            max_replicas: max.unwrap_or(validation::DEFAULT_MAX),
+            triggers,
+        })
+    }
+}
+
+#[cfg(test)]
+#[path = "spec_tests.rs"]
+mod tests;

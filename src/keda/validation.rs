@@ -1,0 +1,234 @@
+//! The rules of the CRD and of KEDA's admission webhook (`apis/keda/v1alpha1/scaledobject_webhook.go`,
+//! `scaledobject_types.go`, `scaletriggers_types.go`). Upstream stops at one mistake, at random; here all are reported.
+
+use crate::keda::KedaVersion;
+use crate::manifest::{ScaledObject, Value};
+use crate::units::{Diagnostic, Diagnostics, Located, SimDuration};
+
+/// `maxReplicaCount` when absent.
+pub(super) const DEFAULT_MAX: i32 = 100;
+/// Longest period that can be added to any other and to now without leaving the 213 days of the clock.
+const LONGEST_SECONDS: u64 = 5_000_000;
+/// Limit of a label value, which both names become.
+const MAX_NAME: usize = 63;
+/// CEL rule on the counts, and the two warnings.
+const V2_20: KedaVersion = KedaVersion { major: 2, minor: 20, patch: 0 };
+/// The warnings heed idle mode.
+const V2_21: KedaVersion = KedaVersion { major: 2, minor: 21, patch: 0 };
+
+/// The CRD's bounds of an int32 under `spec`; `None` when absent or refused.
+pub(super) fn bounded(
+    field: Option<&Located<i64>>,
+    name: &str,
+    least: i64,
+    diagnostics: &mut Diagnostics,
+) -> Option<i32> {
+    let found = field?;
+    let path = format!("spec.{name}");
+    let message = match i32::try_from(found.value) {
+        Ok(value) if i64::from(value) >= least => return Some(value),
+        Err(_) if found.value > 0 => format!("found {}, expected an int32, at most {}", found.value, i32::MAX),
+        _ => format!("found {}: {path} in body should be greater than or equal to {least}", found.value),
+    };
+    diagnostics.push(Diagnostic::error(found.span.clone(), path, message));
+    None
+}
+
+/// A period under `spec` in whole seconds, `default` when absent or refused.
+pub(super) fn bounded_seconds(
+    field: Option<&Located<i64>>,
+    name: &str,
+    least: i64,
+    default: u64,
+    diagnostics: &mut Diagnostics,
+) -> SimDuration {
+    let Some((seconds, place)) = bounded(field, name, least, diagnostics).zip(field) else {
+        return SimDuration::from_secs(default);
+    };
+    let seconds = u64::from(seconds.unsigned_abs());
+    if seconds > LONGEST_SECONDS {
+        let message = format!("found {seconds}, longer than the {LONGEST_SECONDS} seconds that can be simulated");
+        let help = "a period longer than the run acts the same, however long it is";
+        diagnostics.push(Diagnostic::error(place.span.clone(), format!("spec.{name}"), message).help(help));
+        return SimDuration::from_secs(default);
+    }
+    SimDuration::from_secs(seconds)
+}
+
+/// CRD lengths and `verifyName`.
+pub(super) fn check_names(written: &ScaledObject, diagnostics: &mut Diagnostics) {
+    let target = &written.scale_target_ref.name;
+    if target.value.is_empty() {
+        let message = "spec.scaleTargetRef.name in body should be at least 1 chars long";
+        diagnostics.push(Diagnostic::error(target.span.clone(), "spec.scaleTargetRef.name", message));
+    }
+    let name = &written.name;
+    if name.value.len() > MAX_NAME {
+        let message = format!(
+            "scaledobject name {:?} is {} characters long; must be no more than {MAX_NAME} characters because it is \
+             used as the \"scaledobject.keda.sh/name\" label value",
+            name.value,
+            name.value.len()
+        );
+        diagnostics.push(Diagnostic::error(name.span.clone(), "metadata.name", message));
+    }
+    let custom = written.hpa_name.as_ref().filter(|own| !own.value.is_empty());
+    let (hpa_name, span, path) = match custom {
+        Some(own) => (own.value.clone(), &own.span, "spec.advanced.horizontalPodAutoscalerConfig.name"),
+        None => (format!("keda-hpa-{}", name.value), &name.span, "metadata.name"),
+    };
+    if hpa_name.len() > MAX_NAME {
+        let message = format!(
+            "HPA name {hpa_name:?} derived from scaledobject is {} characters long; must be no more than {MAX_NAME} \
+             characters",
+            hpa_name.len()
+        );
+        let help = "set spec.advanced.horizontalPodAutoscalerConfig.name to a shorter name or shorten the \
+                    scaledobject name";
+        diagnostics.push(Diagnostic::error(span.clone(), path, message).help(help));
+    }
+}
+
+/// The CEL rule, `verifyReplicaCount` and `verifyFallback`.
+pub(super) fn check_replica_counts(written: &ScaledObject, version: KedaVersion, diagnostics: &mut Diagnostics) {
+    let value = |field: &Option<Located<i64>>| field.as_ref().map(|own| own.value);
+    let max = value(&written.max_replica_count).unwrap_or(i64::from(DEFAULT_MAX));
+    // An explicit 0 is lifted to 1 (`GetHPAMinReplicas`), an absent one stays 0.
+    let effective = value(&written.min_replica_count).map_or(0, |min| min.max(1));
+    if let Some(min) = written.min_replica_count.as_ref().filter(|_| effective > max) {
+        let webhook = format!("MinReplicaCount={effective} must be less than MaxReplicaCount={max}");
+        let message = if version >= V2_20 {
+            format!("minReplicaCount must be less than or equal to maxReplicaCount ({webhook})")
+        } else {
+            webhook
+        };
+        diagnostics.push(Diagnostic::error(min.span.clone(), "spec.minReplicaCount", message));
+    }
+    if let Some(idle) = written.idle_replica_count.as_ref().filter(|own| own.value >= effective) {
+        let message = format!("IdleReplicaCount={} must be less than MinReplicaCount={effective}", idle.value);
+        let mut diagnostic = Diagnostic::error(idle.span.clone(), "spec.idleReplicaCount", message);
+        if written.min_replica_count.is_none() {
+            diagnostic = diagnostic.help("an absent minReplicaCount counts as 0 here; write it, even 0 will do");
+        }
+        diagnostics.push(diagnostic);
+    }
+    if let Some(fallback) = &written.fallback {
+        let (threshold, replicas) = (fallback.failure_threshold.value, fallback.replicas.value);
+        if threshold < 0 || replicas < 0 {
+            let message =
+                format!("FailureThreshold={threshold} & Replicas={replicas} must both be greater than or equal to 0");
+            diagnostics.push(Diagnostic::error(fallback.span.clone(), "spec.fallback", message));
+        }
+    }
+}
+
+/// `verifyTriggers`, `verifyCPUMemoryScalers` as far as the ScaledObject alone tells, and the structure of
+/// `scalingModifiers`.
+pub(super) fn check_triggers(written: &ScaledObject, diagnostics: &mut Diagnostics) {
+    if written.triggers.is_empty() {
+        let message = "no triggers defined in the ScaledObject/ScaledJob";
+        diagnostics.push(Diagnostic::error(written.span.clone(), "spec.triggers", message));
+    }
+    for (index, trigger) in written.triggers.iter().enumerate() {
+        let kind = trigger.kind.value.as_str();
+        if kind.is_empty() {
+            let path = format!("{}.type", trigger.path);
+            let message = format!("{path} in body should be at least 1 chars long");
+            diagnostics.push(Diagnostic::error(trigger.kind.span.clone(), path, message));
+        }
+        let cached = trigger.use_cached_metrics.as_ref().filter(|own| own.value);
+        if let Some(cached) = cached.filter(|_| ["cpu", "memory", "cron"].contains(&kind)) {
+            let message = format!("property \"useCachedMetrics\" is not supported for {kind:?} scaler");
+            let path = format!("{}.useCachedMetrics", trigger.path);
+            diagnostics.push(Diagnostic::error(cached.span.clone(), path, message));
+        }
+        let Some(name) = trigger.name.as_ref().filter(|own| !own.value.is_empty()) else { continue };
+        let earlier = |own: &crate::manifest::Trigger| own.name.as_ref().is_some_and(|other| other.value == name.value);
+        if written.triggers[..index].iter().any(earlier) {
+            let message = format!(
+                "triggerName {:?} is defined multiple times in the ScaledObject/ScaledJob, but it must be unique",
+                name.value
+            );
+            diagnostics.push(Diagnostic::error(name.span.clone(), format!("{}.name", trigger.path), message));
+        }
+    }
+    let min = written.min_replica_count.as_ref().map_or(0, |own| own.value);
+    let resource = |own: &crate::manifest::Trigger| ["cpu", "memory"].contains(&own.kind.value.as_str());
+    let only_resource = !written.triggers.is_empty() && written.triggers.iter().all(resource);
+    if only_resource && min == 0 {
+        let message =
+            "scaledobject has only cpu/memory triggers AND minReplica is 0 (scale to zero doesn't work in this case)";
+        let span = written.min_replica_count.as_ref().map_or(&written.span, |own| &own.span);
+        diagnostics.push(Diagnostic::error(span.clone(), "spec.minReplicaCount", message));
+    }
+    check_modifiers(written, only_resource, diagnostics);
+}
+
+/// `ValidateAndCompileScalingModifiers` without the compiling, and the modifiers' part of `verifyFallback`.
+fn check_modifiers(written: &ScaledObject, only_resource: bool, diagnostics: &mut Diagnostics) {
+    let text = |key: &str| {
+        let node = written.scaling_modifiers.as_ref()?.get(key)?;
+        node.as_str().filter(|own| !own.is_empty())
+    };
+    let formula = text("formula");
+    let used = written
+        .scaling_modifiers
+        .as_ref()
+        .filter(|node| matches!(&node.value, Value::Map(entries) if !entries.is_empty()));
+    if let Some(node) = used {
+        let message = match (formula, text("target")) {
+            (None, _) => Some("error ScalingModifiers.Formula is mandatory".to_owned()),
+            (Some(_), None) => Some("formula is given but target is empty".to_owned()),
+            (Some(_), Some(target)) if target.parse::<f64>().is_ok_and(|own| own > 0.0) => None,
+            (Some(_), Some(target)) => Some(format!(
+                "error converting target for scalingModifiers (string->float) to valid target: found {target:?}"
+            )),
+        };
+        if let Some(message) = message {
+            diagnostics.push(Diagnostic::error(node.span.clone(), "spec.advanced.scalingModifiers", message));
+        }
+    }
+    let Some(fallback) = &written.fallback else { return };
+    if used.is_none() && only_resource {
+        let message = "at least one trigger (that is not cpu or memory) has to have the `AverageValue` type for the \
+                       fallback to be enabled";
+        diagnostics.push(Diagnostic::error(fallback.span.clone(), "spec.fallback", message));
+    }
+    if let Some(behavior) =
+        fallback.behavior.as_ref().filter(|own| own.value == "scalingModifiers" && formula.is_none())
+    {
+        let message = "scalingModifiers fallback behavior requires scalingModifiers.formula to be defined";
+        diagnostics.push(Diagnostic::error(behavior.span.clone(), "spec.fallback.behavior", message));
+    }
+}
+
+/// The webhook's two warnings about periods that do nothing (`verifyScaledObjects`, from 2.20.0).
+pub(super) fn warn_irrelevant(written: &ScaledObject, version: KedaVersion, diagnostics: &mut Diagnostics) {
+    let min = written.min_replica_count.as_ref().map_or(0, |own| own.value);
+    let heeds_any_idle = version >= V2_21;
+    let idle_off = written.idle_replica_count.as_ref().is_none_or(|own| own.value != 0 && !heeds_any_idle);
+    if version < V2_20 || min <= 0 || !idle_off {
+        return;
+    }
+    let cached = written.triggers.iter().any(|own| own.use_cached_metrics.as_ref().is_some_and(|cached| cached.value));
+    if let Some(interval) = written.polling_interval.as_ref().filter(|_| !cached) {
+        let when = if heeds_any_idle {
+            "minReplicaCount = 0, idleReplicaCount is set, or useCachedMetrics is enabled"
+        } else {
+            "minReplicaCount = 0 or idleReplicaCount = 0 or useCachedMetrics is enabled"
+        };
+        let message =
+            format!("PollingInterval is configured but is not relevant. PollingInterval is only relevant when {when}");
+        diagnostics.push(Diagnostic::warning(interval.span.clone(), "spec.pollingInterval", message));
+    }
+    if let Some(period) = &written.cooldown_period {
+        let when = if heeds_any_idle {
+            "minReplicaCount = 0 or idleReplicaCount is set"
+        } else {
+            "minReplicaCount = 0 or idleReplicaCount = 0"
+        };
+        let message =
+            format!("CooldownPeriod is configured but is not relevant. CooldownPeriod is only relevant when {when}");
+        diagnostics.push(Diagnostic::warning(period.span.clone(), "spec.cooldownPeriod", message));
+    }
+}
