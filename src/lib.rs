@@ -15,3 +15,5 @@ pub mod traffic;
 
 pub mod hpa;
 pub mod keda;
+
+pub mod replica;

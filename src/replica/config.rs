@@ -1,0 +1,31 @@
+//! Engine settings as resolved.
+
+use crate::replica::StepTime;
+use crate::units::SimDuration;
+
+/// Everything one engine needs to run; shared by all replicas.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EngineConfig {
+    /// Served model name: the label `model_name`.
+    pub model_name: String,
+    /// How long steps take.
+    pub step_time: StepTime,
+    /// Arrival at the API server to arrival at the engine.
+    pub request_overhead: SimDuration,
+    /// Usable KV blocks (the null block not counted).
+    pub kv_blocks: u32,
+    /// Tokens per block.
+    pub block_size: u32,
+    /// `--max-num-seqs`. vLLM refuses to start when the token budget below is smaller; the engine then runs at most as many
+    /// requests as the budget has tokens.
+    pub max_num_seqs: u32,
+    /// `--max-num-batched-tokens`.
+    pub max_num_batched_tokens: u32,
+    /// `--max-model-len`: a request stops when prompt + output reach it. vLLM refuses to start when the cache cannot hold
+    /// one such request; the engine then stops at the size of the cache.
+    pub max_model_len: u32,
+    /// Whether admission needs free blocks for the whole prompt (vLLM 0.20 and later).
+    pub reserve_full_prompt: bool,
+    /// Whether a request that arrives during a step waits one more step (async scheduling, vLLM 0.14 and later).
+    pub async_scheduling: bool,
+}

@@ -1,0 +1,74 @@
+//! A request inside the engine.
+
+use crate::traffic::RequestId;
+use crate::units::SimTime;
+
+/// Place of a request in the engine's slab.
+pub(crate) type Slot = u32;
+
+/// No slot: the end of a list.
+pub(crate) const NO_SLOT: Slot = Slot::MAX;
+
+/// Where a request is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// In the API server or the engine's input queue.
+    Inbox,
+    Waiting,
+    /// Admitted; part or none of its text is computed.
+    Prefilling,
+    /// Admitted, has emitted, computes one token per step. A state, not arithmetic: the last chunk of a prefill may be one
+    /// token too.
+    Decoding,
+}
+
+/// A request from the API server to its last token.
+#[derive(Clone, Debug)]
+pub(crate) struct Live {
+    pub(crate) id: RequestId,
+    /// Order of arrival. Inbox and waiting queue are both in this order: first come, first served, and victims return to
+    /// the front in their original order.
+    pub(crate) sequence: u64,
+    pub(crate) place: Place,
+    /// At the API server.
+    pub(crate) arrived: SimTime,
+    /// Into the engine's input queue.
+    pub(crate) entered: SimTime,
+    /// Drained into the waiting queue.
+    pub(crate) queued: SimTime,
+    /// First scheduled.
+    pub(crate) scheduled: Option<SimTime>,
+    pub(crate) first_token: SimTime,
+    /// Only known after an eviction; whoever decodes emitted at the last boundary.
+    pub(crate) last_token: SimTime,
+    pub(crate) prompt: u32,
+    /// Tokens after which it stops.
+    pub(crate) limit: u32,
+    /// Whether `max_model_len` sets the limit.
+    pub(crate) cut_by_length: bool,
+    /// Tokens generated; stale while decoding.
+    pub(crate) out: u32,
+    /// Tokens whose keys and values exist; stale while decoding.
+    pub(crate) computed: u32,
+    /// KV blocks held; stale while decoding.
+    pub(crate) blocks: u32,
+    /// While decoding: `computed` minus the engine's step count.
+    pub(crate) origin: i64,
+    /// While decoding: the engine's step count when it stops.
+    pub(crate) finish_step: u64,
+    /// Evictions not yet counted by the metric.
+    pub(crate) evictions: u32,
+    pub(crate) aborted: bool,
+    /// Neighbours in the order of admission.
+    pub(crate) older: Slot,
+    pub(crate) newer: Slot,
+    /// Order of admission.
+    pub(crate) admission: u64,
+}
+
+impl Live {
+    /// Tokens it has: prompt and generated. Not while decoding.
+    pub(crate) fn length(&self) -> u32 {
+        self.prompt + self.out
+    }
+}

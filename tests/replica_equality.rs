@@ -1,0 +1,226 @@
+//! The engine that takes whole runs against the one that takes every step: same events at the same picosecond, same row of
+//! `/metrics` at any instant, same answers, for random workloads in worlds where everything runs out.
+
+mod replica_literal;
+
+use kedasim::replica::{Engine, EngineConfig, EngineEvent, StepTime, StepTimeCoefficients, built_in_profile};
+use kedasim::traffic::{OutputLength, Request, RequestId};
+use kedasim::units::{Seed, SimDuration, SimTime};
+use proptest::prelude::*;
+use replica_literal::LiteralEngine;
+use std::sync::Arc;
+
+/// Something that happens to an engine.
+#[derive(Clone, Copy, Debug)]
+enum Call {
+    Submit(u64, u32, u32),
+    Abort(u64),
+    Scrape,
+    CatchUp,
+}
+
+/// What both engines offer.
+trait Replica {
+    fn next(&self) -> Option<SimTime>;
+    fn starts_step(&self) -> bool;
+    fn wake(&mut self, at: SimTime, events: &mut Vec<EngineEvent>);
+    fn call(&mut self, at: SimTime, call: Call, events: &mut Vec<EngineEvent>, rows: &mut Vec<Vec<f64>>);
+}
+
+macro_rules! replica {
+    ($engine:ty) => {
+        impl Replica for $engine {
+            fn next(&self) -> Option<SimTime> {
+                self.next_wake()
+            }
+            fn starts_step(&self) -> bool {
+                self.next_wake_starts_step()
+            }
+            fn wake(&mut self, at: SimTime, events: &mut Vec<EngineEvent>) {
+                self.wake(at, events);
+                self.check().expect("invariants hold");
+            }
+            fn call(&mut self, at: SimTime, call: Call, events: &mut Vec<EngineEvent>, rows: &mut Vec<Vec<f64>>) {
+                match call {
+                    Call::Submit(id, prompt_tokens, output) => {
+                        let output = OutputLength::new(output);
+                        let request = Request { id: RequestId(id), prompt_tokens, output, worker: None };
+                        if self.accepts(&request) {
+                            self.submit(at, request);
+                        }
+                    }
+                    Call::Abort(id) => self.abort(at, RequestId(id)),
+                    Call::CatchUp => self.catch_up(at, events),
+                    Call::Scrape => {
+                        let mut row = Vec::new();
+                        self.expose(at, &mut row);
+                        let (running, waiting, usage) = self.gauges(at);
+                        let (tokens, preemptions) = self.totals(at);
+                        row.extend([f64::from(running), f64::from(waiting), usage, tokens as f64, preemptions as f64]);
+                        row.extend([self.in_flight() as f64, self.busy_time(at).as_ps() as f64]);
+                        row.extend(self.request_ids().iter().map(|id| id.0 as f64));
+                        rows.push(row);
+                    }
+                }
+                self.check().expect("invariants hold");
+            }
+        }
+    };
+}
+replica!(Engine);
+replica!(LiteralEngine);
+
+/// Runs the calls in the simulator's order of one instant: step ends, arrivals and aborts, schedules, scrapes.
+/// Returns the events and rows, and how many wakes it took.
+fn run(engine: &mut dyn Replica, calls: &[(SimTime, Call)]) -> (Vec<EngineEvent>, Vec<Vec<f64>>, usize) {
+    let (mut events, mut rows, mut wakes) = (Vec::new(), Vec::new(), 0);
+    for (at, call) in calls {
+        while let Some(next) = engine.next()
+            && (next < *at || next == *at && (matches!(call, Call::Scrape | Call::CatchUp) || !engine.starts_step()))
+        {
+            engine.wake(next, &mut events);
+            wakes += 1;
+        }
+        engine.call(*at, *call, &mut events, &mut rows);
+    }
+    while let Some(next) = engine.next() {
+        engine.wake(next, &mut events);
+        wakes += 1;
+    }
+    let end = calls.last().map_or(SimTime::ZERO, |(at, _)| *at).saturating_add(SimDuration::from_secs(100_000));
+    engine.call(end, Call::Scrape, &mut events, &mut rows);
+    (events, rows, wakes)
+}
+
+/// Both engines on the same calls; the wakes of either, and the preemptions.
+fn compare(config: EngineConfig, mut calls: Vec<(SimTime, Call)>) -> Result<(usize, usize, usize), TestCaseError> {
+    calls.sort_by_key(|(at, call)| (*at, matches!(call, Call::Scrape | Call::CatchUp)));
+    let config = Arc::new(config);
+    let (fast_events, fast_rows, fast_wakes) = run(&mut Engine::new(config.clone()), &calls);
+    let mut judge = LiteralEngine::new(config);
+    let (events, rows, wakes) = run(&mut judge, &calls);
+    let preemptions = judge.totals(SimTime::NEVER).1 as usize;
+    for (index, (fast, literal)) in fast_events.iter().zip(&events).enumerate() {
+        prop_assert_eq!(fast, literal, "event {}", index);
+    }
+    prop_assert_eq!(fast_events.len(), events.len());
+    for (index, (fast, literal)) in fast_rows.iter().zip(&rows).enumerate() {
+        prop_assert_eq!(fast, literal, "scrape {}", index);
+    }
+    prop_assert_eq!(fast_rows.len(), rows.len());
+    Ok((fast_wakes, wakes, preemptions))
+}
+
+/// `unit` is the grid of times in ps: steps, arrivals, aborts and scrapes all fall on multiples of it, so that a coarse
+/// grid makes everything tie.
+fn config(unit: u64, knobs: (u32, u32, u32, bool, bool), overhead: u64, ck: u64, block_size: u32) -> EngineConfig {
+    let (kv_blocks, seqs, budget, reserve, is_async) = knobs;
+    let ms = |units: u64| (units * unit) as f64 / 1e9;
+    let coefficients = StepTimeCoefficients {
+        t0_ms: ms(10),
+        w_ms: ms(3),
+        cp_us_per_token: if ck == 0 { 0.0 } else { ms(1) * 1e3 },
+        ca_ns_per_pair: if ck == 0 { 0.0 } else { ms(2) * 1e6 },
+        ck_ns_per_token: ms(ck) * 1e6,
+        cs_us_per_seq: ms(ck) * 1e3,
+        knee: 1.0,
+    };
+    EngineConfig {
+        model_name: "m".to_owned(),
+        step_time: StepTime::new(&coefficients).expect("valid"),
+        request_overhead: SimDuration::from_ps(overhead * unit),
+        kv_blocks,
+        block_size,
+        max_num_seqs: seqs,
+        max_num_batched_tokens: budget,
+        max_model_len: 300,
+        reserve_full_prompt: reserve,
+        async_scheduling: is_async,
+    }
+}
+
+/// Requests (gap, prompt, output, abort after), scrapes (time).
+type Workload = (Vec<(u64, u32, u32, Option<u64>)>, Vec<u64>);
+
+fn workload(gap: u64) -> impl Strategy<Value = Workload> {
+    let request = (0..gap, 1u32..120, 1u32..150, prop::option::weighted(0.15, 0u64..3_000));
+    (prop::collection::vec(request, 1..40), prop::collection::vec(0u64..8_000, 0..30))
+}
+
+fn calls((requests, scrapes): Workload, unit: u64) -> Vec<(SimTime, Call)> {
+    let at = |units: u64| SimTime::from_ps(units * unit);
+    // Every third one only makes the engine catch up: later scrapes must not show it.
+    let observe = |(n, units)| (at(units), if n % 3 == 2 { Call::CatchUp } else { Call::Scrape });
+    let mut calls: Vec<_> = scrapes.into_iter().enumerate().map(observe).collect();
+    let mut now = 0;
+    for (id, (gap, prompt, output, abort)) in requests.into_iter().enumerate() {
+        now += gap;
+        calls.push((at(now), Call::Submit(id as u64, prompt, output)));
+        calls.extend(abort.map(|after| (at(now + after), Call::Abort(id as u64))));
+    }
+    calls
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_instant_agrees_where_all_ties(
+        knobs in (20u32..60, 1u32..14, 8u32..150, any::<bool>(), any::<bool>()),
+        overhead in 0u64..3, ck in 0u64..2, workload in workload(120),
+    ) {
+        // Steps of 13 units and more; with ck = 0 every boundary of an idle start falls on the same grid.
+        compare(config(1_000_000_000, knobs, overhead * 13, ck, 16), calls(workload, 1_000_000_000))?;
+    }
+
+    #[test]
+    fn every_instant_agrees_off_the_grid(
+        knobs in (20u32..200, 1u32..30, 8u32..300, any::<bool>(), any::<bool>()),
+        overhead in 0u64..40, ck in 0u64..50, block_size in 1u32..40, workload in workload(100),
+    ) {
+        // A grid of 97 ps against a step grid of 89 ps: hardly anything ties.
+        compare(config(89, knobs, overhead, ck, block_size), calls(workload, 97))?;
+    }
+}
+
+#[test]
+fn runs_are_taken_at_once() {
+    // Four long outputs and nothing else: a handful of wakes instead of two per step.
+    let requests = (0..4).map(|id| (id * 7, 50, 140, None)).collect();
+    let scrapes = (0..200).map(|n| n * 11).collect();
+    let knobs = (1000, 256, 2048, true, true);
+    let (fast, literal, _) = compare(config(1_000, knobs, 1, 1, 16), calls((requests, scrapes), 1_000)).expect("equal");
+    assert!(literal > 280, "{literal} wakes step by step");
+    assert!(fast < 40, "{fast} wakes");
+}
+
+#[test]
+fn a_real_profile_under_pressure_agrees() {
+    // Llama-3.1-8B on one H100 with a tenth of its cache, so that it preempts; a knee of 2.
+    for is_async in [false, true] {
+        let profile = built_in_profile("llama-3.1-8b-h100").expect("built in");
+        let config = EngineConfig {
+            step_time: StepTime::new(&profile.step_time).expect("valid"),
+            request_overhead: SimDuration::from_millis(10),
+            max_num_batched_tokens: 1024,
+            max_model_len: 8192,
+            ..config(1, (2_000, 256, 1024, true, is_async), 0, 0, 16)
+        };
+        let mut stream = Seed(11).stream("test", 0);
+        let mut calls = Vec::new();
+        let mut at = SimTime::ZERO;
+        for id in 0..250 {
+            at += SimDuration::from_secs_f64(stream.exponential() / 30.0);
+            let (prompt, output) = (1 + stream.below(1_500) as u32, 1 + stream.below(600) as u32);
+            calls.push((at, Call::Submit(id, prompt, output)));
+            if id % 12 == 0 {
+                calls.push((at + stream.duration_below(SimDuration::from_secs(9)), Call::Abort(id)));
+            }
+        }
+        calls.extend((0..15).map(|n| (SimTime::from_millis(n * 1_371), Call::Scrape)));
+        calls.extend((0..9).map(|n| (SimTime::from_millis(n * 1_731), Call::CatchUp)));
+        let (fast, literal, preemptions) = compare(config, calls).expect("equal");
+        assert!(fast * 3 < literal * 2, "{fast} wakes against {literal}");
+        assert!(preemptions > 10, "{preemptions} preemptions: not the pressure that was meant");
+    }
+}

@@ -1,0 +1,104 @@
+//! Counters, and every histogram sample as it came; buckets are counted at a scrape from the printed `le`.
+
+use kedasim::replica::{EngineConfig, exposition};
+use kedasim::units::SimDuration;
+
+/// Histogram families.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    TimeToFirstToken,
+    InterToken,
+    RequestTimePerOutputToken,
+    EndToEnd,
+    Queue,
+    Prefill,
+    Decode,
+    Inference,
+    IterationTokens,
+    PromptTokens,
+    GenerationTokens,
+}
+
+impl Family {
+    fn of(name: &str) -> (Family, f64) {
+        match name {
+            "vllm:time_to_first_token_seconds" => (Family::TimeToFirstToken, 1e12),
+            "vllm:inter_token_latency_seconds" => (Family::InterToken, 1e12),
+            "vllm:request_time_per_output_token_seconds" => (Family::RequestTimePerOutputToken, 1e12),
+            "vllm:e2e_request_latency_seconds" => (Family::EndToEnd, 1e12),
+            "vllm:request_queue_time_seconds" => (Family::Queue, 1e12),
+            "vllm:request_prefill_time_seconds" => (Family::Prefill, 1e12),
+            "vllm:request_decode_time_seconds" => (Family::Decode, 1e12),
+            "vllm:request_inference_time_seconds" => (Family::Inference, 1e12),
+            "vllm:iteration_tokens_total" => (Family::IterationTokens, 1.0),
+            "vllm:request_prompt_tokens" => (Family::PromptTokens, 1.0),
+            "vllm:request_generation_tokens" => (Family::GenerationTokens, 1.0),
+            other => panic!("no family {other}"),
+        }
+    }
+}
+
+#[derive(Default)]
+pub struct Metrics {
+    pub prompt_tokens: u64,
+    pub generation_tokens: u64,
+    pub preemptions: u64,
+    pub prefix_queries: u64,
+    pub stopped: u64,
+    pub cut_by_length: u64,
+    /// Family, value in ps or tokens, how often.
+    samples: Vec<(Family, u64, u64)>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Gauges {
+    pub running: u32,
+    pub waiting: u32,
+    pub used_blocks: u32,
+}
+
+impl Metrics {
+    pub fn observe(&mut self, family: Family, value: u64, times: u64) {
+        self.samples.push((family, value, times));
+    }
+
+    pub fn observe_time(&mut self, family: Family, value: SimDuration, times: u64) {
+        self.observe(family, value.as_ps(), times);
+    }
+
+    pub fn write(&self, config: &EngineConfig, gauges: Gauges, kv_usage: f64, row: &mut Vec<f64>) {
+        row.clear();
+        for def in exposition(config).series {
+            let name = def.labels.metric_name();
+            row.push(match (name, def.labels.get("finished_reason")) {
+                ("vllm:num_requests_running", _) => f64::from(gauges.running),
+                ("vllm:num_requests_waiting", _) => f64::from(gauges.waiting),
+                ("vllm:kv_cache_usage_perc", _) => kv_usage,
+                ("vllm:prompt_tokens_total", _) => self.prompt_tokens as f64,
+                ("vllm:generation_tokens_total", _) => self.generation_tokens as f64,
+                ("vllm:num_preemptions_total", _) => self.preemptions as f64,
+                ("vllm:prefix_cache_queries_total", _) => self.prefix_queries as f64,
+                ("vllm:request_success_total", "stop") => self.stopped as f64,
+                ("vllm:request_success_total", "length") => self.cut_by_length as f64,
+                ("vllm:prefix_cache_hits_total" | "vllm:request_success_total", _) => 0.0,
+                ("vllm:cache_config_info", _) => 1.0,
+                _ => self.histogram(name, def.labels.get("le")),
+            });
+        }
+    }
+
+    fn histogram(&self, series: &str, le: &str) -> f64 {
+        let (name, kind) = series.rsplit_once('_').expect("a histogram's series has a suffix");
+        let (family, unit) = Family::of(name);
+        let own = self.samples.iter().filter(|(other, ..)| *other == family);
+        if kind == "sum" {
+            let sum: u128 = own.map(|(_, value, times)| u128::from(*value) * u128::from(*times)).sum();
+            return sum as f64 / unit;
+        }
+        let limit = match le {
+            "" | "+Inf" => f64::INFINITY,
+            text => text.parse().expect("le is a number"),
+        };
+        own.filter(|(_, value, _)| *value as f64 / unit <= limit).map(|(.., times)| *times).sum::<u64>() as f64
+    }
+}

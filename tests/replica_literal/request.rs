@@ -1,0 +1,47 @@
+//! A request inside the engine.
+
+use kedasim::traffic::RequestId;
+use kedasim::units::SimTime;
+
+/// Place of a request in the engine's slab.
+pub type Slot = u32;
+
+/// A request from the API server to its last token.
+#[derive(Clone, Debug)]
+pub struct Live {
+    pub id: RequestId,
+    /// Order of arrival.
+    pub sequence: u64,
+    /// At the API server.
+    pub arrived: SimTime,
+    /// Into the engine's input queue.
+    pub entered: SimTime,
+    /// Drained into the waiting queue.
+    pub queued: SimTime,
+    /// First scheduled.
+    pub scheduled: Option<SimTime>,
+    pub first_token: SimTime,
+    pub last_token: SimTime,
+    pub prompt: u32,
+    /// Tokens after which it stops.
+    pub limit: u32,
+    /// Whether `max_model_len` sets the limit.
+    pub cut_by_length: bool,
+    /// Tokens generated.
+    pub out: u32,
+    /// Tokens whose keys and values exist or will at the end of the step in progress.
+    pub computed: u32,
+    pub blocks: u32,
+    /// Charged as a decode. A state, not arithmetic: the last chunk of a prefill may be one token too.
+    pub decoding: bool,
+    /// Evictions not yet counted by the metric.
+    pub evictions: u32,
+    pub aborted: bool,
+}
+
+impl Live {
+    /// Tokens it has: prompt and generated.
+    pub fn length(&self) -> u32 {
+        self.prompt + self.out
+    }
+}

@@ -1,0 +1,257 @@
+//! One engine step: which requests get how many tokens, and what they emit when it ends.
+
+use super::metrics::{Family, Gauges};
+use super::request::Slot;
+use super::{LiteralEngine, Phase};
+use kedasim::replica::{EngineEvent, Finished};
+use kedasim::units::{SimDuration, SimTime};
+
+impl LiteralEngine {
+    /// The top of the loop: aborts, arrivals, schedule; then the batch starts.
+    pub(super) fn start_step(&mut self, now: SimTime) {
+        self.drop_leaving(now, now);
+        while let Some(&slot) = self.inbox.front()
+            && self.live(slot).entered <= now
+        {
+            self.inbox.pop_front();
+            self.live_mut(slot).queued = now;
+            self.waiting.push_back(slot);
+        }
+        let busy = !self.running.is_empty();
+        let previous_start = self.step_start;
+        // With async scheduling this step was put together when the previous one started, unless nothing ran then.
+        let lagging = self.config.async_scheduling && busy;
+        let seen_until = if lagging { previous_start } else { now };
+        let mut budget = self.config.max_num_batched_tokens;
+        self.batch.clear();
+        if self.schedule_running(&mut budget) {
+            self.admit_waiting(&mut budget, seen_until);
+        }
+        if self.batch.is_empty() {
+            // Only when aborts emptied the engine: whoever runs or waits first can always be scheduled.
+            debug_assert!(self.running.is_empty() && self.waiting.is_empty(), "work, but nothing to schedule");
+            self.phase = Phase::Idle;
+            self.publish(0);
+            return;
+        }
+        if lagging {
+            // The step that just ended reports a scheduler that has already gone one step further.
+            let unseen = self.waiting.iter().rev().take_while(|slot| self.live(**slot).queued > seen_until).count();
+            self.publish(unseen);
+        }
+        self.step_start = now;
+        self.phase = Phase::Step { ends: now.saturating_add(self.batch_duration()) };
+        for index in 0..self.batch.len() {
+            let (slot, tokens) = self.batch[index];
+            self.live_mut(slot).computed += tokens;
+        }
+    }
+
+    /// Pass 1: running requests in order of admission. False when something was preempted, which closes admission.
+    fn schedule_running(&mut self, budget: &mut u32) -> bool {
+        let mut undisturbed = true;
+        let mut index = 0;
+        while index < self.running.len() && *budget > 0 {
+            let slot = self.running[index];
+            let live = self.live(slot);
+            let tokens = (live.length() - live.computed).min(*budget);
+            while !self.allocate(slot, tokens) {
+                undisturbed = false;
+                let victim = self.running.pop().expect("the request that asks for blocks is running");
+                self.preempt(victim);
+                if victim == slot {
+                    return false;
+                }
+            }
+            self.batch.push((slot, tokens));
+            *budget -= tokens;
+            index += 1;
+        }
+        undisturbed
+    }
+
+    /// Pass 2: waiting requests, strictly first come first served; `seen_until` hides later arrivals.
+    fn admit_waiting(&mut self, budget: &mut u32, seen_until: SimTime) {
+        // vLLM refuses to start with a smaller token budget than `max_num_seqs`.
+        let limit = self.config.max_num_seqs.min(self.config.max_num_batched_tokens) as usize;
+        while *budget > 0 && self.running.len() < limit {
+            let Some(&slot) = self.waiting.front() else { return };
+            let live = self.live(slot);
+            if live.queued > seen_until {
+                return;
+            }
+            let tokens = live.length().min(*budget);
+            let reserved = if self.config.reserve_full_prompt { live.length() } else { tokens };
+            if reserved.div_ceil(self.config.block_size) > self.free_blocks {
+                return;
+            }
+            let allocated = self.allocate(slot, tokens);
+            debug_assert!(allocated, "the blocks were counted before");
+            self.waiting.pop_front();
+            self.running.push(slot);
+            self.batch.push((slot, tokens));
+            *budget -= tokens;
+            let live = self.live_mut(slot);
+            if live.scheduled.is_none() {
+                // With the lag it was scheduled when the step before started, into the step after.
+                live.scheduled = Some(seen_until.max(live.queued));
+                self.unpublished_queries += u64::from(live.prompt);
+            }
+        }
+    }
+
+    /// Blocks for the next `tokens` of a request; false (and nothing taken) when there are not enough.
+    fn allocate(&mut self, slot: Slot, tokens: u32) -> bool {
+        let block_size = self.config.block_size;
+        let live = self.live(slot);
+        let missing = (live.computed + tokens).div_ceil(block_size) - live.blocks;
+        if missing > self.free_blocks {
+            return false;
+        }
+        self.free_blocks -= missing;
+        self.live_mut(slot).blocks += missing;
+        true
+    }
+
+    /// Recompute preemption: the victim keeps its tokens, loses its blocks, and goes to the front of the queue.
+    fn preempt(&mut self, slot: Slot) {
+        let live = self.live_mut(slot);
+        let blocks = std::mem::take(&mut live.blocks);
+        live.computed = 0;
+        live.decoding = false;
+        live.evictions += 1;
+        self.free_blocks += blocks;
+        self.evictions += 1;
+        self.waiting.push_front(slot);
+    }
+
+    /// How long the batch takes; `computed` is still what was computed before it.
+    fn batch_duration(&self) -> SimDuration {
+        let (mut tokens, mut pairs_doubled, mut cached) = (0u64, 0u64, 0u64);
+        for (slot, count) in &self.batch {
+            let (live, count) = (self.live(*slot), u64::from(*count));
+            tokens += count;
+            if live.decoding {
+                cached += u64::from(live.computed);
+            } else {
+                pairs_doubled += count * (2 * u64::from(live.computed) + count);
+            }
+        }
+        self.config.step_time.step(tokens, pairs_doubled, cached, self.batch.len() as u64)
+    }
+
+    /// The end of a step: tokens go out, finished requests leave, statistics are published.
+    pub(super) fn complete_step(&mut self, now: SimTime, events: &mut Vec<EngineEvent>) {
+        // Aborts are processed before the step's outputs, so an aborted request gets no token from it.
+        self.drop_leaving(now, SimTime::from_ps(now.as_ps() - 1));
+        let batch = std::mem::take(&mut self.batch);
+        let (mut generated, mut prompt_tokens) = (0u64, 0u64);
+        let mut gaps: Vec<(SimDuration, u64)> = Vec::new();
+        let mut finished = Vec::new();
+        for (slot, _) in &batch {
+            // A place is never reused while a step holds it, so the batch names who was scheduled.
+            let live = self.slab[*slot as usize].as_mut().expect("who leaves, leaves the batch");
+            if live.computed < live.length() {
+                continue;
+            }
+            generated += 1;
+            self.metrics.preemptions += u64::from(std::mem::take(&mut live.evictions));
+            live.out += 1;
+            live.decoding = true;
+            if live.out == 1 {
+                prompt_tokens += u64::from(live.prompt);
+                live.first_token = now;
+                self.metrics.observe_time(Family::TimeToFirstToken, now.since(live.arrived), 1);
+                events.push(EngineEvent::FirstToken { id: live.id, at: now });
+            } else {
+                let gap = now.since(live.last_token);
+                match gaps.iter_mut().find(|(other, _)| *other == gap) {
+                    Some((_, count)) => *count += 1,
+                    None => gaps.push((gap, 1)),
+                }
+            }
+            live.last_token = now;
+            if live.out == live.limit {
+                finished.push(*slot);
+            }
+        }
+        gaps.sort_unstable();
+        for (gap, count) in gaps {
+            self.metrics.observe_time(Family::InterToken, gap, count);
+            events.push(EngineEvent::TokenGaps { at: now, gap, count });
+        }
+        if generated > 0 {
+            // A step whose chunks complete nothing has no outputs, hence no sample.
+            self.metrics.observe(Family::IterationTokens, generated + prompt_tokens, 1);
+        }
+        self.metrics.generation_tokens += generated;
+        self.metrics.prompt_tokens += prompt_tokens;
+        if !finished.is_empty() {
+            self.finish(&finished, now, events);
+        }
+        self.batch = batch;
+        self.batch.clear();
+        self.publish(0);
+    }
+
+    fn finish(&mut self, slots: &[Slot], now: SimTime, events: &mut Vec<EngineEvent>) {
+        for slot in slots {
+            let live = self.live(*slot);
+            let scheduled = live.scheduled.expect("a request that emitted tokens was scheduled");
+            let (first, prompt, out, queued) = (live.first_token, live.prompt, live.out, live.queued);
+            let decode = now.since(first);
+            let done = Finished {
+                id: live.id,
+                at: now,
+                arrived: live.arrived,
+                scheduled,
+                first_token: first,
+                prompt_tokens: prompt,
+                generated_tokens: out,
+            };
+            let cut_by_length = live.cut_by_length;
+            let metrics = &mut self.metrics;
+            *(if cut_by_length { &mut metrics.cut_by_length } else { &mut metrics.stopped }) += 1;
+            // Whole picoseconds, rounded down; vLLM reports 0 for a single token.
+            let per_token = decode.as_ps().checked_div(u64::from(out) - 1).unwrap_or(0);
+            metrics.observe_time(Family::RequestTimePerOutputToken, SimDuration::from_ps(per_token), 1);
+            metrics.observe_time(Family::EndToEnd, now.since(done.arrived), 1);
+            metrics.observe_time(Family::Queue, scheduled.since(queued), 1);
+            metrics.observe_time(Family::Prefill, first.since(scheduled), 1);
+            metrics.observe_time(Family::Decode, decode, 1);
+            metrics.observe_time(Family::Inference, now.since(scheduled), 1);
+            metrics.observe(Family::PromptTokens, u64::from(prompt), 1);
+            metrics.observe(Family::GenerationTokens, u64::from(out), 1);
+            events.push(EngineEvent::Finished(done));
+        }
+        self.running.retain(|slot| !slots.contains(slot));
+        self.leaving.retain(|(slot, _)| !slots.contains(slot));
+        for slot in slots {
+            self.remove(*slot, now);
+        }
+    }
+
+    /// Drops the requests whose clients left at `until` or before.
+    fn drop_leaving(&mut self, now: SimTime, until: SimTime) {
+        let (gone, later) = std::mem::take(&mut self.leaving).into_iter().partition(|(_, left)| *left <= until);
+        self.leaving = later;
+        let gone: Vec<(Slot, SimTime)> = gone;
+        for (slot, _) in gone {
+            self.running.retain(|other| *other != slot);
+            self.waiting.retain(|other| *other != slot);
+            self.batch.retain(|(other, _)| *other != slot);
+            self.remove(slot, now);
+        }
+    }
+
+    /// Publishes the state after a step; `unseen` requests at the end of the queue are not known to the scheduler yet.
+    fn publish(&mut self, unseen: usize) {
+        let count = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
+        self.published = Gauges {
+            running: count(self.running.len()),
+            waiting: count(self.waiting.len() - unseen),
+            used_blocks: self.config.kv_blocks - self.free_blocks,
+        };
+        self.metrics.prefix_queries += std::mem::take(&mut self.unpublished_queries);
+    }
+}
