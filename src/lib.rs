@@ -17,3 +17,5 @@ pub mod hpa;
 pub mod keda;
 
 pub mod replica;
+
+pub mod prometheus;

@@ -1,0 +1,66 @@
+//! Remembers what nodes computed from label sets, so that the common evaluation builds and hashes none.
+
+use crate::prometheus::tsdb::SeriesRef;
+use crate::series::Labels;
+use rustc_hash::FxHashMap;
+
+/// Entries above which a memo starts anew (label sets that are built per evaluation never hit).
+const LIMIT: usize = 1 << 16;
+
+/// Per node: which group a label set falls into. Keyed by the label set's address; each entry keeps its label set
+/// alive, so an address is never reused for another.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Memo {
+    epoch: u64,
+    by_address: FxHashMap<usize, (Labels, Option<(u32, f64)>)>,
+    by_labels: FxHashMap<Labels, u32>,
+    groups: Vec<Labels>,
+    by_position: Vec<u32>,
+}
+
+impl Memo {
+    /// Before a pass over a vector: forgets everything when the targets changed or the memo is full.
+    pub fn begin(&mut self, epoch: u64) {
+        if self.epoch != epoch || self.by_address.len() > LIMIT {
+            *self = Memo { epoch, ..Memo::default() };
+        }
+    }
+    /// The group of `labels` with a number of the caller's; `compute` says the group's labels, or `None` for no group.
+    pub fn group(&mut self, labels: &Labels, compute: impl FnOnce() -> Option<(Labels, f64)>) -> Option<(u32, f64)> {
+        let address = labels.address();
+        // The empty set may have one shared address for unrelated values; they are equal, so this is still right.
+        if let Some((_, group)) = self.by_address.get(&address) {
+            return *group;
+        }
+        let group = compute().map(|(key, number)| {
+            let next = u32::try_from(self.groups.len()).expect("fewer than 2^32 groups");
+            let index = *self.by_labels.entry(key.clone()).or_insert(next);
+            if index == next {
+                self.groups.push(key);
+            }
+            (index, number)
+        });
+        self.by_address.insert(address, (labels.clone(), group));
+        group
+    }
+    /// The group of every series of a selector, by position; `begin` was called, so the selector has not changed since
+    /// they were computed.
+    pub fn positions(&mut self, series: &[SeriesRef], group: impl Fn(&mut Self, &SeriesRef) -> u32) -> Vec<u32> {
+        if self.by_position.len() == series.len() {
+            return std::mem::take(&mut self.by_position);
+        }
+        series.iter().map(|one| group(self, one)).collect()
+    }
+    /// Gives back what [`Memo::positions`] handed out.
+    pub fn keep_positions(&mut self, positions: Vec<u32>) {
+        self.by_position = positions;
+    }
+    /// A group's labels.
+    pub fn labels(&self, group: u32) -> &Labels {
+        &self.groups[group as usize]
+    }
+    /// Number of groups seen.
+    pub fn len(&self) -> usize {
+        self.groups.len()
+    }
+}

@@ -1,0 +1,32 @@
+//! PromQL: lexer, parser, evaluator.
+//!
+//! Reading order: `ast`, `parser`, `check`, `eval`, then `aggregate`, `binary`, `calls` and `range_functions`. Selectors
+//! are resolved to stored series by `tsdb` when targets come and go; `memo` keeps label work out of evaluations.
+
+mod aggregate;
+mod ast;
+mod binary;
+mod calls;
+mod check;
+mod dates;
+mod error;
+mod eval;
+mod functions;
+mod lexer;
+mod matcher;
+mod memo;
+mod numbers;
+mod parser;
+mod range_functions;
+mod ranking;
+mod reach;
+mod semantics;
+
+pub use error::{EvalError, ParseError};
+
+pub(crate) use ast::{Plan, Selector};
+pub(crate) use eval::Evaluator;
+pub(crate) use memo::Memo;
+pub(crate) use parser::parse;
+pub(crate) use reach::reach_ms;
+pub(crate) use semantics::Semantics;

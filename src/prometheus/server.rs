@@ -1,0 +1,219 @@
+//! The room's face: targets come and go, scrapes are committed, compiled queries are asked.
+
+use super::known::Known;
+use super::promql::{Evaluator, Memo, Plan, Selector, Semantics, parse, reach_ms};
+use super::tsdb::{self, Tsdb};
+use crate::prometheus::{EvalError, ParseError};
+use crate::series::{Exposition, Labels, QueryValue};
+use crate::units::{SimDuration, SimTime};
+use std::sync::Arc;
+
+/// The version switch (promql.md section 0).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PrometheusVersion {
+    /// 2.50 and before.
+    V2_42,
+    /// 2.51 to 2.55.
+    V2_55,
+    /// 3.x, the default.
+    V3,
+}
+
+/// Server settings as resolved.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PrometheusSettings {
+    /// Which semantics.
+    pub version: PrometheusVersion,
+    /// `--query.lookback-delta`, default 5 m.
+    pub lookback: SimDuration,
+    /// `evaluation_interval`: the default step of subqueries.
+    pub evaluation_interval: SimDuration,
+    /// The run's start as milliseconds since the Unix epoch (a whole second).
+    pub epoch_ms: i64,
+}
+
+/// A scraped target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TargetId(pub u32);
+
+/// A compiled query.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct QueryId(pub u32);
+
+/// Whether a selector of a query ever found a series.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SelectorMatch {
+    /// The selector as written.
+    pub selector: String,
+    /// Byte offset in the query.
+    pub offset: usize,
+    /// Whether some scraped series matched it at some time of the run.
+    pub matched: bool,
+    /// For one that never matched: what is nearest in the store, in words ("the label model_name has the values ...").
+    pub nearest: Option<String>,
+}
+
+/// A query as compiled.
+#[derive(Clone, Debug)]
+struct Compiled {
+    plan: Arc<Plan>,
+    /// The storage's number of its first selector.
+    first_selector: usize,
+    memos: Vec<Memo>,
+}
+
+/// Time beyond the queries' own reach for which rows are kept: queries are stamped with earlier whole seconds.
+const RETENTION_SLACK_MS: i64 = 60_000;
+
+/// A Prometheus server. Plain cloneable data.
+#[derive(Clone, Debug)]
+pub struct PrometheusServer {
+    semantics: Semantics,
+    epoch_ms: i64,
+    storage: Tsdb,
+    queries: Vec<Compiled>,
+    nameless: Memo,
+    known: Known,
+    /// Reused by evaluations.
+    scratch: Vec<(i64, f64)>,
+}
+
+impl PrometheusServer {
+    /// An empty server.
+    #[expect(clippy::needless_pass_by_value, reason = "the settings are handed over with the server")]
+    pub fn new(settings: PrometheusSettings) -> Self {
+        PrometheusServer {
+            semantics: semantics(&settings),
+            epoch_ms: settings.epoch_ms,
+            storage: Tsdb::default(),
+            queries: Vec::new(),
+            nameless: Memo::default(),
+            known: Known::default(),
+            scratch: Vec::new(),
+        }
+    }
+    /// Parses and compiles a query. All queries are compiled before the first target is added.
+    ///
+    /// # Errors
+    /// As Prometheus' parser would refuse it, or what is not supported, with the place.
+    ///
+    /// # Panics
+    /// When a target was added before: its series were stored for the queries known then.
+    pub fn compile(&mut self, query: &str) -> Result<QueryId, ParseError> {
+        assert!(!self.storage.has_had_targets(), "queries are compiled before the first target is added");
+        let plan = parse(query, self.semantics)?;
+        let reach = reach_ms(&plan.root, &self.semantics).saturating_add(RETENTION_SLACK_MS);
+        let first_selector = self.storage.add_selectors(plan.selectors.len(), reach);
+        let memos = vec![Memo::default(); plan.memos];
+        let id = u32::try_from(self.queries.len()).expect("fewer than 2^32 queries");
+        self.queries.push(Compiled { plan: Arc::new(plan), first_selector, memos });
+        Ok(QueryId(id))
+    }
+    /// A scrape loop starts. `labels` are the target's (namespace, pod, container, endpoint, job, instance); series labels
+    /// that clash are renamed `exported_*`.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "the layout is shared by all its targets; callers hand over a clone"
+    )]
+    pub fn add_target(&mut self, labels: &Labels, exposition: Arc<Exposition>) -> TargetId {
+        self.known.note(labels, &exposition);
+        let selectors = self.queries.iter().flat_map(|query| &query.plan.selectors);
+        TargetId(self.storage.add_target(labels, &exposition, &selectors))
+    }
+    /// Adds one recorded series: (ms since the Unix epoch, value or [`PrometheusServer::STALE_BITS`]) in time order, all
+    /// visible at once. For running recorded data through the evaluator.
+    pub fn add_recorded_series(&mut self, labels: &Labels, samples: &[(i64, f64)]) {
+        self.known.note_series(labels);
+        let selectors = self.queries.iter().flat_map(|query| &query.plan.selectors);
+        self.storage.add_series(labels, samples, selectors);
+    }
+    /// The bits of a staleness marker.
+    pub const STALE_BITS: u64 = tsdb::STALE_BITS;
+    /// A scrape that began at `at` ended; its samples become visible at `visible`. `None`: it failed (`up` 0, staleness
+    /// markers for what the previous scrape had).
+    pub fn commit(&mut self, target: TargetId, at: SimTime, visible: SimTime, row: Option<&[f64]>) {
+        let ts = self.millis(at);
+        self.storage.commit(target.0, ts, visible, row);
+    }
+    /// The target vanished from discovery: staleness markers for all its series, `up` included, stamped `at`, visible from
+    /// `visible`. Nothing is committed to it afterwards; its storage is dropped once no query can see it.
+    pub fn retire(&mut self, target: TargetId, at: SimTime, visible: SimTime) {
+        let ts = self.millis(at);
+        self.storage.retire(target.0, ts, visible);
+    }
+    /// Evaluates a query at the instant `eval` on what is visible at `now` (>= `eval`). Rows are kept for as long as the
+    /// compiled queries reach back, plus a minute: `eval` may lie that minute behind the newest commit.
+    ///
+    /// # Errors
+    /// As Prometheus' engine would (many-to-many matching, duplicate label sets, ...).
+    pub fn query(&mut self, query: QueryId, eval: SimTime, now: SimTime) -> Result<QueryValue, EvalError> {
+        self.evaluate(query, self.millis(eval), now)
+    }
+    /// Evaluates a query at `eval_ms` since the Unix epoch on recorded data.
+    ///
+    /// # Errors
+    /// As [`PrometheusServer::query`].
+    pub fn query_recorded(&mut self, query: QueryId, eval_ms: i64) -> Result<QueryValue, EvalError> {
+        self.evaluate(query, eval_ms, SimTime::NEVER)
+    }
+    /// For each selector of `query`, whether it ever matched.
+    pub fn selector_matches(&self, query: QueryId) -> Vec<SelectorMatch> {
+        let compiled = &self.queries[query.0 as usize];
+        let describe = |(index, selector): (usize, &Selector)| {
+            let matched = self.storage.matched(compiled.first_selector + index);
+            SelectorMatch {
+                selector: selector.text.clone(),
+                offset: selector.offset,
+                matched,
+                nearest: if matched { None } else { self.known.nearest(selector) },
+            }
+        };
+        compiled.plan.selectors.iter().enumerate().map(describe).collect()
+    }
+
+    fn evaluate(&mut self, query: QueryId, query_ms: i64, now: SimTime) -> Result<QueryValue, EvalError> {
+        let compiled = &mut self.queries[query.0 as usize];
+        let plan = compiled.plan.clone();
+        let mut evaluator = Evaluator {
+            storage: &self.storage,
+            first_selector: compiled.first_selector,
+            plan: &plan,
+            semantics: self.semantics,
+            now,
+            query_ms,
+            memos: &mut compiled.memos,
+            nameless: &mut self.nameless,
+            steps: 0,
+            scratch: std::mem::take(&mut self.scratch),
+        };
+        let value = evaluator.run();
+        self.scratch = evaluator.scratch;
+        value
+    }
+
+    /// A run's instant as Prometheus stamps it: ms since the Unix epoch, rounded down.
+    fn millis(&self, at: SimTime) -> i64 {
+        let since_start = i64::try_from(at.as_millis_floor()).expect("the clock's range in ms fits an i64");
+        self.epoch_ms.saturating_add(since_start)
+    }
+}
+
+/// The version's switches (promql.md section 0).
+fn semantics(settings: &PrometheusSettings) -> Semantics {
+    let millis = |duration: SimDuration| i64::try_from(duration.as_millis_floor()).expect("213 days of ms fit an i64");
+    let version = settings.version;
+    Semantics {
+        left_open: version >= PrometheusVersion::V3,
+        cap_before_zero: version >= PrometheusVersion::V2_55,
+        kahan_agg: version >= PrometheusVersion::V2_55,
+        parser3: version >= PrometheusVersion::V2_55,
+        holt_winters: version < PrometheusVersion::V3,
+        dot_matches_newline: version >= PrometheusVersion::V3,
+        lookback_ms: millis(settings.lookback),
+        default_step_ms: millis(settings.evaluation_interval).max(1),
+    }
+}
+
+#[cfg(test)]
+#[path = "server_tests.rs"]
+mod tests;

@@ -1,0 +1,191 @@
+//! Laws over random input: no text makes the parser panic, rows and single series answer alike, and the shortcuts for
+//! aggregated rates answer like the long way.
+
+use kedasim::prometheus::{PrometheusServer, PrometheusSettings, PrometheusVersion, QueryId};
+use kedasim::series::{Exposition, Labels, MetricKind, QueryValue, SeriesDef};
+use kedasim::units::{SimDuration, SimTime};
+use proptest::prelude::*;
+use std::sync::Arc;
+
+const EPOCH_MS: i64 = 1_700_000_000_000;
+const STEP_MS: u64 = 15_000;
+
+fn server(version: PrometheusVersion) -> PrometheusServer {
+    PrometheusServer::new(PrometheusSettings {
+        version,
+        lookback: SimDuration::from_secs(300),
+        evaluation_interval: SimDuration::from_secs(60),
+        epoch_ms: EPOCH_MS,
+    })
+}
+
+/// Pieces of queries, in any order.
+fn pieces() -> impl Strategy<Value = String> {
+    let piece = prop::sample::select(vec![
+        "sum",
+        "rate",
+        "(",
+        ")",
+        "{",
+        "}",
+        "[5m]",
+        "[5m:1m]",
+        "[",
+        "]",
+        "by",
+        "without",
+        "on",
+        "ignoring",
+        "group_left",
+        "bool",
+        "offset",
+        "@",
+        "start()",
+        "1",
+        "0x1f",
+        "1e",
+        "5m",
+        "-",
+        "+",
+        "*",
+        "^",
+        "==",
+        "=~",
+        "!",
+        "\"a",
+        "\"a\"",
+        "'\\x'",
+        "`",
+        "up",
+        "vllm:x",
+        ",",
+        "and",
+        "or",
+        "a=\"b\"",
+        "#",
+        "\n",
+        "é",
+        ":",
+        "nan",
+        "inf",
+        "topk",
+        "label_replace",
+        "histogram_quantile",
+        "atan2",
+    ]);
+    prop::collection::vec(piece, 0..40).prop_map(|pieces| pieces.join(" "))
+}
+
+/// The elements in label order.
+fn elements(server: &mut PrometheusServer, query: QueryId, at: SimTime) -> Vec<(Labels, u64)> {
+    let value = server.query(query, at, SimTime::NEVER).expect("these queries evaluate on any data");
+    let QueryValue::Vector(elements) = value else { panic!("these queries give vectors, found {value:?}") };
+    // NaN equals NaN here, whatever its bits.
+    let bits = |value: f64| if value.is_nan() { f64::NAN.to_bits() } else { value.to_bits() };
+    let mut elements: Vec<(Labels, u64)> = elements.into_iter().map(|(labels, value)| (labels, bits(value))).collect();
+    elements.sort();
+    elements
+}
+
+fn series_labels(index: usize) -> Labels {
+    let bound = ["1.0", "2.5", "+Inf"][index % 3];
+    Labels::from_pairs([("__name__", "c_bucket"), ("le", bound)])
+}
+
+/// A target's scrapes: `None` failed.
+type Scrapes = Vec<Option<[f64; 3]>>;
+
+fn scrapes() -> impl Strategy<Value = Vec<Scrapes>> {
+    let value = prop_oneof![8 => (0u32..50).prop_map(f64::from), 1 => Just(0.0), 1 => Just(f64::NAN)];
+    let row = prop_oneof![6 => [value.clone(), value.clone(), value].prop_map(Some), 1 => Just(None)];
+    prop::collection::vec(prop::collection::vec(row, 1..20), 1..4)
+}
+
+/// The scrape's instant; targets have different phases.
+fn scrape_time(target: usize, index: usize) -> SimTime {
+    SimTime::from_millis((index as u64 + 1) * STEP_MS + target as u64 * 3_700)
+}
+
+fn fill_rows(server: &mut PrometheusServer, targets: &[Scrapes]) {
+    let series = (0..3).map(|index| SeriesDef { labels: series_labels(index), kind: MetricKind::Histogram }).collect();
+    let exposition = Arc::new(Exposition { series });
+    for (number, scrapes) in targets.iter().enumerate() {
+        let target = server.add_target(&Labels::from_pairs([("pod", number.to_string())]), exposition.clone());
+        for (index, row) in scrapes.iter().enumerate() {
+            let at = scrape_time(number, index);
+            server.commit(target, at, at, row.as_ref().map(<[f64; 3]>::as_slice));
+        }
+    }
+}
+
+/// The same data as single series with literal staleness markers.
+fn fill_series(server: &mut PrometheusServer, targets: &[Scrapes]) {
+    for (number, scrapes) in targets.iter().enumerate() {
+        for column in 0..3 {
+            let mut samples = Vec::new();
+            let mut had = false;
+            for (index, row) in scrapes.iter().enumerate() {
+                let ms = i64::try_from(scrape_time(number, index).as_millis_floor()).expect("a short run");
+                match row {
+                    Some(row) => samples.push((EPOCH_MS + ms, row[column])),
+                    None if had => samples.push((EPOCH_MS + ms, f64::from_bits(PrometheusServer::STALE_BITS))),
+                    None => {}
+                }
+                had = row.is_some();
+            }
+            server.add_recorded_series(&series_labels(column).with("pod", &number.to_string()), &samples);
+        }
+    }
+}
+
+/// Pairs that must agree: a shortcut and the long way round it.
+const EQUAL_QUERIES: [(&str, &str); 4] = [
+    ("sum by (le) (rate(c_bucket[2m]))", "sum by (le) (+rate({__name__=~\"c_bucket\"}[2m]))"),
+    ("avg without (pod) (increase(c_bucket[1m]))", "avg without (pod) (increase({__name__=~\"c_bucket\"}[1m]))"),
+    ("max(max_over_time(c_bucket[90s]))", "max(max_over_time({__name__=~\"c_bucket\"}[90s]))"),
+    (
+        "histogram_quantile(0.9, sum by (le) (rate(c_bucket[2m])))",
+        "histogram_quantile(0.9, sum by (le) (rate({__name__=~\"c_bucket\"}[2m])))",
+    ),
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+    #[test]
+    fn no_text_makes_the_parser_panic(query in prop_oneof![pieces(), any::<String>()]) {
+        for version in [PrometheusVersion::V2_42, PrometheusVersion::V3] {
+            if let Err(error) = server(version).compile(&query) {
+                prop_assert!(error.offset <= query.len() && query.is_char_boundary(error.offset), "{}", error);
+            }
+        }
+    }
+
+    #[test]
+    fn shortcuts_and_storage_forms_agree(targets in scrapes(), after in 0u64..300) {
+        let mut rows = server(PrometheusVersion::V3);
+        let mut single = server(PrometheusVersion::V3);
+        let compiled: Vec<[QueryId; 4]> = EQUAL_QUERIES
+            .iter()
+            .map(|(short, long)| {
+                [&mut rows, &mut single].map(|server| [*short, *long].map(|query| server.compile(query)))
+            })
+            .map(|[rows, single]| {
+                [rows, single].map(|pair| pair.map(|query| query.expect("the query is valid")))
+            })
+            .map(|[[a, b], [c, d]]| [a, b, c, d])
+            .collect();
+        fill_rows(&mut rows, &targets);
+        fill_series(&mut single, &targets);
+        // Rows are kept for queries about now, so none is asked about an earlier time.
+        let newest = targets.iter().enumerate().map(|(number, scrapes)| scrape_time(number, scrapes.len() - 1)).max();
+        let at = newest.expect("there is a target") + SimDuration::from_millis(after * 1_000);
+        for [a, b, c, d] in compiled {
+            let first = elements(&mut rows, a, at);
+            prop_assert_eq!(&elements(&mut rows, b, at), &first);
+            prop_assert_eq!(&elements(&mut single, c, at), &first);
+            prop_assert_eq!(&elements(&mut single, d, at), &first);
+            // Asked again, with everything remembered.
+            prop_assert_eq!(&elements(&mut rows, a, at), &first);
+        }
+    }
+}
