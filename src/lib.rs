@@ -19,3 +19,5 @@ pub mod keda;
 pub mod replica;
 
 pub mod prometheus;
+
+pub mod cluster;
