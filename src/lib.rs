@@ -21,3 +21,5 @@ pub mod replica;
 pub mod prometheus;
 
 pub mod cluster;
+
+pub mod scenario;

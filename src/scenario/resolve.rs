@@ -1,0 +1,357 @@
+//! From the documents of a command line to a run. Precedence everywhere: command line, Scenario, manifest, default.
+//!
+//! Reading order: `resolve`, then `workload` (the target), `profile_choice`, `resolve_engine`, `resolve_world`,
+//! `traffic_choice`.
+
+use crate::cluster::RouterPolicy;
+use crate::keda::{KedaVersion, ScaledObjectSpec, generate_hpa};
+use crate::manifest::{Bundle, Document, Input, ScaledObject};
+use crate::scenario::ledger::{Ledger, flag};
+use crate::scenario::profile_choice::choose_profile;
+use crate::scenario::resolve_engine::resolve_engine;
+use crate::scenario::resolve_world::{resolve_cluster, resolve_controller, resolve_monitoring};
+use crate::scenario::traffic_choice::{choose_traffic, ends, is_document, traffic_path};
+use crate::scenario::workload::{Workload, find_workload};
+use crate::scenario::{
+    AnalysisSettings, GateLimit, KedaSettings, KubernetesSettings, Origin, ResolvedRun, ScenarioFile, SloMetric,
+    read_scenario, show,
+};
+use crate::traffic::TrafficSpec;
+use crate::units::{Diagnostic, Diagnostics, Located, Seed, SimDuration};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// `router.latency` when nobody says (cluster.md 6.2).
+const ROUTER_LATENCY_DEFAULT: SimDuration = SimDuration::from_millis(1);
+
+/// Interval of the timeline's samples.
+const SAMPLE_INTERVAL: SimDuration = SimDuration::from_secs(5);
+const DURATION_DEFAULT: SimDuration = SimDuration::from_secs(30 * 60);
+const CLIENT_TIMEOUT_DEFAULT: SimDuration = SimDuration::from_secs(600);
+
+/// What the command line says on top of the files.
+#[derive(Clone, Debug, Default)]
+pub struct Overrides {
+    /// `--name`: which ScaledObject.
+    pub name: Option<String>,
+    /// `--traffic`: a Traffic document's file or a recorded trace.
+    pub traffic: Option<PathBuf>,
+    /// `--profile`: a built-in profile's name or a Profile document's file.
+    pub profile: Option<String>,
+    /// `--duration`.
+    pub duration: Option<SimDuration>,
+    /// `--seed`.
+    pub seed: Option<Seed>,
+    /// `--fixed-replicas`.
+    pub fixed_replicas: Option<i32>,
+    /// `--gate`, in order.
+    pub gates: Vec<GateLimit>,
+}
+
+/// Resolves the one ScaledObject of `bundle` (or the one that `--name` chooses) with its scenario.
+///
+/// # Errors
+/// All mistakes, located: no or several ScaledObjects, no profile (lists candidates), no traffic (shows `--traffic`), ...
+pub fn resolve(bundle: &Bundle, overrides: &Overrides) -> Result<ResolvedRun, Diagnostics> {
+    let mut ledger = Ledger::default();
+    let run = resolve_into(bundle, overrides, &mut ledger);
+    match run {
+        Some(mut run) if !ledger.diagnostics.has_errors() => {
+            run.assumptions = ledger.assumptions;
+            run.provenance = ledger.provenance;
+            run.diagnostics = ledger.diagnostics;
+            Ok(run)
+        }
+        _ => Err(ledger.diagnostics),
+    }
+}
+
+/// Puts the Scenario (and what else stands in its file) in place of the Scenario documents of `bundle`: `--scenario`.
+///
+/// # Errors
+/// The file cannot be read or holds no Scenario.
+pub fn replace_scenario(bundle: &mut Bundle, path: &Path) -> Result<(), Diagnostics> {
+    let mut loaded = Bundle::load(&[Input::Path(path.to_owned())])?;
+    if loaded.of_kind("Scenario").next().is_none() {
+        let message = format!("found no Scenario in {}, expected one", path.display());
+        return Err(Diagnostic::error(flag("--scenario"), "", message).into());
+    }
+    bundle.documents.retain(|document| document.kind != "Scenario");
+    bundle.documents.append(&mut loaded.documents);
+    bundle.skipped.append(&mut loaded.skipped);
+    Ok(())
+}
+
+/// Puts the Traffic document that command line or Scenario names into `bundle`, so that paths such as
+/// `Traffic:spec.arrivals.poisson.rate` can be set before resolving.
+///
+/// # Errors
+/// The Scenario or the file cannot be read.
+pub fn attach_traffic(bundle: &mut Bundle, overrides: &Overrides) -> Result<(), Diagnostics> {
+    let mut ledger = Ledger::default();
+    let scenario = scenario_file(bundle, &mut ledger);
+    let Some(scenario) = scenario else { return Err(ledger.diagnostics) };
+    let Some((path, _)) = traffic_path(overrides, &scenario) else { return Ok(()) };
+    let known = bundle.of_kind("Traffic").any(|document| document.file.as_deref() == Some(path.as_path()));
+    if is_document(&path) && !known {
+        let loaded = Bundle::load(&[Input::Path(path)])?;
+        bundle.documents.extend(loaded.documents.into_iter().filter(|document| document.kind == "Traffic"));
+    }
+    Ok(())
+}
+
+fn resolve_into(bundle: &Bundle, overrides: &Overrides, ledger: &mut Ledger) -> Option<ResolvedRun> {
+    let scenario = scenario_file(bundle, ledger);
+    let written = scaled_object(bundle, overrides, ledger);
+    let (scenario, written) = (scenario?, written?);
+    let seed = resolve_seed(overrides, &scenario, ledger);
+    let traffic = choose_traffic(bundle, overrides, &scenario, ledger);
+    let controllers = resolve_controllers(&scenario, &written, ledger);
+    let namespace = written.namespace.as_ref().map_or("default", |namespace| namespace.value.as_str());
+    let target = written.scale_target_ref.name.value.as_str();
+    let workload = find_workload(bundle, target, namespace, ledger);
+    let profile = choose_profile(bundle, overrides, &scenario, workload.as_ref(), ledger);
+    let engine = profile.as_ref().and_then(|profile| resolve_engine(&scenario, profile, workload.as_ref(), ledger));
+    let (profile, (keda, kubernetes)) = (profile?, controllers?);
+    let gpus = gpus_per_replica(workload.as_ref(), profile.gpus, &profile.name, ledger);
+    let cluster = resolve_cluster(&scenario, workload.as_ref(), gpus, ledger);
+    let router_why = "a Service with a connection per request picks pods at random";
+    let router = ledger.pick_or_tell(
+        "spec.router.policy",
+        [scenario.router.policy.clone()],
+        RouterPolicy::Random,
+        router_why,
+        |router| show::router(*router),
+    );
+    let router_latency = ledger.pick_or_tell(
+        "spec.router.latency",
+        [scenario.router.latency.clone()],
+        ROUTER_LATENCY_DEFAULT,
+        "client to pod inside one cluster",
+        show::duration_text,
+    );
+    let client_timeout = ledger.pick_or_tell(
+        "spec.client.timeout",
+        [scenario.client_timeout.clone()],
+        CLIENT_TIMEOUT_DEFAULT,
+        "as the OpenAI client has it",
+        show::duration_text,
+    );
+    let monitoring = resolve_monitoring(bundle, &scenario, workload.as_ref(), target, namespace, ledger);
+    let initial_replicas = resolve_initial(overrides, &scenario, &keda.scaled_object, ledger);
+    let traffic = traffic?;
+    let (duration, warmup) = resolve_duration(overrides, &scenario, &traffic.spec, ledger)?;
+    let analysis = resolve_analysis(overrides, &scenario, ledger);
+    let name = scenario.name.as_ref().map(|name| name.value.clone()).or(traffic.name);
+    Some(ResolvedRun {
+        policy: keda.scaled_object.name.clone(),
+        scenario: name.unwrap_or_else(|| "scenario".to_owned()),
+        seed,
+        duration,
+        warmup,
+        traffic: vec![traffic.spec],
+        engine: Arc::new(engine?),
+        profile: profile.name,
+        gpus_per_replica: gpus,
+        initial_replicas,
+        fixed_replicas: overrides.fixed_replicas.is_some(),
+        cluster: cluster?,
+        router,
+        router_latency,
+        client_timeout,
+        monitoring: monitoring?,
+        keda,
+        kubernetes,
+        analysis,
+        sample_interval: SAMPLE_INTERVAL,
+        assumptions: Vec::new(),
+        provenance: Vec::new(),
+        diagnostics: Diagnostics::new(),
+        policy_text: bundle.policy_text(),
+    })
+}
+
+/// KEDA with the ScaledObject, the HPA controller with the HPA that KEDA generates; `None` after an error in the ledger.
+fn resolve_controllers(
+    scenario: &ScenarioFile,
+    written: &ScaledObject,
+    ledger: &mut Ledger,
+) -> Option<(KedaSettings, KubernetesSettings)> {
+    let version = ledger.pick_or_tell(
+        "spec.keda.version",
+        [scenario.keda_version.clone()],
+        KedaVersion::default(),
+        "the newest release whose behaviour is modelled",
+        |version| show::keda(*version),
+    );
+    let (flags, sync_period, latency) = resolve_controller(scenario, ledger);
+    let scaled_object = ledger.take_with(ScaledObjectSpec::resolve(written, version))?;
+    let hpa = ledger.take_with(generate_hpa(&scaled_object, written, version, &flags))?;
+    let keda = KedaSettings { version, scaled_object };
+    let (sync_latency_min, sync_latency_max) = latency;
+    Some((keda, KubernetesSettings { flags, hpa, sync_period, sync_latency_min, sync_latency_max }))
+}
+
+fn scenario_file(bundle: &Bundle, ledger: &mut Ledger) -> Option<ScenarioFile> {
+    let documents: Vec<&Document> = bundle.of_kind("Scenario").collect();
+    match documents.as_slice() {
+        [] => Some(ScenarioFile::default()),
+        [document] => ledger.take(read_scenario(document)),
+        [_, second, ..] => {
+            let places: Vec<String> = documents.iter().map(|document| document.root.span.to_string()).collect();
+            let message = format!("found {} Scenarios ({}), expected one", documents.len(), places.join(", "));
+            let diagnostic = Diagnostic::error(second.root.span.clone(), "", message);
+            ledger.push(diagnostic.help("choose one with --scenario"));
+            None
+        }
+    }
+}
+
+fn scaled_object(bundle: &Bundle, overrides: &Overrides, ledger: &mut Ledger) -> Option<ScaledObject> {
+    let documents: Vec<&Document> = bundle.of_kind("ScaledObject").collect();
+    let listed = || {
+        let shown: Vec<String> =
+            documents.iter().map(|document| format!("{} ({})", document.name, document.root.span)).collect();
+        shown.join(", ")
+    };
+    let fitting: Vec<&&Document> =
+        documents.iter().filter(|document| overrides.name.as_ref().is_none_or(|name| *name == document.name)).collect();
+    let diagnostic = match (fitting.as_slice(), &overrides.name) {
+        ([document], _) => return ScaledObject::read(document, &mut ledger.diagnostics),
+        ([], _) if documents.is_empty() => {
+            let skipped: Vec<&str> = bundle.skipped.iter().map(|skipped| skipped.kind.as_str()).collect();
+            let found = bundle.documents.iter().map(|document| document.kind.as_str()).chain(skipped);
+            let found = found.collect::<Vec<_>>().join(", ");
+            let found = if found.is_empty() { "no document".to_owned() } else { found };
+            Diagnostic::error(None, "", format!("found no ScaledObject among the input ({found}), expected one"))
+                .help("name the file or folder that holds the ScaledObject")
+        }
+        ([], name) => {
+            let name = name.as_deref().unwrap_or_default();
+            let message = format!("there is no ScaledObject called {name:?}; found {}", listed());
+            Diagnostic::error(flag("--name"), "", message)
+        }
+        (_, None) => {
+            let message = format!("found {} ScaledObjects: {}", documents.len(), listed());
+            Diagnostic::error(None, "", message).help("choose one with --name")
+        }
+        (_, Some(name)) => {
+            let message = format!("found {} ScaledObjects called {name:?}: {}", fitting.len(), listed());
+            Diagnostic::error(flag("--name"), "", message).help("give only the file of the one that is meant")
+        }
+    };
+    ledger.push(diagnostic);
+    None
+}
+
+fn resolve_seed(overrides: &Overrides, scenario: &ScenarioFile, ledger: &mut Ledger) -> Seed {
+    let typed = overrides.seed.map(|seed| Located::new(seed.0, flag("--seed")));
+    let why = "another seed draws other arrivals, lengths, start-up times and phases";
+    Seed(ledger.pick_or_tell("spec.seed", [typed, scenario.seed.clone()], 1, why, u64::to_string))
+}
+
+/// GPUs of a replica: what the workload asks for; the profile's own count when nothing says.
+fn gpus_per_replica(workload: Option<&Workload>, of_profile: u32, profile: &str, ledger: &mut Ledger) -> u32 {
+    let Some((workload, gpus)) = workload.and_then(|workload| Some((workload, workload.gpus()?))) else {
+        return of_profile;
+    };
+    if gpus != of_profile {
+        let message = format!(
+            "{} asks for {gpus} GPUs per replica, the profile {profile} is for {of_profile}: step times are the profile's, \
+             GPU-hours count the workload's",
+            workload.what
+        );
+        let span = workload.template.gpus.as_ref().map_or_else(|| workload.span.clone(), |gpus| gpus.span.clone());
+        ledger.push(Diagnostic::warning(span, "", message));
+    }
+    gpus
+}
+
+fn resolve_initial(
+    overrides: &Overrides,
+    scenario: &ScenarioFile,
+    policy: &ScaledObjectSpec,
+    ledger: &mut Ledger,
+) -> i32 {
+    let typed = overrides.fixed_replicas.map(|count| Located::new(count, flag("--fixed-replicas")));
+    let default = policy.min_replicas.max(1);
+    let why = "minReplicaCount, at least 1";
+    ledger.pick_or_tell(
+        "spec.initialReplicas",
+        [typed, scenario.initial_replicas.clone()],
+        default,
+        why,
+        i32::to_string,
+    )
+}
+
+/// (duration, warm-up). Without a duration a run ends when its traffic has ended and the replicas have settled.
+fn resolve_duration(
+    overrides: &Overrides,
+    scenario: &ScenarioFile,
+    traffic: &TrafficSpec,
+    ledger: &mut Ledger,
+) -> Option<(Option<SimDuration>, SimDuration)> {
+    const PATH: &str = "spec.duration";
+    let typed = overrides.duration.map(|duration| Located::new(duration, flag("--duration")));
+    let given = typed.or_else(|| scenario.duration.clone());
+    let duration = if given.is_none() && ends(traffic) {
+        ledger.tell(
+            PATH,
+            "until settled",
+            "the traffic ends; the run ends when it has drained and the replicas have settled",
+        );
+        None
+    } else {
+        let why = "the traffic has no end";
+        Some(ledger.pick_or_tell(PATH, [given], DURATION_DEFAULT, why, show::duration_text))
+    };
+    let default = (SimDuration::ZERO, Origin::Assumed);
+    let warmup = ledger.pick("spec.warmup", [scenario.warmup.clone()], default, show::duration_text);
+    if let Some(duration) = duration
+        && warmup >= duration
+    {
+        let message = format!("found a warm-up of {warmup} in a run of {duration}, expected a shorter one");
+        let span = scenario.warmup.as_ref().map(|given| given.span.clone());
+        ledger.push(Diagnostic::error(span, "spec.warmup", message));
+        return None;
+    }
+    Some((duration, warmup))
+}
+
+fn resolve_analysis(overrides: &Overrides, scenario: &ScenarioFile, ledger: &mut Ledger) -> AnalysisSettings {
+    for limit in &scenario.slo {
+        let metric = match limit.value.metric {
+            SloMetric::Ttft => "ttft",
+            SloMetric::Tpot => "tpot",
+            SloMetric::E2e => "e2e",
+        };
+        let path = format!("spec.slo.{metric}.{}", limit.value.quantile_name);
+        ledger.given(&path, show::duration_text(&limit.value.limit), &limit.span);
+    }
+    if let Some(price) = &scenario.gpu_hour {
+        ledger.given("spec.cost.gpuHour", price.value.to_string(), &price.span);
+    }
+    let flap_window =
+        ledger.pick("spec.analysis.flapWindow", [scenario.flap_window.clone()], (None, Origin::Assumed), |window| {
+            window.as_ref().map_or_else(|| "auto".to_owned(), show::duration_text)
+        });
+    // A gate on the command line replaces the Scenario's of the same name, in its place.
+    let mut gates: Vec<Located<GateLimit>> = scenario.gates.clone();
+    for typed in &overrides.gates {
+        let typed = Located::new(typed.clone(), flag("--gate"));
+        match gates.iter().position(|gate| gate.value.name == typed.value.name) {
+            Some(at) => gates[at] = typed,
+            None => gates.push(typed),
+        }
+    }
+    for gate in &gates {
+        ledger.given(&format!("spec.gates.{}", gate.value.name), gate.value.limit.to_string(), &gate.span);
+    }
+    AnalysisSettings {
+        flap_window,
+        slo: scenario.slo.iter().map(|limit| limit.value.clone()).collect(),
+        gates: gates.into_iter().map(|gate| gate.value).collect(),
+        gpu_hour_price: scenario.gpu_hour.as_ref().map(|price| price.value),
+    }
+}

@@ -1,0 +1,155 @@
+//! The engine of each replica: profile, then the workload's arguments, then the Scenario, the last word winning.
+
+use crate::replica::{EngineConfig, Profile, StepTime};
+use crate::scenario::ledger::Ledger;
+use crate::scenario::workload::Workload;
+use crate::scenario::{Origin, ScenarioFile, show};
+use crate::units::{Diagnostic, Located, SimDuration};
+
+/// The profile fitted to the 2025 CPU demo, whose engine scheduled synchronously.
+const CPU_DEMO_PROFILE: &str = "opt-125m-cpu";
+const BLOCK_SIZE_DEFAULT: u32 = 16;
+
+/// Resolves the engine; `None` after an error in the ledger.
+pub(super) fn resolve_engine(
+    scenario: &ScenarioFile,
+    profile: &Profile,
+    workload: Option<&Workload>,
+    ledger: &mut Ledger,
+) -> Option<EngineConfig> {
+    let written = &scenario.replica;
+    let from_profile = || Origin::Profile(profile.name.clone());
+    let version = vllm_version(scenario, profile, ledger);
+    let number = |path: &str, own: &Option<Located<u32>>, flag: &str, default: (u32, Origin), ledger: &mut Ledger| {
+        // A broken argument that the Scenario overrides does not matter.
+        let argument = if own.is_some() { None } else { argument(workload, flag, ledger) };
+        ledger.pick(path, [own.clone(), argument], default, u32::to_string)
+    };
+    let block_default = (BLOCK_SIZE_DEFAULT, Origin::Assumed);
+    let block_size = number("spec.replica.blockSize", &written.block_size, "block-size", block_default, ledger);
+    let batched = number(
+        "spec.replica.maxNumBatchedTokens",
+        &written.max_num_batched_tokens,
+        "max-num-batched-tokens",
+        (profile.max_num_batched_tokens, from_profile()),
+        ledger,
+    );
+    // vLLM caps the default, not a given value, to the token budget (`EngineArgs.get_batch_defaults`).
+    let seqs_default = (profile.max_num_seqs.min(batched), from_profile());
+    let max_num_seqs = number("spec.replica.maxNumSeqs", &written.max_num_seqs, "max-num-seqs", seqs_default, ledger);
+    let length_default = (profile.max_model_len, from_profile());
+    let max_model_len =
+        number("spec.replica.maxModelLen", &written.max_model_len, "max-model-len", length_default, ledger);
+    let overhead_ms = ledger.pick(
+        "spec.replica.requestOverheadMs",
+        [written.request_overhead_ms.clone()],
+        (profile.request_overhead_ms, from_profile()),
+        f64::to_string,
+    );
+    let kv_blocks = kv_blocks(scenario, profile, workload, block_size, max_model_len, ledger);
+    let model_name = model_name(scenario, profile, workload, ledger);
+    utilization_note(workload, ledger);
+    let step_time = match StepTime::new(&profile.step_time) {
+        Ok(step_time) => step_time,
+        Err(why) => {
+            let message = format!("profile {}: {why}", profile.name);
+            ledger.push(Diagnostic::error(None, "spec.stepTime", message));
+            return None;
+        }
+    };
+    let has_flag = |name: &str| workload.is_some_and(|workload| workload.args.get(name).is_some());
+    let async_scheduling = has_flag("async-scheduling") || (version >= (0, 14) && !has_flag("no-async-scheduling"));
+    Some(EngineConfig {
+        model_name,
+        step_time,
+        request_overhead: SimDuration::from_secs_f64(overhead_ms / 1e3),
+        kv_blocks: kv_blocks?,
+        block_size,
+        max_num_seqs,
+        max_num_batched_tokens: batched,
+        max_model_len,
+        reserve_full_prompt: version >= (0, 20),
+        async_scheduling,
+    })
+}
+
+/// The version, on which async scheduling and the reservation of whole prompts hang.
+fn vllm_version(scenario: &ScenarioFile, profile: &Profile, ledger: &mut Ledger) -> (u32, u32) {
+    let (default, why) = if profile.name == CPU_DEMO_PROFILE {
+        ((0, 11), "the profile was fitted to the demo of 2025, whose engine scheduled synchronously")
+    } else {
+        ((0, 33), "the release whose scheduler is modelled")
+    };
+    let given = scenario.replica.vllm_version.clone();
+    ledger.pick_or_tell("spec.replica.vllmVersion", [given], default, why, |(major, minor)| {
+        show::quoted(&format!("{major}.{minor}"))
+    })
+}
+
+fn argument(workload: Option<&Workload>, flag: &str, ledger: &mut Ledger) -> Option<Located<u32>> {
+    match workload?.args.number(flag) {
+        Ok(found) => found,
+        Err(diagnostic) => {
+            ledger.push(diagnostic);
+            None
+        }
+    }
+}
+
+/// Usable blocks: what vLLM logs, less the null block (`BlockPool`).
+fn kv_blocks(
+    scenario: &ScenarioFile,
+    profile: &Profile,
+    workload: Option<&Workload>,
+    block_size: u32,
+    max_model_len: u32,
+    ledger: &mut Ledger,
+) -> Option<u32> {
+    const BLOCKS: &str = "spec.replica.kvBlocks";
+    const TOKENS: &str = "spec.replica.kvTokens";
+    let written = &scenario.replica;
+    let (blocks, path, span) = if let Some(given) = &written.kv_blocks {
+        ledger.given(BLOCKS, given.value.to_string(), &given.span);
+        (u64::from(given.value), BLOCKS, Some(given.span.clone()))
+    } else if let Some(given) = &written.kv_tokens {
+        ledger.given(TOKENS, given.value.to_string(), &given.span);
+        (given.value / u64::from(block_size), TOKENS, Some(given.span.clone()))
+    } else if let Some(given) = argument(workload, "num-gpu-blocks-override", ledger) {
+        ledger.given(BLOCKS, given.value.to_string(), &given.span);
+        (u64::from(given.value), BLOCKS, Some(given.span))
+    } else {
+        ledger.note(TOKENS, profile.kv_tokens.to_string(), Origin::Profile(profile.name.clone()));
+        (profile.kv_tokens / u64::from(block_size), TOKENS, None)
+    };
+    let usable = u32::try_from(blocks.saturating_sub(1)).unwrap_or(u32::MAX);
+    if u64::from(usable) * u64::from(block_size) < u64::from(max_model_len) {
+        let tokens = u64::from(usable) * u64::from(block_size);
+        let message = format!("a KV cache of {tokens} usable tokens cannot hold one request of {max_model_len} tokens");
+        let help = "vLLM would not start: raise kvTokens or lower maxModelLen (--max-model-len)";
+        ledger.push(Diagnostic::error(span, path, message).help(help));
+        return None;
+    }
+    Some(usable)
+}
+
+fn model_name(scenario: &ScenarioFile, profile: &Profile, workload: Option<&Workload>, ledger: &mut Ledger) -> String {
+    const PATH: &str = "spec.replica.servedModelName";
+    let written = scenario.replica.served_model_name.clone();
+    let Some(workload) = workload else {
+        let why = "no InferenceService or Deployment of the target's name among the input";
+        return ledger.pick_or_tell(PATH, [written], profile.model.clone(), why, |name| show::text(name));
+    };
+    // KServe's runtimes serve under the service's name, plain vLLM under the model's.
+    let fallback = if workload.serves_own_name { None } else { workload.model_id.clone() };
+    let candidates = [written, workload.args.served_name(), fallback, Some(workload.name.clone())];
+    ledger.pick(PATH, candidates, (profile.model.clone(), Origin::Assumed), |name| show::text(name))
+}
+
+/// The KV cache comes from the profile, whatever share of the memory the engine may use.
+fn utilization_note(workload: Option<&Workload>, ledger: &mut Ledger) {
+    if let Some(given) = workload.and_then(|workload| workload.args.get("gpu-memory-utilization")) {
+        let message = format!("--gpu-memory-utilization {} is not used: the profile states the KV cache", given.value);
+        let diagnostic = Diagnostic::note(given.span.clone(), "args", message);
+        ledger.push(diagnostic.help("give kvTokens or kvBlocks in the Scenario's replica section, as vLLM logs it"));
+    }
+}

@@ -1,0 +1,46 @@
+//! The resolved scenario as a file: every setting with its origin, readable again as a Scenario.
+
+use crate::scenario::{Origin, ResolvedRun, show};
+use std::fmt::Write as _;
+
+/// The resolved scenario as YAML; each value carries a comment that says where it came from.
+pub fn scenario_yaml(run: &ResolvedRun) -> String {
+    let mut text = String::from("apiVersion: kedasim.dev/v1alpha1\nkind: Scenario\n");
+    let _ = writeln!(text, "metadata:\n  name: {}\nspec:", show::text(&run.scenario));
+    let mut entries: Vec<(Vec<&str>, &str, &Origin)> = run
+        .provenance
+        .iter()
+        .map(|(path, value, origin)| (path.trim_start_matches("spec.").split('.').collect(), value.as_str(), origin))
+        .collect();
+    // A section's keys may have been noted apart; YAML wants them together, sections in order of first mention.
+    let mut sections: Vec<&str> = Vec::new();
+    for (path, _, _) in &entries {
+        if !sections.contains(&path[0]) {
+            sections.push(path[0]);
+        }
+    }
+    entries.sort_by_key(|(path, _, _)| sections.iter().position(|section| *section == path[0]));
+    let mut open: Vec<&str> = Vec::new();
+    for (path, value, origin) in &entries {
+        let (key, parents) = path.split_last().expect("a path has at least one part");
+        let common = open.iter().zip(parents).take_while(|(left, right)| left == right).count();
+        open.truncate(common);
+        for parent in &parents[common..] {
+            let _ = writeln!(text, "{}{parent}:", "  ".repeat(open.len() + 1));
+            open.push(parent);
+        }
+        let indent = "  ".repeat(open.len() + 1);
+        let _ = writeln!(text, "{indent}{key}: {value} # {}", origin_text(origin));
+    }
+    text
+}
+
+fn origin_text(origin: &Origin) -> String {
+    match origin {
+        // A file's name may hold anything but must not end the comment.
+        Origin::Given(span) => span.to_string().replace(['\n', '\r'], " "),
+        Origin::Profile(name) => format!("profile {}", name.replace(['\n', '\r'], " ")),
+        Origin::Preset(name) => format!("preset {name}"),
+        Origin::Assumed => "assumed".to_owned(),
+    }
+}

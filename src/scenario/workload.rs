@@ -1,0 +1,113 @@
+//! The scale target: the InferenceService or Deployment that a ScaledObject names, as far as it shapes a run.
+
+use crate::manifest::{Bundle, Deployment, Document, InferenceService, Node, PodTemplate, Value};
+use crate::scenario::engine_args::EngineArgs;
+use crate::scenario::ledger::Ledger;
+use crate::units::{Located, Span};
+
+/// Which server answers, for its behaviour at SIGTERM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Runtime {
+    /// KServe's huggingfaceserver with the vLLM backend.
+    Huggingface,
+    /// `vllm serve`.
+    Vllm,
+}
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub(super) struct Workload {
+    /// Where its document starts.
+    pub span: Span,
+    /// `InferenceService opt-125m`.
+    pub what: String,
+    /// Its own name, the served model's name when no argument gives one.
+    pub name: Located<String>,
+    /// Name of the serving container.
+    pub container: String,
+    /// Whether the platform gives pods a readiness probe when none is written.
+    pub default_probe: bool,
+    /// Which server.
+    pub runtime: Runtime,
+    /// Whether the platform serves the model under the workload's name when no argument says otherwise.
+    pub serves_own_name: bool,
+    /// Pod template.
+    pub template: PodTemplate,
+    /// Command line.
+    pub args: EngineArgs,
+    /// Model id: from the arguments, else the storage URI.
+    pub model_id: Option<Located<String>>,
+}
+
+impl Workload {
+    /// GPUs of one pod; `None` when nothing is said about limits.
+    pub fn gpus(&self) -> Option<u32> {
+        self.template.gpus.as_ref().map(|gpus| u32::try_from(gpus.value.max(0)).unwrap_or(u32::MAX))
+    }
+}
+
+/// Finds the workload called `target` (an InferenceService's Deployment is `<name>-predictor`).
+pub(super) fn find_workload(bundle: &Bundle, target: &str, namespace: &str, ledger: &mut Ledger) -> Option<Workload> {
+    let same_namespace = |document: &Document| document.namespace.as_deref().unwrap_or(namespace) == namespace;
+    let services = bundle.of_kind("InferenceService").filter(|document| same_namespace(document));
+    for document in services {
+        if target.strip_suffix("-predictor") == Some(document.name.as_str()) {
+            let service = InferenceService::read(document, &mut ledger.diagnostics)?;
+            return Some(from_service(service));
+        }
+    }
+    let mut deployments = bundle.of_kind("Deployment").filter(|document| same_namespace(document));
+    let document = deployments.find(|document| document.name == target)?;
+    let deployment = Deployment::read(document, &mut ledger.diagnostics)?;
+    Some(from_deployment(deployment, &document.root))
+}
+
+fn from_service(service: InferenceService) -> Workload {
+    let args = EngineArgs::read(&service.template.args);
+    let format = service.model_format.as_ref().map(|format| format.value.to_lowercase());
+    let runtime = if format.as_deref() == Some("huggingface") { Runtime::Huggingface } else { Runtime::Vllm };
+    let model_id = args.model_id().cloned().or_else(|| service.storage_uri.clone());
+    Workload {
+        span: service.span,
+        what: format!("InferenceService {}", service.name.value),
+        name: service.name,
+        container: "kserve-container".to_owned(),
+        default_probe: true,
+        runtime,
+        serves_own_name: format.is_some(),
+        template: service.template,
+        args,
+        model_id,
+    }
+}
+
+fn from_deployment(deployment: Deployment, root: &Node) -> Workload {
+    let args = EngineArgs::read(&deployment.template.args);
+    Workload {
+        span: deployment.span,
+        what: format!("Deployment {}", deployment.name.value),
+        container: serving_container(root).unwrap_or_else(|| deployment.name.value.clone()),
+        name: deployment.name,
+        default_probe: false,
+        runtime: Runtime::Vllm,
+        serves_own_name: false,
+        template: deployment.template,
+        model_id: args.model_id().cloned(),
+        args,
+    }
+}
+
+/// Name of the container that asks for an accelerator, or is called `kserve-container` or `main`, or comes first.
+fn serving_container(root: &Node) -> Option<String> {
+    let containers = root.get("spec")?.get("template")?.get("spec")?.get("containers")?;
+    let Value::Seq(containers) = &containers.value else { return None };
+    let name = |container: &Node| container.get("name").and_then(Node::as_str).map(str::to_owned);
+    let asks_gpu = |container: &&Node| {
+        let limits = container.get("resources").and_then(|resources| resources.get("limits"));
+        matches!(limits.map(|limits| &limits.value), Some(Value::Map(entries))
+            if entries.iter().any(|(key, _)| key.name.contains("/gpu") || key.name.contains("/mig-")))
+    };
+    let called = |container: &&Node| matches!(name(container).as_deref(), Some("kserve-container" | "main"));
+    let chosen = containers.iter().find(asks_gpu).or_else(|| containers.iter().find(called));
+    name(chosen.or_else(|| containers.first())?)
+}
