@@ -23,3 +23,7 @@ pub mod prometheus;
 pub mod cluster;
 
 pub mod scenario;
+
+pub mod record;
+
+pub mod sim;

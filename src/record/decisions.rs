@@ -1,0 +1,96 @@
+//! Decisions: one per HPA sync and one per KEDA poll, as `decisions.jsonl` carries them.
+
+use crate::hpa::Recommendation;
+use crate::units::SimTime;
+
+/// A line of `decisions.jsonl`.
+#[derive(Clone, Debug, PartialEq)]
+pub enum DecisionRecord {
+    /// An HPA sync.
+    HpaSync(Box<HpaSync>),
+    /// A KEDA poll.
+    KedaPoll(KedaPoll),
+}
+
+/// What a sync (or poll) knew of one trigger.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MetricRecord {
+    /// Metric name, `s0-prometheus`.
+    pub trigger: String,
+    /// The query, on one line.
+    pub query: String,
+    /// Instant of evaluation (whole second).
+    pub query_time: SimTime,
+    /// The evaluated value as KEDA reads it; `None` when it failed.
+    pub value: Option<f64>,
+    /// What the HPA was told, milli units.
+    pub milli: Option<i64>,
+    /// Target in milli units.
+    pub target_milli: i64,
+    /// `AverageValue` or `Value`.
+    pub target_type: String,
+    /// This metric's own proposal.
+    pub proposal: Option<i32>,
+    /// Ratio the tolerance was tested on.
+    pub ratio: Option<f64>,
+    /// Whether the ratio was within tolerance; `None` when not tested.
+    pub within_tolerance: Option<bool>,
+    /// Why it failed.
+    pub error: Option<String>,
+}
+
+/// An HPA sync.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HpaSync {
+    /// When.
+    pub t: SimTime,
+    /// `spec.replicas` before.
+    pub spec_replicas: i32,
+    /// `status.replicas` read.
+    pub status_replicas: i32,
+    /// Ready pods read.
+    pub ready_replicas: i32,
+    /// The metrics, in order; empty when they were not fetched.
+    pub metrics: Vec<MetricRecord>,
+    /// Largest proposal.
+    pub metric_desired: Option<i32>,
+    /// After the windows.
+    pub stabilized: Option<i32>,
+    /// `spec.replicas` after.
+    pub new_replicas: i32,
+    /// Whether it was written.
+    pub rescaled: bool,
+    /// Reason word of AbleToScale.
+    pub able_to_scale: &'static str,
+    /// Reason word of ScalingActive.
+    pub scaling_active: Option<&'static str>,
+    /// Reason word of ScalingLimited.
+    pub scaling_limited: Option<&'static str>,
+    /// Reason of the rescale event, upstream's sentence; "" when the raw proposal equals the count; `None` without rescale.
+    pub reason: Option<String>,
+    /// The recommendations remembered after the sync.
+    pub recommendations: Vec<Recommendation>,
+    /// What bound the result (`BoundBy::word`).
+    pub bound_by: &'static str,
+}
+
+/// A KEDA poll.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KedaPoll {
+    /// When.
+    pub t: SimTime,
+    /// `spec.replicas` before.
+    pub spec_replicas: i32,
+    /// The triggers, in order (proposal fields unused).
+    pub metrics: Vec<MetricRecord>,
+    /// Whether any trigger was active.
+    pub active: bool,
+    /// Whether any trigger failed.
+    pub error: bool,
+    /// Row of the decision table (keda.md 4.2).
+    pub rule: &'static str,
+    /// `none`, `activate`, `deactivate`, `raiseToMinimum`.
+    pub action: &'static str,
+    /// `spec.replicas` after.
+    pub new_replicas: i32,
+}

@@ -1,0 +1,112 @@
+//! `timeline.csv`: one row per sample, for spreadsheets and data frames; no comment lines, an empty cell is "no value".
+
+use crate::record::{RunRecord, Timeline, TimelineRow};
+use crate::units::{SimDuration, SimTime};
+
+const BEFORE_TRIGGERS: [&str; 5] = ["t", "offered_rps", "spec_replicas", "status_replicas", "ready_replicas"];
+const AFTER_TRIGGERS: [&str; 4] = ["running", "waiting", "kv_usage", "ttft_p95_s"];
+
+/// `timeline.csv` of a run. Columns: `t`, `offered_rps`, `spec_replicas`, `status_replicas`, `ready_replicas`, per trigger
+/// `<trigger>_value` and `<trigger>_threshold`, `running`, `waiting`, `kv_usage`, `ttft_p95_s`.
+pub fn timeline_to_csv(record: &RunRecord) -> String {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    let triggers = &record.info.triggers;
+    let trigger_columns =
+        triggers.iter().flat_map(|trigger| [format!("{}_value", trigger.name), format!("{}_threshold", trigger.name)]);
+    let header = BEFORE_TRIGGERS.map(str::to_owned).into_iter().chain(trigger_columns);
+    let header: Vec<String> = header.chain(AFTER_TRIGGERS.map(str::to_owned)).collect();
+    let written = "writing to memory does not fail";
+    writer.write_record(&header).expect(written);
+    for row in &record.timeline.rows {
+        assert_eq!(row.triggers.len(), triggers.len(), "a timeline row has one pair per trigger");
+        writer.write_record(cells(row)).expect(written);
+    }
+    String::from_utf8(writer.into_inner().expect(written)).expect("cells are UTF-8")
+}
+
+fn cells(row: &TimelineRow) -> Vec<String> {
+    let mut cells = vec![
+        row.t.as_secs_f64().to_string(),
+        number(Some(row.offered_rps)),
+        row.spec_replicas.to_string(),
+        row.status_replicas.to_string(),
+        row.ready_replicas.to_string(),
+    ];
+    for (value, threshold) in &row.triggers {
+        cells.extend([number(*value), number(Some(*threshold))]);
+    }
+    cells.extend([row.running.to_string(), row.waiting.to_string(), number(Some(row.kv_usage)), number(row.ttft_p95)]);
+    cells
+}
+
+/// Shortest text that reads back as the same number; `NaN`, `inf` and `-inf` as such.
+fn number(value: Option<f64>) -> String {
+    value.map_or_else(String::new, |value| value.to_string())
+}
+
+/// Reads `timeline.csv` back: the triggers' names and the rows.
+///
+/// # Errors
+/// The first cell or column that is not one of ours, with its row.
+pub fn timeline_from_csv(text: &str) -> Result<(Vec<String>, Timeline), String> {
+    let mut reader = csv::Reader::from_reader(text.as_bytes());
+    let header = reader.headers().map_err(|error| error.to_string())?.clone();
+    let names = trigger_names(&header.iter().collect::<Vec<_>>())?;
+    let mut rows = Vec::new();
+    for (index, record) in reader.records().enumerate() {
+        let record = record.map_err(|error| error.to_string())?;
+        rows.push(read_row(&record, names.len()).map_err(|error| format!("row {}: {error}", index + 2))?);
+    }
+    Ok((names, Timeline { rows }))
+}
+
+fn trigger_names(header: &[&str]) -> Result<Vec<String>, String> {
+    let (before, after) = (BEFORE_TRIGGERS.len(), AFTER_TRIGGERS.len());
+    let wrong = || format!("found columns {}, expected those of a timeline.csv", header.join(","));
+    if header.len() < before + after || header[..before] != BEFORE_TRIGGERS {
+        return Err(wrong());
+    }
+    let (triggers, last) = header[before..].split_at(header.len() - before - after);
+    if last != AFTER_TRIGGERS {
+        return Err(wrong());
+    }
+    triggers
+        .chunks(2)
+        .map(|pair| match pair {
+            [value, threshold] => match (value.strip_suffix("_value"), threshold.strip_suffix("_threshold")) {
+                (Some(name), Some(same)) if name == same => Ok(name.to_owned()),
+                _ => Err(wrong()),
+            },
+            _ => Err(wrong()),
+        })
+        .collect()
+}
+
+fn read_row(record: &csv::StringRecord, triggers: usize) -> Result<TimelineRow, String> {
+    let last = BEFORE_TRIGGERS.len() + 2 * triggers;
+    let pair = |index: usize| -> Result<(Option<f64>, f64), String> {
+        let column = BEFORE_TRIGGERS.len() + 2 * index;
+        Ok((optional(record, column)?, cell(record, column + 1)?))
+    };
+    Ok(TimelineRow {
+        t: SimTime::ZERO + SimDuration::from_secs_f64(cell(record, 0)?),
+        offered_rps: cell(record, 1)?,
+        spec_replicas: cell(record, 2)?,
+        status_replicas: cell(record, 3)?,
+        ready_replicas: cell(record, 4)?,
+        triggers: (0..triggers).map(pair).collect::<Result<_, _>>()?,
+        running: cell(record, last)?,
+        waiting: cell(record, last + 1)?,
+        kv_usage: cell(record, last + 2)?,
+        ttft_p95: optional(record, last + 3)?,
+    })
+}
+
+fn cell<T: std::str::FromStr>(record: &csv::StringRecord, column: usize) -> Result<T, String> {
+    let text = record.get(column).unwrap_or_default();
+    text.parse().map_err(|_| format!("column {}: found {text:?}, expected a number", column + 1))
+}
+
+fn optional(record: &csv::StringRecord, column: usize) -> Result<Option<f64>, String> {
+    if record.get(column).unwrap_or_default().is_empty() { Ok(None) } else { cell(record, column).map(Some) }
+}

@@ -1,0 +1,163 @@
+//! What can happen, and the one total order in which it does: (time, class, sequence).
+
+use crate::cluster::PodId;
+use crate::units::SimTime;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+/// Something due at an instant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Event {
+    /// An engine's step (or run of steps) ends.
+    EngineStepEnd(PodId),
+    /// An engine at a boundary, or idle, drains arrivals and starts a step.
+    EngineStepStart(PodId),
+    /// A pod goes on in its life.
+    PodStep(PodId, PodStep),
+    /// The ReplicaSet controller sees the new `spec.replicas`.
+    ReconcileDeployment,
+    /// The controllers have written `status.replicas`.
+    UpdateStatus,
+    /// The oldest request's client gives up.
+    ClientTimeout,
+    /// A source sends a request.
+    Arrival(usize),
+    /// Prometheus starts scraping a pod.
+    TargetFound(PodId),
+    /// Prometheus stops scraping a pod.
+    TargetLost(PodId),
+    /// A pod is scraped.
+    Scrape(PodId),
+    /// KEDA's scale loop ticks.
+    KedaPoll,
+    /// The HPA controller syncs.
+    HpaSync,
+    /// A row of the timeline.
+    Sample,
+    /// The run is over.
+    End,
+}
+
+/// A step in a pod's life that takes time to come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PodStep {
+    /// Bound to a node.
+    Scheduled,
+    /// The container runs, the IP is published.
+    Loading,
+    /// The port is open.
+    Listening,
+    /// The readiness probe succeeded.
+    Ready,
+    /// The routers know.
+    Routable,
+    /// The routers know that it is being deleted.
+    Unrouted,
+    /// SIGTERM.
+    Terminate,
+    /// SIGKILL, or the end of the drain time.
+    Kill,
+    /// The object is removed.
+    Gone,
+}
+
+impl Event {
+    /// Rank among events of one instant. Phases of scrapes, polls and syncs are drawn per seed, so no result hangs on a rank
+    /// between them; the ranks make the order total.
+    fn class(self) -> u8 {
+        match self {
+            // A step that ends now has published its results before anybody looks.
+            Event::EngineStepEnd(_) => 0,
+            // A pod that becomes Ready now may get a request now; one that is told to stop now may not.
+            Event::PodStep(..) | Event::ReconcileDeployment => 1,
+            Event::UpdateStatus => 2,
+            // A client that gives up now does not see an answer that comes later at this instant (an answer that came with a
+            // step's end was first).
+            Event::ClientTimeout => 3,
+            Event::Arrival(_) => 4,
+            // A request that arrives exactly on a boundary is drained before that boundary's schedule.
+            Event::EngineStepStart(_) => 5,
+            // Observers come after what they observe, in the order of the information's way: scrape, poll, sync.
+            Event::TargetFound(_) | Event::TargetLost(_) => 6,
+            Event::Scrape(_) => 7,
+            Event::KedaPoll => 8,
+            Event::HpaSync => 9,
+            // The timeline shows the instant's outcome.
+            Event::Sample => 10,
+            Event::End => 11,
+        }
+    }
+}
+
+/// Pending events.
+#[derive(Clone, Debug, Default)]
+pub(super) struct EventQueue {
+    heap: BinaryHeap<Reverse<Pending>>,
+    sequence: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Pending {
+    at: SimTime,
+    class: u8,
+    sequence: u64,
+    event: Event,
+}
+
+impl Ord for Pending {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.at, self.class, self.sequence).cmp(&(other.at, other.class, other.sequence))
+    }
+}
+
+impl PartialOrd for Pending {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl EventQueue {
+    /// Schedules `event` at `at`; events of one class at one instant happen in the order in which they were scheduled.
+    pub(super) fn push(&mut self, at: SimTime, event: Event) {
+        self.sequence += 1;
+        self.heap.push(Reverse(Pending { at, class: event.class(), sequence: self.sequence, event }));
+    }
+
+    /// Whether nothing else is due at or before `now`.
+    pub(super) fn is_clear_until(&self, now: SimTime) -> bool {
+        self.heap.peek().is_none_or(|Reverse(pending)| pending.at > now)
+    }
+
+    /// Takes the next event.
+    pub(super) fn pop(&mut self) -> Option<(SimTime, Event)> {
+        self.heap.pop().map(|Reverse(pending)| (pending.at, pending.event))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_instant_is_ordered_by_class_then_by_sequence() {
+        let mut queue = EventQueue::default();
+        let t = SimTime::from_secs(15);
+        queue.push(SimTime::from_secs(20), Event::EngineStepEnd(PodId(0)));
+        for event in [Event::Sample, Event::HpaSync, Event::Scrape(PodId(1)), Event::Scrape(PodId(0)), Event::KedaPoll]
+        {
+            queue.push(t, event);
+        }
+        queue.push(t, Event::EngineStepEnd(PodId(2)));
+        let order: Vec<Event> = std::iter::from_fn(|| queue.pop()).map(|(_, event)| event).collect();
+        let expected = [
+            Event::EngineStepEnd(PodId(2)),
+            Event::Scrape(PodId(1)),
+            Event::Scrape(PodId(0)),
+            Event::KedaPoll,
+            Event::HpaSync,
+            Event::Sample,
+            Event::EngineStepEnd(PodId(0)),
+        ];
+        assert_eq!(order, expected);
+    }
+}

@@ -1,0 +1,59 @@
+//! Invariants: what holds at every instant of every run. A broken one is a defect of the simulator, never a user's mistake.
+//!
+//! INV-1 every request sent is either on its way or has ended, once; INV-2 KV blocks are conserved (the engine's own check);
+//! INV-3 the clock never runs backwards; INV-4 no request is routed to a pod that was never Ready; INV-5 after the HPA's
+//! first sync and while `spec.replicas` > 0 it lies within min..max; INV-6 nothing but the engine reads an output length
+//! (a sealed type; `tests/architecture.rs` checks who opens it).
+
+use crate::sim::SimulateError;
+use crate::sim::world::World;
+
+impl World<'_> {
+    /// Checks what is cheap; with `--check` after every event, else at every row of the timeline and at the end.
+    pub(super) fn check_invariants(&self) -> Result<(), SimulateError> {
+        self.requests_are_conserved()?;
+        self.requests_are_on_ready_pods()?;
+        self.replicas_are_within_bounds()
+    }
+
+    fn requests_are_conserved(&self) -> Result<(), SimulateError> {
+        let recorded = &self.recorded;
+        let on_their_way = self.traffic.flights.len() as u64;
+        if recorded.sent_in_all == recorded.ended_in_all + on_their_way {
+            return Ok(());
+        }
+        let (sent, ended) = (recorded.sent_in_all, recorded.ended_in_all);
+        Err(self.broken("INV-1", format!("{sent} requests sent, {ended} ended, {on_their_way} on their way")))
+    }
+
+    fn requests_are_on_ready_pods(&self) -> Result<(), SimulateError> {
+        for (index, host) in self.hosts.iter().enumerate() {
+            let Some(host) = host else { continue };
+            let pod = self.deployment.pods.iter().find(|pod| pod.id.0 as usize == index);
+            let was_ready = pod.is_some_and(|pod| pod.times.ready.is_some());
+            if host.in_flight > 0 && !was_ready {
+                let name = pod.map_or("a pod that is gone", |pod| &pod.name);
+                let message = format!("{} requests are on {name}, which was never Ready", host.in_flight);
+                return Err(self.broken("INV-4", message));
+            }
+        }
+        Ok(())
+    }
+
+    fn replicas_are_within_bounds(&self) -> Result<(), SimulateError> {
+        let (spec, hpa) = (self.deployment.spec_replicas, &self.run.kubernetes.hpa);
+        let idle = self.run.keda.scaled_object.idle_replicas;
+        if self.run.fixed_replicas || !self.control.hpa_synced || spec == 0 || Some(spec) == idle {
+            return Ok(());
+        }
+        if (hpa.min_replicas..=hpa.max_replicas).contains(&spec) {
+            return Ok(());
+        }
+        let bounds = format!("{}..{}", hpa.min_replicas, hpa.max_replicas);
+        Err(self.broken("INV-5", format!("spec.replicas is {spec}, outside {bounds}")))
+    }
+
+    pub(super) fn broken(&self, id: &'static str, message: String) -> SimulateError {
+        SimulateError::Invariant { id, at: self.now.to_string(), message }
+    }
+}

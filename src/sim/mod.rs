@@ -1,0 +1,19 @@
+//! The loop: event queue, clock, world, handlers, invariant checks. The only room that schedules events or changes
+//! another room's state.
+//!
+//! Reading order: `simulate` (the loop), `event` (what can happen, and in which order at one instant), `world` (all
+//! state), then one file of handlers per subject: `requests`, `pods`, `monitoring`, `control`, `sampling`, `settle`.
+//! A handler is three thoughts: observe the world, decide by a pure call into a room, apply the decision.
+
+mod control;
+mod event;
+mod invariants;
+mod monitoring;
+mod pods;
+mod requests;
+mod sampling;
+mod settle;
+mod simulate;
+mod world;
+
+pub use simulate::{SimulateError, simulate};

@@ -1,0 +1,197 @@
+//! Pods: created, started, deleted, gone.
+
+use crate::cluster::{Pod, PodId, PodState, TerminationMode};
+use crate::record::{EventKind, PodRecord, ScaleSource};
+use crate::replica::Engine;
+use crate::sim::event::{Event, PodStep};
+use crate::sim::requests::Failure;
+use crate::sim::world::World;
+use crate::units::SimTime;
+use std::sync::Arc;
+
+impl World<'_> {
+    /// A pod that has been serving since before the run.
+    pub(super) fn host_existing_pod(&mut self, id: PodId) {
+        let engine = Engine::new(Arc::clone(&self.run.engine));
+        self.host_mut(id).engine = Some(engine);
+        self.record_pod_state(id, "routable");
+        self.discover(id, true);
+    }
+
+    /// Writes `spec.replicas`; the controllers notice after their latencies.
+    pub(super) fn write_scale(&mut self, replicas: i32, source: ScaleSource, reason: String) {
+        let from = self.deployment.spec_replicas;
+        if replicas == from {
+            return;
+        }
+        self.deployment.spec_replicas = replicas;
+        self.control.last_change = self.now;
+        self.note(EventKind::Scaled { from, to: replicas, source, reason });
+        let (create, status) = self.deployment.latencies();
+        self.queue.push(self.now + create, Event::ReconcileDeployment);
+        // The status follows the pods it counts.
+        self.queue.push(self.now + create + status, Event::UpdateStatus);
+    }
+
+    /// The ReplicaSet controller creates or deletes pods.
+    pub(super) fn on_reconcile_deployment(&mut self) {
+        let change = self.deployment.reconcile(self.now);
+        for id in change.created {
+            self.record_pod_state(id, "created");
+            let plan = self.deployment.pod(id).map(|pod| pod.plan);
+            if let Some(plan) = plan {
+                self.queue.push(plan.scheduled, Event::PodStep(id, PodStep::Scheduled));
+            }
+        }
+        for id in change.deleted {
+            self.on_deleted(id);
+        }
+    }
+
+    fn on_deleted(&mut self, id: PodId) {
+        self.record_pod_state(id, "deleted");
+        let now = self.now;
+        if let Some(host) = self.hosts.get_mut(id.0 as usize).and_then(Option::as_mut) {
+            host.busy_at_deletion = host.engine.as_ref().map(|engine| engine.busy_time(now));
+        }
+        if self.deployment.pod(id).is_none() {
+            return self.forget_pod(id); // It had no node, so no kubelet had to agree.
+        }
+        let (unrouted, terminate, kill) = self.deployment.termination_plan(id, now);
+        self.queue.push(unrouted, Event::PodStep(id, PodStep::Unrouted));
+        self.queue.push(terminate, Event::PodStep(id, PodStep::Terminate));
+        self.queue.push(kill, Event::PodStep(id, PodStep::Kill));
+    }
+
+    /// A pod's life goes on; steps of a start that was cut short by a deletion are stale.
+    pub(super) fn on_pod_step(&mut self, id: PodId, step: PodStep) {
+        let Some(pod) = self.deployment.pod(id) else { return };
+        let (state, plan) = (pod.state, pod.plan);
+        match step {
+            PodStep::Unrouted => return self.deployment.unroute(id),
+            PodStep::Terminate => return self.on_terminate(id),
+            PodStep::Kill => return self.end_process(id),
+            PodStep::Gone => return self.on_gone(id),
+            _ if state >= PodState::Terminating => return,
+            _ => {}
+        }
+        let (entered, next) = match step {
+            PodStep::Scheduled => (PodState::Starting, Some((plan.loading, PodStep::Loading))),
+            PodStep::Loading => (PodState::Loading, Some((plan.listening, PodStep::Listening))),
+            PodStep::Listening => (PodState::Listening, Some((plan.ready, PodStep::Ready))),
+            PodStep::Ready => (PodState::Ready, Some((plan.routable, PodStep::Routable))),
+            _ => (PodState::Routable, None),
+        };
+        self.deployment.enter(id, entered, self.now);
+        self.record_pod_state(id, entered.event_word());
+        match step {
+            PodStep::Loading => self.discover(id, false),
+            PodStep::Listening => self.host_mut(id).engine = Some(Engine::new(Arc::clone(&self.run.engine))),
+            _ => {}
+        }
+        if let Some((at, step)) = next {
+            self.queue.push(at, Event::PodStep(id, step));
+        }
+    }
+
+    /// SIGTERM: by the engine's mode requests inside are cut at once or may finish.
+    fn on_terminate(&mut self, id: PodId) {
+        self.deployment.stop_accepting(id);
+        match self.run.cluster.termination.mode {
+            TerminationMode::Abort => self.end_process(id),
+            TerminationMode::Drain(limit) => {
+                let until = self.now + limit;
+                self.host_mut(id).drains_until = Some(until);
+                self.queue.push(until, Event::PodStep(id, PodStep::Kill));
+                self.finish_drain_if_empty(id);
+            }
+        }
+    }
+
+    /// A draining engine without requests exits.
+    pub(super) fn finish_drain_if_empty(&mut self, id: PodId) {
+        let Some(host) = self.host(id) else { return };
+        let empty = host.engine.as_ref().is_none_or(|engine| engine.in_flight() == 0);
+        if host.drains_until.is_some() && empty {
+            self.end_process(id);
+        }
+    }
+
+    /// The process ends, by itself or by SIGKILL: requests inside are cut, the object goes after the cleanup. A second call
+    /// does nothing.
+    fn end_process(&mut self, id: PodId) {
+        let Some(pod) = self.deployment.pod(id) else { return };
+        assert!(pod.state == PodState::Terminating, "only a pod that is being deleted is stopped");
+        let now = self.now;
+        let host = self.host_mut(id);
+        if host.stopped {
+            return;
+        }
+        host.stopped = true;
+        let engine = host.engine.take();
+        host.wake = None;
+        host.drains_until = None;
+        self.deployment.stop_accepting(id);
+        if let Some(mut engine) = engine {
+            self.catch_up(&mut engine);
+            self.recorded.kv.preemptions += engine.totals(now).1;
+            let mut cut = 0;
+            for request in engine.request_ids() {
+                if let Some(flight) = self.traffic.flights.get(&request).copied() {
+                    self.fail(flight, Failure::Killed);
+                    cut += 1;
+                }
+            }
+            if cut > 0 {
+                let pod = self.pod_name(id);
+                self.note(EventKind::RequestsFailed { pod: Some(pod), count: cut, cause: "killed" });
+            }
+        }
+        let gone = now + self.deployment.cleanup_delay(id);
+        self.queue.push(gone, Event::PodStep(id, PodStep::Gone));
+    }
+
+    fn on_gone(&mut self, id: PodId) {
+        self.deployment.enter(id, PodState::Gone, self.now);
+        self.forget_pod(id);
+    }
+
+    /// The object is removed: its record is complete, Prometheus will notice.
+    fn forget_pod(&mut self, id: PodId) {
+        self.record_pod_state(id, "gone");
+        self.archive_pod(id, self.now);
+        self.lose_target(id);
+    }
+
+    /// Files the pod's life; `now` bounds the measures of one that still lives.
+    pub(super) fn archive_pod(&mut self, id: PodId, now: SimTime) {
+        let Some(pod) = self.any_pod(id) else { return };
+        let busy = self.host(id).and_then(|host| {
+            host.busy_at_deletion.or_else(|| host.engine.as_ref().map(|engine| engine.busy_time(now)))
+        });
+        let record = PodRecord {
+            name: pod.name.clone(),
+            created: pod.times.created,
+            scheduled: pod.times.scheduled,
+            ready: pod.times.ready,
+            deleted: pod.times.deleted,
+            gone: pod.times.gone,
+            busy_while_ready: busy.unwrap_or_default(),
+        };
+        self.recorded.pods.push(record);
+    }
+
+    /// The pod `id`, gone or not.
+    fn any_pod(&self, id: PodId) -> Option<&Pod> {
+        self.deployment.pod(id).or_else(|| self.deployment.gone().iter().rfind(|pod| pod.id == id))
+    }
+
+    pub(super) fn pod_name(&self, id: PodId) -> String {
+        self.any_pod(id).map_or_else(String::new, |pod| pod.name.clone())
+    }
+
+    fn record_pod_state(&mut self, id: PodId, state: &'static str) {
+        let pod = self.pod_name(id);
+        self.note(EventKind::Pod { pod, state });
+    }
+}

@@ -1,0 +1,284 @@
+//! Requests on their way: sending, routing, answers, failures.
+
+use crate::cluster::{PodId, PodState};
+use crate::record::EventKind;
+use crate::replica::{Engine, EngineEvent, Finished};
+use crate::sim::SimulateError;
+use crate::sim::event::Event;
+use crate::sim::world::{Flight, World};
+use crate::traffic::{Request, RequestId};
+use crate::units::{SimDuration, SimTime};
+
+/// More requests on their way than any fleet holds: the traffic outruns the replicas without bound.
+const MAX_FLIGHTS: usize = 5_000_000;
+
+/// How a request ended without an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// Nobody listens: connection refused.
+    Refused,
+    /// Cut by its pod's end.
+    Killed,
+    /// The client gave up.
+    TimedOut,
+    /// The API server answered 400: the prompt does not fit the model.
+    Rejected,
+}
+
+fn next_wake(engine: &Engine) -> Option<(SimTime, bool)> {
+    engine.next_wake().map(|at| (at, engine.next_wake_starts_step()))
+}
+
+impl World<'_> {
+    /// Makes sure that the next request of `source` is scheduled (once).
+    pub(super) fn schedule_arrival(&mut self, source: usize) {
+        let next = self.traffic.sources[source].next_arrival();
+        if next != self.traffic.scheduled[source] {
+            self.traffic.scheduled[source] = next;
+            if let Some(at) = next {
+                self.queue.push(at, Event::Arrival(source));
+            }
+        }
+    }
+
+    /// A source sends a request: the router picks a pod, the request enters its engine.
+    pub(super) fn on_arrival(&mut self, source: usize) -> Result<(), SimulateError> {
+        if self.traffic.scheduled[source] != Some(self.now) {
+            return Ok(()); // Stale: a closed-loop worker became due earlier.
+        }
+        self.traffic.scheduled[source] = None;
+        let request = self.traffic.sources[source].pop();
+        self.schedule_arrival(source);
+        if self.traffic.last_send.is_none() {
+            self.note(EventKind::TrafficStarted);
+        }
+        self.traffic.last_send = Some(self.now);
+        self.recorded.sent_since_row += 1;
+        self.recorded.sent_in_all += 1;
+        if self.measured(self.now) {
+            self.recorded.requests.total += 1;
+            self.recorded.tokens.first_sent.get_or_insert(self.now);
+        }
+        self.dispatch(request, source);
+        if self.traffic.flights.len() > MAX_FLIGHTS {
+            return Err(SimulateError::Limit(format!(
+                "{MAX_FLIGHTS} requests are on their way at {}: the traffic outruns the replicas without bound; lower its \
+                 rate, raise maxReplicaCount, or give the clients a shorter timeout (spec.client.timeout)",
+                self.now
+            )));
+        }
+        Ok(())
+    }
+
+    fn dispatch(&mut self, request: Request, source: usize) {
+        let candidates = self.candidates();
+        let flight = |pod| Flight { request, source, sent: self.now, pod };
+        let Some(pod) = self.router.pick(request.id, &candidates) else {
+            return self.fail(flight(PodId(0)), Failure::Refused);
+        };
+        let (flight, now) = (flight(pod), self.now);
+        let arrives = now + self.run.router_latency;
+        let accepting = self.deployment.pod(pod).is_some_and(|pod| pod.accepting);
+        let host = self.host_mut(pod);
+        let Some(engine) = host.engine.as_mut().filter(|_| accepting) else {
+            return self.fail(flight, Failure::Refused);
+        };
+        if !engine.accepts(&request) {
+            return self.fail(flight, Failure::Rejected);
+        }
+        engine.submit(arrives, request);
+        host.in_flight += 1;
+        self.traffic.flights.insert(request.id, flight);
+        if self.traffic.timeouts.is_empty() {
+            self.queue.push(now + self.run.client_timeout, Event::ClientTimeout);
+        }
+        self.traffic.timeouts.push_back((now + self.run.client_timeout, request.id));
+        self.schedule_wake(pod);
+    }
+
+    /// Pods in the router's view with their in-flight counts. Without any, kube-proxy falls back to pods that are being
+    /// deleted but still serve (`topology.go`, `CategorizeEndpoints`).
+    fn candidates(&self) -> Vec<(PodId, usize)> {
+        let in_flight = |id| self.host(id).map_or(0, |host| host.in_flight);
+        let view = self.deployment.pods.iter().filter(|pod| pod.routed);
+        let routed: Vec<(PodId, usize)> = view.map(|pod| (pod.id, in_flight(pod.id))).collect();
+        if !routed.is_empty() {
+            return routed;
+        }
+        let terminating = |pod: &&crate::cluster::Pod| {
+            pod.state == PodState::Terminating && pod.times.ready.is_some() && pod.accepting
+        };
+        self.deployment.pods.iter().filter(terminating).map(|pod| (pod.id, in_flight(pod.id))).collect()
+    }
+
+    /// Schedules the engine's next wake if it has moved.
+    pub(super) fn schedule_wake(&mut self, pod: PodId) {
+        let host = self.host_mut(pod);
+        let next = host.engine.as_ref().and_then(next_wake);
+        if next != host.wake {
+            host.wake = next;
+            if let Some((at, starts)) = next {
+                let event = if starts { Event::EngineStepStart(pod) } else { Event::EngineStepEnd(pod) };
+                self.queue.push(at, event);
+            }
+        }
+    }
+
+    /// A step ends and answers go out, or a step starts.
+    pub(super) fn on_engine_wake(
+        &mut self,
+        pod: PodId,
+        starts: bool,
+        events: &mut Vec<EngineEvent>,
+    ) -> Result<(), SimulateError> {
+        if self.host(pod).is_none_or(|host| host.wake != Some((self.now, starts))) {
+            return Ok(()); // Stale: the wake has moved.
+        }
+        loop {
+            self.wake_engine(pod, events)?;
+            // The boundary's second half follows at once when nothing else is due at this instant.
+            let host = self.host(pod);
+            let again = host.and_then(|host| host.engine.as_ref()).and_then(next_wake) == Some((self.now, true));
+            if !again || !self.queue.is_clear_until(self.now) {
+                break;
+            }
+        }
+        self.schedule_wake(pod);
+        self.finish_drain_if_empty(pod);
+        Ok(())
+    }
+
+    fn wake_engine(&mut self, pod: PodId, events: &mut Vec<EngineEvent>) -> Result<(), SimulateError> {
+        let (now, check) = (self.now, self.check);
+        let host = self.host_mut(pod);
+        host.wake = None;
+        let Some(engine) = host.engine.as_mut() else { return Ok(()) };
+        events.clear();
+        engine.wake(now, events);
+        if check {
+            engine.check().map_err(|message| self.broken("INV-2", message))?;
+        }
+        for event in events.iter() {
+            self.on_engine_event(event);
+        }
+        Ok(())
+    }
+
+    /// Takes what an engine has done since its last wake, before it is killed or the run ends.
+    pub(super) fn catch_up(&mut self, engine: &mut Engine) {
+        let mut events = Vec::new();
+        engine.catch_up(self.now, &mut events);
+        for event in &events {
+            self.on_engine_event(event);
+        }
+    }
+
+    fn on_engine_event(&mut self, event: &EngineEvent) {
+        match *event {
+            EngineEvent::FirstToken { id, at } => {
+                let Some(flight) = self.traffic.flights.get(&id) else { return };
+                let ttft = at.since(flight.sent);
+                let prompt = u64::from(flight.request.prompt_tokens);
+                self.recorded.ttfts_since_row.push(ttft);
+                if self.measured(at) {
+                    self.recorded.tokens.prompt += prompt;
+                    self.recorded.tokens.generated += 1;
+                }
+            }
+            EngineEvent::TokenGaps { at, gap, count } => {
+                if self.measured(at) {
+                    self.recorded.tokens.generated += count;
+                    self.recorded.latencies.itl.record_many(gap, count);
+                }
+            }
+            EngineEvent::Finished(finished) => self.complete(&finished),
+        }
+    }
+
+    fn complete(&mut self, finished: &Finished) {
+        let Some(flight) = self.traffic.flights.remove(&finished.id) else { return };
+        self.ended(&flight);
+        if self.measured(flight.sent) {
+            let recorded = &mut self.recorded;
+            recorded.requests.completed += 1;
+            recorded.tokens.prompt_completed += u64::from(finished.prompt_tokens);
+            recorded.tokens.generated_completed += u64::from(finished.generated_tokens);
+            recorded.tokens.last_completed = Some(finished.at);
+            recorded.latencies.ttft.record(finished.first_token.since(flight.sent));
+            recorded.latencies.e2e.record(finished.at.since(flight.sent));
+            recorded.latencies.queue.record(finished.scheduled.since(flight.sent));
+            let gaps = u64::from(finished.generated_tokens.saturating_sub(1));
+            let decode = finished.at.since(finished.first_token);
+            if let Some(per_token) = decode.as_ps().checked_div(gaps) {
+                recorded.latencies.tpot.record(SimDuration::from_ps(per_token));
+            }
+        }
+        self.answer(&flight);
+    }
+
+    /// A request ends without an answer.
+    pub(super) fn fail(&mut self, flight: Flight, failure: Failure) {
+        let on_its_way = self.traffic.flights.remove(&flight.request.id).is_some();
+        if on_its_way {
+            self.ended(&flight);
+        } else {
+            self.recorded.ended_in_all += 1;
+            self.traffic.last_end = Some(self.now);
+        }
+        if self.measured(flight.sent) {
+            let totals = &mut self.recorded.requests;
+            match failure {
+                Failure::Refused => {
+                    totals.failed += 1;
+                    totals.refused += 1;
+                }
+                Failure::Killed => {
+                    totals.failed += 1;
+                    totals.killed += 1;
+                }
+                Failure::TimedOut => totals.timed_out += 1,
+                Failure::Rejected => totals.rejected += 1,
+            }
+        }
+        self.answer(&flight);
+    }
+
+    fn ended(&mut self, flight: &Flight) {
+        self.recorded.ended_in_all += 1;
+        self.traffic.last_end = Some(self.now);
+        let host = self.host_mut(flight.pod);
+        host.in_flight = host.in_flight.saturating_sub(1);
+    }
+
+    /// The client knows how its request ended (a closed-loop worker goes on).
+    fn answer(&mut self, flight: &Flight) {
+        let now = self.now;
+        self.traffic.sources[flight.source].response(&flight.request, now);
+        self.schedule_arrival(flight.source);
+    }
+
+    /// The oldest request's client gives up, if that request is still on its way.
+    pub(super) fn on_client_timeout(&mut self) {
+        while let Some((at, id)) = self.traffic.timeouts.front().copied() {
+            let ended = !self.traffic.flights.contains_key(&id);
+            if at > self.now && !ended {
+                return self.queue.push(at, Event::ClientTimeout);
+            }
+            self.traffic.timeouts.pop_front();
+            if !ended {
+                self.give_up(id);
+            }
+        }
+    }
+
+    fn give_up(&mut self, id: RequestId) {
+        let Some(flight) = self.traffic.flights.get(&id).copied() else { return };
+        let now = self.now;
+        if let Some(engine) = self.host_mut(flight.pod).engine.as_mut() {
+            engine.abort(now, id);
+        }
+        self.fail(flight, Failure::TimedOut);
+        self.schedule_wake(flight.pod);
+        self.finish_drain_if_empty(flight.pod);
+    }
+}

@@ -1,0 +1,79 @@
+//! The timeline: what the world looks like at regular instants.
+
+use crate::record::TimelineRow;
+use crate::sim::SimulateError;
+use crate::sim::event::Event;
+use crate::sim::world::World;
+use crate::units::SimDuration;
+
+impl World<'_> {
+    /// Writes a row, checks the invariants, and ends the run when it has settled.
+    pub(super) fn on_sample(&mut self) -> Result<(), SimulateError> {
+        let row = self.sample_row();
+        self.recorded.timeline.rows.push(row);
+        self.check_invariants()?;
+        if self.run.duration.is_none() && self.has_settled() {
+            self.queue.push(self.now, Event::End);
+        } else {
+            self.queue.push(self.now + self.run.sample_interval, Event::Sample);
+        }
+        Ok(())
+    }
+
+    fn sample_row(&mut self) -> TimelineRow {
+        let now = self.now;
+        let (mut running, mut waiting, mut usage_sum, mut serving) = (0, 0, 0.0, 0u32);
+        let mut usage_max = self.recorded.kv.max_usage;
+        for host in self.hosts.iter().flatten() {
+            let Some(engine) = &host.engine else { continue };
+            let (own_running, own_waiting, usage) = engine.gauges(now);
+            running += u64::from(own_running);
+            waiting += u64::from(own_waiting);
+            usage_sum += usage;
+            usage_max = f64::max(usage_max, usage);
+            serving += 1;
+        }
+        let kv_usage = if serving == 0 { 0.0 } else { usage_sum / f64::from(serving) };
+        if self.measured(now) {
+            self.recorded.kv.max_usage = usage_max;
+            self.recorded.kv_sum += kv_usage;
+            self.recorded.kv_samples += 1;
+        }
+        let ttft_p95 = take_quantile(&mut self.recorded.ttfts_since_row, 95).map(SimDuration::as_secs_f64);
+        let sent = std::mem::take(&mut self.recorded.sent_since_row);
+        let thresholds = self.run.keda.scaled_object.triggers.iter().map(|trigger| trigger.threshold);
+        TimelineRow {
+            t: now,
+            offered_rps: sent as f64 / self.run.sample_interval.as_secs_f64_exact(),
+            spec_replicas: self.deployment.spec_replicas,
+            status_replicas: self.deployment.status_replicas,
+            ready_replicas: self.deployment.ready_replicas(),
+            triggers: self.control.last_values.iter().copied().zip(thresholds).collect(),
+            running,
+            waiting,
+            kv_usage,
+            ttft_p95,
+        }
+    }
+}
+
+/// The smallest value that at least `percent` % of `values` do not exceed; empties `values`.
+fn take_quantile(values: &mut Vec<SimDuration>, percent: usize) -> Option<SimDuration> {
+    values.sort_unstable();
+    let rank = (values.len() * percent).div_ceil(100);
+    let value = rank.checked_sub(1).and_then(|index| values.get(index)).copied();
+    values.clear();
+    value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_are_of_the_nearest_rank() {
+        let mut values: Vec<SimDuration> = (1..=20).rev().map(SimDuration::from_secs).collect();
+        assert_eq!(take_quantile(&mut values, 95), Some(SimDuration::from_secs(19)));
+        assert_eq!((values.len(), take_quantile(&mut values, 95)), (0, None));
+    }
+}

@@ -1,0 +1,27 @@
+//! When a run without a duration is over: traffic has ended and drained, and the replicas have settled.
+
+use crate::cluster::PodState;
+use crate::sim::world::World;
+use crate::units::SimTime;
+
+impl World<'_> {
+    /// Whether nothing more will happen: no request on its way or to come, every pod either serving or gone, and
+    /// `spec.replicas` unchanged for as long as the policy can still react to what it has seen.
+    pub(super) fn has_settled(&self) -> bool {
+        let traffic = &self.traffic;
+        let sending = traffic.sources.iter().any(|source| source.next_arrival().is_some() || !source.exhausted());
+        if sending || !traffic.flights.is_empty() {
+            return false;
+        }
+        let steady = |pod: &crate::cluster::Pod| pod.state == PodState::Routable;
+        if !self.deployment.pods.iter().all(steady) {
+            return false;
+        }
+        if self.run.fixed_replicas {
+            return true;
+        }
+        let quiet_since = [traffic.last_end, traffic.last_send, Some(self.control.last_change)];
+        let quiet_since = quiet_since.into_iter().flatten().max().unwrap_or(SimTime::ZERO);
+        self.now >= quiet_since + self.reaction_time()
+    }
+}

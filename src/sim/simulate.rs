@@ -1,0 +1,148 @@
+//! One run from resolved settings to a record: the loop.
+
+use crate::cluster::StartupPlan;
+use crate::record::{EventKind, RunInfo, RunRecord, SelectorRecord, TriggerInfo};
+use crate::scenario::ResolvedRun;
+use crate::sim::event::Event;
+use crate::sim::world::World;
+use crate::traffic::TrafficSource;
+use crate::units::SimTime;
+use thiserror::Error;
+
+/// A run that could not be completed.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum SimulateError {
+    /// An invariant does not hold: a defect of the simulator.
+    #[error("invariant {id} broken at {at}: {message}")]
+    Invariant {
+        /// `INV-1`...
+        id: &'static str,
+        /// Virtual time.
+        at: String,
+        /// What is broken.
+        message: String,
+    },
+    /// A query of the policy does not parse.
+    #[error("{0}")]
+    Query(String),
+    /// A limit was reached.
+    #[error("{0}")]
+    Limit(String),
+}
+
+/// Runs `run` to its end. With `check`, the invariants are checked after every event, else at every row of the timeline.
+///
+/// # Errors
+/// [`SimulateError`].
+pub fn simulate(run: &ResolvedRun, check: bool) -> Result<RunRecord, SimulateError> {
+    let mut world = World::new(run, check)?;
+    let mut engine_events = Vec::new();
+    while let Some((at, event)) = world.queue.pop() {
+        if at < world.now {
+            return Err(world.broken("INV-3", format!("{event:?} is due at {at}")));
+        }
+        world.now = at;
+        match event {
+            Event::EngineStepEnd(pod) => world.on_engine_wake(pod, false, &mut engine_events)?,
+            Event::EngineStepStart(pod) => world.on_engine_wake(pod, true, &mut engine_events)?,
+            Event::PodStep(pod, step) => world.on_pod_step(pod, step),
+            Event::ReconcileDeployment => world.on_reconcile_deployment(),
+            Event::UpdateStatus => world.deployment.update_status(),
+            Event::ClientTimeout => world.on_client_timeout(),
+            Event::Arrival(source) => world.on_arrival(source)?,
+            Event::TargetFound(pod) => world.on_target_found(pod),
+            Event::TargetLost(pod) => world.on_target_lost(pod),
+            Event::Scrape(pod) => world.on_scrape(pod),
+            Event::KedaPoll => world.on_keda_poll(),
+            Event::HpaSync => world.on_hpa_sync(),
+            Event::Sample => world.on_sample()?,
+            Event::End => break,
+        }
+        if check {
+            world.check_invariants()?;
+        }
+    }
+    world.check_invariants()?;
+    Ok(finish(world))
+}
+
+/// Closes the books.
+fn finish(mut world: World<'_>) -> RunRecord {
+    let end = world.now;
+    let exhausted = world.traffic.sources.iter().all(TrafficSource::exhausted);
+    if let Some(at) = world.traffic.last_send.filter(|_| exhausted) {
+        world.recorded.events.push(crate::record::Event { t: at, kind: EventKind::TrafficStopped });
+        world.recorded.events.sort_by_key(|event| event.t);
+    }
+    let living: Vec<_> = world.deployment.pods.iter().map(|pod| pod.id).collect();
+    for id in living {
+        world.archive_pod(id, end);
+        if let Some(mut engine) = world.host_mut(id).engine.take() {
+            world.catch_up(&mut engine);
+            world.recorded.kv.preemptions += engine.totals(end).1;
+        }
+    }
+    world.recorded.pods.sort_by(|left, right| (left.created, &left.name).cmp(&(right.created, &right.name)));
+    if world.recorded.kv_samples > 0 {
+        world.recorded.kv.mean_usage = world.recorded.kv_sum / world.recorded.kv_samples as f64;
+    }
+    let unmeasured = |sent: SimTime| sent.as_ps() < world.run.warmup.as_ps();
+    let in_flight = world.traffic.flights.values().filter(|flight| !unmeasured(flight.sent)).count();
+    world.recorded.requests.in_flight = in_flight as u64;
+    let selectors = selectors(&world);
+    let info = info(world.run, end);
+    let recorded = world.recorded;
+    RunRecord {
+        info,
+        decisions: recorded.decisions,
+        events: recorded.events,
+        timeline: recorded.timeline,
+        pods: recorded.pods,
+        requests: recorded.requests,
+        latencies: recorded.latencies,
+        tokens: recorded.tokens,
+        kv: recorded.kv,
+        selectors,
+    }
+}
+
+fn selectors(world: &World<'_>) -> Vec<SelectorRecord> {
+    let triggers = &world.run.keda.scaled_object.triggers;
+    let mut records = Vec::new();
+    for (trigger, query) in triggers.iter().zip(&world.monitoring.queries) {
+        for found in world.monitoring.server.selector_matches(*query) {
+            records.push(SelectorRecord {
+                trigger: trigger.metric_name.clone(),
+                selector: found.selector,
+                matched: found.matched,
+                nearest: found.nearest,
+                place: trigger.query_span.to_string(),
+            });
+        }
+    }
+    records
+}
+
+fn info(run: &ResolvedRun, end: SimTime) -> RunInfo {
+    let spec = &run.keda.scaled_object;
+    let triggers = spec.triggers.iter().map(|trigger| TriggerInfo {
+        name: trigger.metric_name.clone(),
+        query: trigger.query.split_whitespace().collect::<Vec<_>>().join(" "),
+        threshold: trigger.threshold,
+        target_type: trigger.target_type.word().to_owned(),
+    });
+    RunInfo {
+        policy: run.policy.clone(),
+        scenario: run.scenario.clone(),
+        seed: run.seed.0,
+        end,
+        warmup: run.warmup,
+        initial_replicas: run.initial_replicas,
+        gpus_per_replica: run.gpus_per_replica,
+        min_replicas: spec.min_replicas,
+        max_replicas: spec.max_replicas,
+        startup_p50: StartupPlan::median_duration(&run.cluster),
+        triggers: triggers.collect(),
+        fixed_replicas: run.fixed_replicas,
+    }
+}

@@ -1,0 +1,240 @@
+//! All state of one run.
+
+use crate::cluster::{Deployment, PodId, Router};
+use crate::hpa::HpaState;
+use crate::keda::ExecutorState;
+use crate::prometheus::{PrometheusServer, QueryId, TargetId};
+use crate::record::{
+    DecisionRecord, Event as RecordedEvent, EventKind, KvTotals, Latencies, PodRecord, RequestTotals, Timeline,
+    TokenTotals,
+};
+use crate::replica::{Engine, exposition};
+use crate::scenario::ResolvedRun;
+use crate::series::Exposition;
+use crate::sim::SimulateError;
+use crate::sim::event::{Event, EventQueue};
+use crate::traffic::{Request, RequestId, TrafficSource};
+use crate::units::{Seed, SimDuration, SimTime, Stream};
+use rustc_hash::FxHashMap;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// The world and what has been recorded of it.
+pub(super) struct World<'r> {
+    pub(super) run: &'r ResolvedRun,
+    pub(super) now: SimTime,
+    pub(super) queue: EventQueue,
+    pub(super) traffic: TrafficState,
+    pub(super) deployment: Deployment,
+    /// By pod number; pods that are gone leave `None`.
+    pub(super) hosts: Vec<Option<Host>>,
+    pub(super) router: Router,
+    pub(super) monitoring: MonitoringState,
+    pub(super) control: ControlState,
+    pub(super) recorded: Recorded,
+    pub(super) check: bool,
+}
+
+/// Clients and the requests on their way.
+pub(super) struct TrafficState {
+    pub(super) sources: Vec<TrafficSource>,
+    /// Per source: the send time its pending `Arrival` event carries, so that it is scheduled once.
+    pub(super) scheduled: Vec<Option<SimTime>>,
+    pub(super) flights: FxHashMap<RequestId, Flight>,
+    /// (give-up time, request) in order of sending: all clients share one timeout, so this is in order of time too.
+    pub(super) timeouts: VecDeque<(SimTime, RequestId)>,
+    pub(super) last_send: Option<SimTime>,
+    pub(super) last_end: Option<SimTime>,
+}
+
+/// A request that was sent and has not ended.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Flight {
+    pub(super) request: Request,
+    pub(super) source: usize,
+    pub(super) sent: SimTime,
+    pub(super) pod: PodId,
+}
+
+/// What runs on a pod: the engine while its process lives, and Prometheus' view of it.
+pub(super) struct Host {
+    /// From port open to process end.
+    pub(super) engine: Option<Engine>,
+    /// The wake that is scheduled for the engine and whether it starts a step; an event for another one is stale.
+    pub(super) wake: Option<(SimTime, bool)>,
+    pub(super) target: Option<TargetId>,
+    pub(super) scrape_phase: SimDuration,
+    pub(super) last_scrape: Option<SimTime>,
+    /// The process has ended.
+    pub(super) stopped: bool,
+    /// Set at SIGTERM while requests may still finish: when they are cut.
+    pub(super) drains_until: Option<SimTime>,
+    /// Time with work, measured when the deletion began.
+    pub(super) busy_at_deletion: Option<SimDuration>,
+    /// Requests inside, as a balancer counts them.
+    pub(super) in_flight: usize,
+}
+
+/// Prometheus and the queries.
+pub(super) struct MonitoringState {
+    pub(super) server: PrometheusServer,
+    /// One per trigger.
+    pub(super) queries: Vec<QueryId>,
+    pub(super) exposition: Arc<Exposition>,
+    /// Reused by every scrape.
+    pub(super) row: Vec<f64>,
+    pub(super) seed: Seed,
+}
+
+/// Controllers' memory.
+pub(super) struct ControlState {
+    pub(super) hpa: HpaState,
+    pub(super) hpa_synced: bool,
+    pub(super) keda: ExecutorState,
+    pub(super) sync_latency: Stream,
+    pub(super) last_change: SimTime,
+    /// Per trigger: the last value evaluated by a sync or poll.
+    pub(super) last_values: Vec<Option<f64>>,
+}
+
+/// What has been recorded.
+#[derive(Default)]
+pub(super) struct Recorded {
+    pub(super) decisions: Vec<DecisionRecord>,
+    pub(super) events: Vec<RecordedEvent>,
+    pub(super) timeline: Timeline,
+    pub(super) pods: Vec<PodRecord>,
+    pub(super) requests: RequestTotals,
+    pub(super) latencies: Latencies,
+    pub(super) tokens: TokenTotals,
+    pub(super) kv: KvTotals,
+    pub(super) kv_samples: u64,
+    pub(super) kv_sum: f64,
+    /// Requests sent since the last row of the timeline.
+    pub(super) sent_since_row: u64,
+    /// TTFTs since the last row of the timeline.
+    pub(super) ttfts_since_row: Vec<SimDuration>,
+    /// All requests, those of the warm-up included, for the invariants.
+    pub(super) sent_in_all: u64,
+    pub(super) ended_in_all: u64,
+}
+
+impl<'r> World<'r> {
+    /// The world at the run's start, with the first events scheduled.
+    pub(super) fn new(run: &'r ResolvedRun, check: bool) -> Result<Self, SimulateError> {
+        let mut server = PrometheusServer::new(run.monitoring.server.clone());
+        let mut queries = Vec::new();
+        for trigger in &run.keda.scaled_object.triggers {
+            let query = server.compile(&trigger.query).map_err(|error| {
+                SimulateError::Query(format!("{}: the query cannot be used: {error}", trigger.query_span))
+            })?;
+            queries.push(query);
+        }
+        let sources: Vec<TrafficSource> = run
+            .traffic
+            .iter()
+            .enumerate()
+            .map(|(number, spec)| {
+                let number = u8::try_from(number).expect("the scenario room allows no more than 255 sources");
+                TrafficSource::with_number(spec, run.seed, number)
+            })
+            .collect();
+        let triggers = queries.len();
+        let mut world = World {
+            run,
+            now: SimTime::ZERO,
+            queue: EventQueue::default(),
+            traffic: TrafficState {
+                scheduled: vec![None; sources.len()],
+                sources,
+                flights: FxHashMap::default(),
+                timeouts: VecDeque::new(),
+                last_send: None,
+                last_end: None,
+            },
+            deployment: Deployment::new(
+                &run.keda.scaled_object.target_name,
+                &run.cluster,
+                run.seed,
+                run.initial_replicas,
+            ),
+            hosts: Vec::new(),
+            router: Router::new(run.router, run.seed),
+            monitoring: MonitoringState {
+                server,
+                queries,
+                exposition: Arc::new(exposition(&run.engine)),
+                row: Vec::new(),
+                seed: run.seed,
+            },
+            control: ControlState {
+                hpa: HpaState::default(),
+                hpa_synced: false,
+                keda: ExecutorState::default(),
+                sync_latency: run.seed.stream("hpa-sync-latency", 0),
+                last_change: SimTime::ZERO,
+                last_values: vec![None; triggers],
+            },
+            recorded: Recorded::default(),
+            check,
+        };
+        world.schedule_first_events();
+        Ok(world)
+    }
+
+    fn schedule_first_events(&mut self) {
+        let serving: Vec<PodId> = self.deployment.pods.iter().map(|pod| pod.id).collect();
+        for id in serving {
+            self.host_existing_pod(id);
+        }
+        for source in 0..self.traffic.sources.len() {
+            self.schedule_arrival(source);
+        }
+        if !self.run.fixed_replicas {
+            // Real controllers are not in phase with each other or with the load: every offset is drawn.
+            let seed = self.run.seed;
+            let poll = seed.stream("keda-phase", 0).duration_below(self.run.keda.scaled_object.polling_interval);
+            let sync = seed.stream("hpa-phase", 0).duration_below(self.run.kubernetes.sync_period);
+            self.queue.push(SimTime::ZERO + poll, Event::KedaPoll);
+            self.queue.push(SimTime::ZERO + sync, Event::HpaSync);
+        }
+        self.queue.push(SimTime::ZERO, Event::Sample);
+        if let Some(duration) = self.run.duration {
+            self.queue.push(SimTime::ZERO + duration, Event::End);
+        }
+    }
+
+    /// The host of `id`, made on first use.
+    pub(super) fn host_mut(&mut self, id: PodId) -> &mut Host {
+        let index = id.0 as usize;
+        if self.hosts.len() <= index {
+            self.hosts.resize_with(index + 1, || None);
+        }
+        self.hosts[index].get_or_insert(Host {
+            engine: None,
+            wake: None,
+            target: None,
+            scrape_phase: SimDuration::ZERO,
+            last_scrape: None,
+            stopped: false,
+            drains_until: None,
+            busy_at_deletion: None,
+            in_flight: 0,
+        })
+    }
+
+    /// The host of `id`, if it has one.
+    pub(super) fn host(&self, id: PodId) -> Option<&Host> {
+        self.hosts.get(id.0 as usize).and_then(Option::as_ref)
+    }
+
+    /// Records an event that happens now.
+    pub(super) fn note(&mut self, kind: EventKind) {
+        self.recorded.events.push(RecordedEvent { t: self.now, kind });
+    }
+
+    /// Whether the warm-up is over at `t`.
+    pub(super) fn measured(&self, t: SimTime) -> bool {
+        t.as_ps() >= self.run.warmup.as_ps()
+    }
+}
