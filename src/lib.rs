@@ -27,3 +27,5 @@ pub mod scenario;
 pub mod record;
 
 pub mod sim;
+
+pub mod analysis;

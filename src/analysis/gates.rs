@@ -1,0 +1,48 @@
+//! Gates: the limits that decide the exit code. A gate compares the point estimate; its interval stands beside it.
+
+use crate::analysis::{GateResult, GateStatus, Summary};
+use crate::scenario::AnalysisSettings;
+
+/// Evaluates the gates that the user named, in order. A value of `failedRequests` is failed plus timed out requests. What
+/// cannot be measured (no SLO, no request, no measured time) is undecided, never a silent pass.
+///
+/// # Panics
+/// On a gate name that the scenario's reader should have refused.
+pub fn evaluate_gates(summary: &Summary, settings: &AnalysisSettings) -> Vec<GateResult> {
+    let gate = |gate: &crate::scenario::GateLimit| {
+        let (value, interval) = measure(summary, &gate.name);
+        let is_minimum = gate.name == "sloAttainment";
+        let status = match value {
+            None => GateStatus::Undecided,
+            Some(value) if is_minimum && value >= gate.limit => GateStatus::Pass,
+            Some(value) if !is_minimum && value <= gate.limit => GateStatus::Pass,
+            Some(_) => GateStatus::Fail,
+        };
+        GateResult { name: gate.name.clone(), limit: gate.limit, value, interval, status }
+    };
+    settings.gates.iter().map(gate).collect()
+}
+
+fn measure(summary: &Summary, name: &str) -> (Option<f64>, Option<(f64, f64)>) {
+    match name {
+        "flapsPerHour" => {
+            let interval = summary.flapping.flaps_per_hour_interval;
+            // Without a measured time there is no rate; a measured rate always has a positive upper bound.
+            if interval.1 > 0.0 { (Some(summary.flapping.flaps_per_hour), Some(interval)) } else { (None, None) }
+        }
+        "sloAttainment" => (summary.slo_attainment, attainment_interval(summary)),
+        "gpuHours" => (Some(summary.gpu_hours.billed), None),
+        "failedRequests" => (Some((summary.requests.failed + summary.requests.timed_out) as f64), None),
+        other => unreachable!("gate {other:?} is refused when the scenario is read"),
+    }
+}
+
+/// The attainment if all requests still in flight miss, and if all meet it (verdicts.md 4.3).
+fn attainment_interval(summary: &Summary) -> Option<(f64, f64)> {
+    let in_flight = summary.requests.in_flight as f64;
+    let attainment = summary.slo_attainment.filter(|_| in_flight > 0.0)?;
+    let requests = summary.requests;
+    let ended = (requests.completed + requests.failed + requests.timed_out) as f64;
+    let within = attainment * ended;
+    Some((within / (ended + in_flight), (within + in_flight) / (ended + in_flight)))
+}

@@ -1,0 +1,295 @@
+//! The summary of one run: the fields of `summary.json`, in its order.
+
+use crate::analysis::flapping::measured;
+use crate::analysis::{Flapping, GpuHours, slo};
+use crate::analysis::{evaluate_gates, findings, flap_window, flapping, gpu_hours_with_window};
+use crate::record::{EventKind, KvTotals, LatencyHistogram, RequestTotals, RunRecord};
+use crate::scenario::AnalysisSettings;
+use crate::units::{Severity, SimDuration, SimTime};
+
+/// A run's summary.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Summary {
+    /// Policy's name.
+    pub policy: String,
+    /// Scenario's name.
+    pub scenario: String,
+    /// Seed.
+    pub seed: u64,
+    /// Simulated time, seconds.
+    pub duration_seconds: f64,
+    /// Requests.
+    pub requests: RequestTotals,
+    /// ttftSeconds.
+    pub ttft: LatencySummary,
+    /// tpotSeconds.
+    pub tpot: LatencySummary,
+    /// itlSeconds.
+    pub itl: LatencySummary,
+    /// e2eSeconds.
+    pub e2e: LatencySummary,
+    /// queueSeconds.
+    pub queue: LatencySummary,
+    /// tokens.prompt.
+    pub tokens_prompt: u64,
+    /// tokens.generated.
+    pub tokens_generated: u64,
+    /// tokens.perSecond: all tokens over the run's measured time.
+    pub tokens_per_second: f64,
+    /// tokens.completedPerSecond: (prompt + output tokens of completed requests) / (first sent until last completed).
+    pub tokens_completed_per_second: f64,
+    /// replicas.initial, final, min, max of spec.replicas.
+    pub replicas_initial: i32,
+    /// See `replicas_initial`.
+    pub replicas_final: i32,
+    /// See `replicas_initial`.
+    pub replicas_min: i32,
+    /// See `replicas_initial`.
+    pub replicas_max: i32,
+    /// Time mean of spec.replicas.
+    pub replicas_mean: f64,
+    /// Time mean of ready pods.
+    pub ready_mean: f64,
+    /// scaling.
+    pub flapping: Flapping,
+    /// gpuHours: pod time multiplied by GPUs per replica; all zero on CPU.
+    pub gpu_hours: GpuHours,
+    /// replicaHours: pod time, one per pod, whatever it runs on.
+    pub replica_hours: GpuHours,
+    /// cost.total, when a price is given.
+    pub cost_total: Option<f64>,
+    /// cost.perMillionTokens.
+    pub cost_per_million_tokens: Option<f64>,
+    /// slo.attainment: the least of the objectives' shares, an upper bound of the share of requests that met all of them;
+    /// `None` without an SLO or without requests.
+    pub slo_attainment: Option<f64>,
+    /// slo.perObjective.
+    pub slo_objectives: Vec<SloObjective>,
+    /// kvCache.
+    pub kv: KvTotals,
+    /// verdict.
+    pub verdict: Verdict,
+}
+
+/// Seconds; `None` without samples.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct LatencySummary {
+    /// Mean.
+    pub mean: Option<f64>,
+    /// Median.
+    pub p50: Option<f64>,
+    /// 90th percentile.
+    pub p90: Option<f64>,
+    /// 95th percentile.
+    pub p95: Option<f64>,
+    /// 99th percentile.
+    pub p99: Option<f64>,
+    /// Largest.
+    pub max: Option<f64>,
+}
+
+/// One SLO objective and whether it was met.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SloObjective {
+    /// `ttft.p95`.
+    pub name: String,
+    /// Limit, seconds.
+    pub limit: f64,
+    /// Measured, seconds, failed requests ranked as infinitely slow; `None` when that makes it infinite, or without samples.
+    pub value: Option<f64>,
+    /// Whether value <= limit to the histogram's resolution (false without samples).
+    pub met: bool,
+    /// Share of ended requests that stayed within the limit.
+    pub share_within: f64,
+}
+
+/// Outcome of a run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Verdict {
+    /// Fail when a gate failed, undecided when one is undecided and none failed, else pass.
+    pub status: VerdictStatus,
+    /// Gates in the order given.
+    pub gates: Vec<GateResult>,
+    /// Findings, worst first.
+    pub findings: Vec<Finding>,
+}
+
+/// See [`Verdict`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VerdictStatus {
+    /// All gates passed (or there are none).
+    Pass,
+    /// A gate failed.
+    Fail,
+    /// A gate could not be decided.
+    Undecided,
+}
+
+/// See [`GateResult`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GateStatus {
+    /// Within the limit.
+    Pass,
+    /// Beyond the limit.
+    Fail,
+    /// Cannot say.
+    Undecided,
+}
+
+/// One gate's result.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GateResult {
+    /// `flapsPerHour`, ...
+    pub name: String,
+    /// The limit.
+    pub limit: f64,
+    /// What was measured; `None` when there is nothing to measure.
+    pub value: Option<f64>,
+    /// 95 % interval, when known.
+    pub interval: Option<(f64, f64)>,
+    /// Result.
+    pub status: GateStatus,
+}
+
+/// A conclusion.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Finding {
+    /// `query-matched-nothing`, `flapping`, ...
+    pub code: String,
+    /// How bad.
+    pub severity: Severity,
+    /// One sentence.
+    pub message: String,
+    /// What it rests on, one fact each.
+    pub evidence: Vec<String>,
+}
+
+/// Summarises `record`.
+///
+/// # Panics
+/// When the request counters do not add up: that is a defect of the simulator, not of its input.
+pub fn summarize(record: &RunRecord, settings: &AnalysisSettings) -> Summary {
+    check_request_sum(&record.requests);
+    let window = settings.flap_window.unwrap_or_else(|| flap_window(record.info.startup_p50));
+    let replicas = spec_replicas(record);
+    let (_, measured_time) = measured(record);
+    let tokens = &record.tokens;
+    let sending = tokens.first_sent.zip(tokens.last_completed).map(|(first, last)| last.saturating_since(first));
+    let completed_tokens = tokens.prompt_completed + tokens.generated_completed;
+    let gpu_hours = gpu_hours_with_window(record, record.info.gpus_per_replica, window);
+    let cost_total = settings.gpu_hour_price.map(|price| price * gpu_hours.billed);
+    let objectives: Vec<SloObjective> = settings.slo.iter().map(|limit| slo::objective(record, limit)).collect();
+    let mut summary = Summary {
+        policy: record.info.policy.clone(),
+        scenario: record.info.scenario.clone(),
+        seed: record.info.seed,
+        duration_seconds: record.info.end.as_secs_f64(),
+        requests: record.requests,
+        ttft: latency(&record.latencies.ttft),
+        tpot: latency(&record.latencies.tpot),
+        itl: latency(&record.latencies.itl),
+        e2e: latency(&record.latencies.e2e),
+        queue: latency(&record.latencies.queue),
+        tokens_prompt: tokens.prompt,
+        tokens_generated: tokens.generated,
+        tokens_per_second: per(tokens.prompt + tokens.generated, measured_time.as_secs_f64_exact()),
+        tokens_completed_per_second: per(completed_tokens, sending.map_or(0.0, SimDuration::as_secs_f64_exact)),
+        replicas_initial: record.info.initial_replicas,
+        replicas_final: replicas.last,
+        replicas_min: replicas.min,
+        replicas_max: replicas.max,
+        replicas_mean: replicas.mean,
+        ready_mean: ready_mean(record),
+        flapping: flapping(record, window),
+        gpu_hours,
+        replica_hours: gpu_hours_with_window(record, 1, window),
+        cost_total,
+        cost_per_million_tokens: cost_total
+            .filter(|_| completed_tokens > 0)
+            .map(|cost| cost / (completed_tokens as f64 / 1e6)),
+        slo_attainment: slo::attainment(record, &settings.slo, &objectives),
+        slo_objectives: objectives,
+        kv: record.kv,
+        verdict: Verdict { status: VerdictStatus::Pass, gates: Vec::new(), findings: Vec::new() },
+    };
+    summary.verdict.gates = evaluate_gates(&summary, settings);
+    summary.verdict.status = status(&summary.verdict.gates);
+    summary.verdict.findings = findings(record, &summary);
+    summary
+}
+
+fn status(gates: &[GateResult]) -> VerdictStatus {
+    let any = |status: GateStatus| gates.iter().any(|gate| gate.status == status);
+    match (any(GateStatus::Fail), any(GateStatus::Undecided)) {
+        (true, _) => VerdictStatus::Fail,
+        (false, true) => VerdictStatus::Undecided,
+        (false, false) => VerdictStatus::Pass,
+    }
+}
+
+fn check_request_sum(requests: &RequestTotals) {
+    let RequestTotals { completed, failed, timed_out, aborted, rejected, in_flight, .. } = *requests;
+    let ended = completed + failed + timed_out + aborted + rejected;
+    assert_eq!(requests.total, ended + in_flight, "every request has one outcome: {requests:?}");
+    let causes = requests.refused + requests.killed + requests.unavailable + requests.error;
+    assert_eq!(failed, causes, "every failed request has one cause: {requests:?}");
+}
+
+fn per(amount: u64, seconds: f64) -> f64 {
+    if seconds > 0.0 { amount as f64 / seconds } else { 0.0 }
+}
+
+fn latency(histogram: &LatencyHistogram) -> LatencySummary {
+    LatencySummary {
+        mean: histogram.mean_seconds(),
+        p50: histogram.quantile_seconds(0.50),
+        p90: histogram.quantile_seconds(0.90),
+        p95: histogram.quantile_seconds(0.95),
+        p99: histogram.quantile_seconds(0.99),
+        max: histogram.max_seconds(),
+    }
+}
+
+/// `spec.replicas` over the measured interval.
+struct SpecReplicas {
+    last: i32,
+    min: i32,
+    max: i32,
+    mean: f64,
+}
+
+fn spec_replicas(record: &RunRecord) -> SpecReplicas {
+    let (start, measured_time) = measured(record);
+    let mut current = record.info.initial_replicas;
+    let mut since = start;
+    let mut levels: Option<(i32, i32)> = None;
+    let mut area: i128 = 0;
+    let mut hold = |from: SimTime, until: SimTime, level: i32| {
+        let (low, high) = levels.unwrap_or((level, level));
+        levels = Some((low.min(level), high.max(level)));
+        area += i128::from(level) * i128::from(until.saturating_since(from).as_ps());
+    };
+    for event in &record.events {
+        let EventKind::Scaled { to, .. } = event.kind else { continue };
+        if event.t > start {
+            hold(since, event.t, current);
+            since = event.t;
+        }
+        current = to;
+    }
+    hold(since, record.info.end, current);
+    let (min, max) = levels.unwrap_or((current, current));
+    let mean = if measured_time.is_zero() { f64::from(current) } else { area as f64 / measured_time.as_ps() as f64 };
+    SpecReplicas { last: current, min, max, mean }
+}
+
+/// Time mean of pods that are Ready and not deleted, over the measured interval.
+fn ready_mean(record: &RunRecord) -> f64 {
+    let (start, measured_time) = measured(record);
+    let ready_time = |pod: &crate::record::PodRecord| {
+        let until = pod.deleted.or(pod.gone).unwrap_or(record.info.end).min(record.info.end);
+        pod.ready.map_or(0, |ready| u128::from(until.saturating_since(ready.max(start)).as_ps()))
+    };
+    let total: u128 = record.pods.iter().map(ready_time).sum();
+    if measured_time.is_zero() { 0.0 } else { total as f64 / measured_time.as_ps() as f64 }
+}

@@ -1,0 +1,332 @@
+//! What `analysis` concludes from hand-made records: worked examples and vectors of verdicts.md, edge cases of its 1.3.
+
+#[path = "report_builder/mod.rs"]
+mod report_builder;
+
+use kedasim::analysis::{
+    GateStatus, Summary, VerdictStatus, flap_window, flapping, gpu_hours, gpu_hours_with_window, rate_interval,
+    summarize,
+};
+use kedasim::record::{DecisionRecord, Event, EventKind, ScaleSource, SelectorRecord};
+use kedasim::scenario::{AnalysisSettings, GateLimit, SloLimit, SloMetric};
+use kedasim::units::{Severity, SimDuration};
+use report_builder::{Builder, at};
+
+const W: SimDuration = SimDuration::from_secs(600);
+
+fn worked_example() -> Builder {
+    Builder::new(1, 3600)
+        .scaled(100, 1, 2, ScaleSource::Hpa)
+        .scaled(400, 2, 1, ScaleSource::Hpa)
+        .scaled(700, 1, 3, ScaleSource::Hpa)
+        .scaled(2000, 3, 2, ScaleSource::Hpa)
+        .scaled(2100, 2, 3, ScaleSource::Hpa)
+}
+
+#[test]
+fn the_worked_example_of_flap_arithmetic() {
+    let flapping = flapping(&worked_example().0, W);
+    assert_eq!((flapping.ups, flapping.downs), (3, 2));
+    assert_eq!((flapping.reversals, flapping.flaps), (4, 3));
+    assert_eq!(flapping.flaps_per_hour, 3.0);
+    assert_eq!(flapping.churned_replicas, 3);
+    assert_eq!(flapping.censored_starts, 0);
+    assert_eq!(flapping.moves.iter().map(|scale_move| scale_move.size).collect::<Vec<_>>(), [1, -1, 2, -1, 1]);
+}
+
+#[test]
+fn poisson_bounds_are_the_exact_ones() {
+    let table = [
+        (0, 0.0, 3.69),
+        (1, 0.025, 5.57), // one flap in a 30-min run means 0.05..11.1 per hour
+        (3, 0.62, 8.77),
+        (10, 4.80, 18.39),
+    ];
+    for (flaps, low, high) in table {
+        let (found_low, found_high) = rate_interval(flaps, 1.0);
+        assert!((found_low - low).abs() < 0.005, "{flaps}: {found_low}");
+        assert!((found_high - high).abs() < 0.005, "{flaps}: {found_high}");
+    }
+    let (low, high) = rate_interval(1, 0.5);
+    assert!((low - 0.05).abs() < 0.005 && (high - 11.1).abs() < 0.05, "{low}..{high}");
+}
+
+#[test]
+fn consecutive_events_of_one_sign_are_one_move() {
+    let record = Builder::new(1, 3600).scaled(100, 1, 2, ScaleSource::Hpa).scaled(115, 2, 3, ScaleSource::Hpa).scaled(
+        900,
+        3,
+        2,
+        ScaleSource::Hpa,
+    );
+    let flapping = flapping(&record.0, W);
+    assert_eq!((flapping.reversals, flapping.flaps, flapping.moves.len()), (1, 0, 2));
+    assert_eq!((flapping.moves[0].start, flapping.moves[0].end, flapping.moves[0].size), (at(100), at(115), 2));
+}
+
+#[test]
+fn a_turn_time_of_exactly_the_window_is_a_flap() {
+    let turn = |down| Builder::new(1, 3600).scaled(100, 1, 2, ScaleSource::Hpa).scaled(down, 2, 1, ScaleSource::Hpa);
+    assert_eq!(flapping(&turn(700).0, W).flaps, 1);
+    assert_eq!(flapping(&turn(701).0, W).flaps, 0);
+}
+
+#[test]
+fn the_direction_before_the_warmup_ends_is_remembered() {
+    let mut record = worked_example().0;
+    record.info.warmup = SimDuration::from_secs(500);
+    let flapping = flapping(&record, W);
+    // The event at 700 turns the one at 400, which lies in the warm-up.
+    assert_eq!((flapping.ups, flapping.downs, flapping.reversals, flapping.flaps), (2, 1, 3, 2));
+    assert!((flapping.flaps_per_hour - 2.0 * 3600.0 / 3100.0).abs() < 1e-12);
+}
+
+#[test]
+fn bounds_at_the_first_sync_are_set_up_and_later_reset_the_direction() {
+    let set_up = Builder::new(0, 3600)
+        .sync(15, 0.0, 1, 1)
+        .sync(30, 0.0, 1, 1)
+        .scaled(15, 0, 2, ScaleSource::Bounds)
+        .scaled(300, 2, 1, ScaleSource::Hpa);
+    let set_up = flapping(&set_up.0, W);
+    assert_eq!((set_up.ups, set_up.downs, set_up.reversals, set_up.churned_replicas), (0, 1, 0, 0));
+
+    let edited = Builder::new(1, 3600)
+        .scaled(100, 1, 3, ScaleSource::Hpa)
+        .scaled(200, 3, 2, ScaleSource::Bounds)
+        .scaled(300, 2, 3, ScaleSource::Hpa);
+    let edited = flapping(&edited.0, W);
+    assert_eq!((edited.ups, edited.downs, edited.reversals), (2, 1, 0));
+}
+
+#[test]
+fn a_run_without_events_has_a_rate_of_zero_with_its_interval() {
+    let flapping = flapping(&Builder::new(1, 1800).0, W);
+    assert_eq!(flapping.flaps_per_hour, 0.0);
+    assert!((flapping.flaps_per_hour_interval.1 - 7.4).abs() < 0.05);
+}
+
+#[test]
+fn young_starts_at_the_end_are_censored_not_churned() {
+    let flapping = flapping(&Builder::new(1, 1000).scaled(500, 1, 3, ScaleSource::Hpa).0, W);
+    assert_eq!((flapping.censored_starts, flapping.churned_replicas), (2, 0));
+}
+
+#[test]
+fn the_flap_window_follows_slow_starts() {
+    assert_eq!(flap_window(SimDuration::from_secs(60)), W);
+    assert_eq!(flap_window(SimDuration::from_secs(400)), SimDuration::from_secs(800));
+}
+
+#[test]
+fn time_to_first_scale_up_counts_from_the_start_of_traffic() {
+    let mut builder = Builder::new(1, 3600);
+    builder.0.events.push(Event { t: at(30), kind: EventKind::TrafficStarted });
+    let flapping = flapping(&builder.scaled(100, 1, 2, ScaleSource::Hpa).0, W);
+    assert_eq!(flapping.time_to_first_scale_up, Some(SimDuration::from_secs(70)));
+}
+
+#[test]
+fn billed_hours_are_the_sum_of_the_phases() {
+    let record = Builder::new(1, 3600)
+        .pod(0, Some(60), None, 1800) // still there at the end
+        .pod(600, Some(960), Some((2400, 2430)), 900)
+        .pod(1200, None, Some((1500, 1500)), 0) // never Ready
+        .0;
+    let hours = gpu_hours(&record, 2);
+    let seconds = |hours: f64| (hours * 3600.0 / 2.0).round() as u64;
+    assert_eq!(seconds(hours.billed), 3600 + 1830 + 300);
+    assert_eq!(seconds(hours.starting), 60 + 360 + 300);
+    assert_eq!(seconds(hours.serving), 1800 + 900);
+    assert_eq!(seconds(hours.idle), 1740 + 540);
+    assert_eq!(seconds(hours.draining), 30);
+    assert_eq!(gpu_hours(&record, 0).billed, 0.0);
+}
+
+#[test]
+fn flapping_wastes_short_lives_and_needless_starts() {
+    // The worked example's pods: churned are the start at 100 (its whole life), the first at 700 (its start only) and the
+    // one at 2100 (its start only).
+    let record = worked_example()
+        .pod(0, Some(60), None, 0)
+        .pod(100, Some(160), Some((400, 430)), 0)
+        .pod(700, Some(760), None, 0)
+        .pod(700, Some(770), Some((2000, 2030)), 0)
+        .pod(2100, Some(2180), None, 0)
+        .0;
+    let wasted = gpu_hours_with_window(&record, 1, W).wasted_by_flapping * 3600.0;
+    assert_eq!(wasted.round() as u64, 330 + 60 + 80);
+}
+
+fn settings(gates: &[(&str, f64)], ttft_ms: Option<u64>) -> AnalysisSettings {
+    let slo = ttft_ms.map(|limit| SloLimit {
+        metric: SloMetric::Ttft,
+        quantile_name: "p95".to_owned(),
+        quantile: 0.95,
+        limit: SimDuration::from_millis(limit),
+    });
+    AnalysisSettings {
+        slo: slo.into_iter().collect(),
+        gates: gates.iter().map(|(name, limit)| GateLimit { name: (*name).to_owned(), limit: *limit }).collect(),
+        ..AnalysisSettings::default()
+    }
+}
+
+fn codes(summary: &Summary) -> Vec<&str> {
+    summary.verdict.findings.iter().map(|finding| finding.code.as_str()).collect()
+}
+
+#[test]
+fn gates_compare_the_point_estimate() {
+    let record = worked_example().pod(0, Some(0), None, 0).requests(99, 1).0;
+    let table = [
+        ("flapsPerHour", 3.0, GateStatus::Pass),
+        ("flapsPerHour", 2.9, GateStatus::Fail), // the interval reaches down to 0.62
+        ("sloAttainment", 0.99, GateStatus::Pass),
+        ("sloAttainment", 0.995, GateStatus::Fail),
+        ("gpuHours", 1.0, GateStatus::Pass),
+        ("gpuHours", 0.5, GateStatus::Fail),
+        ("failedRequests", 1.0, GateStatus::Pass),
+        ("failedRequests", 0.0, GateStatus::Fail),
+    ];
+    for (name, limit, status) in table {
+        let summary = summarize(&record, &settings(&[(name, limit)], Some(2000)));
+        assert_eq!(summary.verdict.gates[0].status, status, "{name} {limit}");
+        let fails = summary.verdict.status == VerdictStatus::Fail;
+        assert_eq!(fails, status == GateStatus::Fail, "{name} {limit}");
+    }
+}
+
+#[test]
+fn a_gate_without_data_is_undecided() {
+    let empty = Builder::new(1, 3600).0;
+    let summary = summarize(&empty, &settings(&[("sloAttainment", 0.9)], Some(2000)));
+    assert_eq!(summary.slo_attainment, None);
+    assert_eq!(summary.verdict.status, VerdictStatus::Undecided);
+    assert_eq!(codes(&summary), ["slo-no-data"]);
+    let no_objective = summarize(&Builder::new(1, 60).requests(10, 0).0, &settings(&[("sloAttainment", 0.9)], None));
+    assert_eq!(no_objective.verdict.status, VerdictStatus::Undecided);
+}
+
+#[test]
+fn failed_requests_miss_every_objective_and_rank_last() {
+    let one_in_ten_failed = summarize(&Builder::new(1, 3600).requests(90, 10).0, &settings(&[], Some(2000)));
+    let objective = &one_in_ten_failed.slo_objectives[0];
+    assert_eq!((objective.value, objective.met, objective.share_within), (None, false, 0.9));
+    assert_eq!(one_in_ten_failed.slo_attainment, Some(0.9));
+    assert_eq!(codes(&one_in_ten_failed), ["slo-missed", "requests-failed"]);
+    let few_failed = summarize(&Builder::new(1, 3600).requests(99, 1).0, &settings(&[], Some(100)));
+    assert!(few_failed.slo_objectives[0].met, "a latency equal to the limit is within it");
+}
+
+#[test]
+fn requests_of_one_token_meet_any_tpot_objective() {
+    let mut settings = settings(&[], None);
+    settings.slo = vec![SloLimit {
+        metric: SloMetric::Tpot,
+        quantile_name: "p95".to_owned(),
+        quantile: 0.95,
+        limit: SimDuration::from_millis(100),
+    }];
+    // All of one token: nothing to judge. One failed: a miss among a hundred.
+    let none = summarize(&Builder::new(1, 3600).requests(100, 0).0, &settings);
+    assert_eq!((none.slo_attainment, codes(&none)), (None, vec!["slo-no-data"]));
+    let one_failed = summarize(&Builder::new(1, 3600).requests(99, 1).0, &settings);
+    assert_eq!((one_failed.slo_attainment, one_failed.slo_objectives[0].met), (Some(0.99), true));
+}
+
+#[test]
+fn in_flight_requests_make_the_attainment_an_interval() {
+    let mut builder = Builder::new(1, 3600).requests(890, 10);
+    builder.0.requests.in_flight = 100;
+    builder.0.requests.total += 100;
+    let summary = summarize(&builder.0, &settings(&[("sloAttainment", 0.9)], Some(2000)));
+    let (low, high) = summary.verdict.gates[0].interval.expect("requests are in flight");
+    assert!((low - 0.89).abs() < 1e-12 && (high - 0.99).abs() < 1e-12, "{low}..{high}");
+}
+
+#[test]
+#[should_panic(expected = "every request has one outcome")]
+fn request_counters_that_do_not_add_up_are_a_defect() {
+    let mut builder = Builder::new(1, 60).requests(1, 0);
+    builder.0.requests.total = 2;
+    summarize(&builder.0, &AnalysisSettings::default());
+}
+
+#[test]
+fn few_flaps_in_a_short_run_are_undecided() {
+    // 3 flaps in one hour: 0.62..8.77, which is between stable and flapping.
+    let summary = summarize(&worked_example().0, &AnalysisSettings::default());
+    let finding = &summary.verdict.findings[0];
+    assert_eq!((finding.code.as_str(), finding.severity), ("jittery", Severity::Note));
+    assert!(finding.message.contains("3.0 flaps/h (0.6..8.8 at 95 %, turn <= 10m)"), "{}", finding.message);
+    assert!(finding.message.ends_with("undecided, run longer"), "{}", finding.message);
+}
+
+#[test]
+fn many_flaps_are_flapping() {
+    let mut builder = Builder::new(1, 7200);
+    for cycle in 0..20 {
+        builder = builder.scaled(cycle * 300 + 100, 1, 2, ScaleSource::Hpa);
+        builder = builder.scaled(cycle * 300 + 250, 2, 1, ScaleSource::Hpa);
+    }
+    let summary = summarize(&builder.0, &AnalysisSettings::default());
+    let finding = &summary.verdict.findings[0];
+    assert_eq!((finding.code.as_str(), finding.severity), ("flapping", Severity::Error));
+    assert!(!finding.message.contains("undecided"), "{}", finding.message);
+}
+
+#[test]
+fn findings_come_worst_first() {
+    let mut builder = Builder::new(10, 60).sync(15, 70.0, 10, 10).sync(30, 80.0, 10, 10).sync(45, 20.0, 10, 10);
+    if let DecisionRecord::HpaSync(sync) = &mut builder.0.decisions[2] {
+        sync.metrics[0].error = Some("Prometheus is down".to_owned());
+    }
+    builder.0.requests.rejected = 2;
+    builder.0.requests.total = 2;
+    builder.0.selectors.push(SelectorRecord {
+        trigger: "s0-prometheus".to_owned(),
+        selector: "vllm:num_request_waiting".to_owned(),
+        matched: false,
+        nearest: Some("vllm:num_requests_waiting".to_owned()),
+        place: "policy.yaml:14:16".to_owned(),
+    });
+    let summary = summarize(&builder.0, &AnalysisSettings::default());
+    assert_eq!(
+        codes(&summary),
+        ["query-matched-nothing", "scaling-blocked-by-metric-error", "requests-rejected", "at-max-replicas"]
+    );
+    let findings = &summary.verdict.findings;
+    assert_eq!(findings[0].evidence, ["query at policy.yaml:14:16", "nearest that exists: vllm:num_requests_waiting"]);
+    assert!(findings[3].message.starts_with("66.7 % of the time"), "{}", findings[3].message);
+    assert_eq!(findings[3].evidence, ["first at 15s", "largest proposal 16"]);
+}
+
+#[test]
+fn replica_means_are_time_means_over_the_measured_interval() {
+    let mut builder = Builder::new(1, 1000)
+        .scaled(200, 1, 3, ScaleSource::Hpa)
+        .scaled(600, 3, 2, ScaleSource::Hpa)
+        .pod(0, Some(0), None, 0)
+        .pod(200, Some(500), Some((600, 630)), 0);
+    let summary = summarize(&builder.0, &AnalysisSettings::default());
+    assert_eq!(summary.replicas_mean, (200.0 + 3.0 * 400.0 + 2.0 * 400.0) / 1000.0);
+    assert_eq!(summary.ready_mean, 1.1);
+    assert_eq!(
+        (summary.replicas_initial, summary.replicas_final, summary.replicas_min, summary.replicas_max),
+        (1, 2, 1, 3)
+    );
+    builder.0.info.warmup = SimDuration::from_secs(600);
+    let summary = summarize(&builder.0, &AnalysisSettings::default());
+    assert_eq!((summary.replicas_mean, summary.ready_mean), (2.0, 1.0));
+    assert_eq!((summary.replicas_min, summary.replicas_max), (2, 2));
+}
+
+#[test]
+fn cost_is_billed_hours_times_the_price() {
+    let record = Builder::new(1, 3600).pod(0, Some(60), None, 0).0;
+    let priced = AnalysisSettings { gpu_hour_price: Some(2.5), ..AnalysisSettings::default() };
+    let summary = summarize(&record, &priced);
+    assert_eq!((summary.cost_total, summary.cost_per_million_tokens), (Some(2.5), None));
+    assert_eq!(summarize(&record, &AnalysisSettings::default()).cost_total, None);
+}
