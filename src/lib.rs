@@ -29,3 +29,4 @@ pub mod record;
 pub mod sim;
 
 pub mod analysis;
+pub mod study;

@@ -1,0 +1,5 @@
+//! Whatever runs the simulator more than once: sweeps, replications.
+
+mod sweep;
+
+pub use sweep::{SweepOutcome, SweepPoint, run_sweep};

@@ -1,0 +1,185 @@
+//! A full grid over the axes of a sweep, in parallel, the same traffic for every point.
+//!
+//! Every point runs with the same seeds, so that points differ by what the axes change and by nothing else.
+
+use crate::analysis::{Summary, summarize};
+use crate::manifest::{Bundle, Input, Value};
+use crate::scenario::{Overrides, ResolvedRun, SweepFile, attach_traffic, replace_scenario, resolve};
+use crate::sim::simulate;
+use crate::units::{Diagnostic, Diagnostics, Seed, Severity};
+use rayon::prelude::*;
+
+/// One run of a sweep.
+#[derive(Clone, Debug)]
+pub struct SweepPoint {
+    /// Value of each axis, as text, in the axes' order.
+    pub values: Vec<String>,
+    /// Seed.
+    pub seed: u64,
+    /// What came out.
+    pub summary: Summary,
+}
+
+/// All runs, in grid order (first axis slowest), seeds innermost.
+#[derive(Clone, Debug)]
+pub struct SweepOutcome {
+    /// The sweep's name.
+    pub name: String,
+    /// Paths of the axes.
+    pub axes: Vec<String>,
+    /// The runs.
+    pub points: Vec<SweepPoint>,
+}
+
+/// Runs `sweep` on `jobs` threads (0 = all cores). The outcome does not depend on the number of threads.
+///
+/// # Errors
+/// The first grid point (in grid order) that does not resolve, with its axis values in the message.
+pub fn run_sweep(sweep: &SweepFile, jobs: usize) -> Result<SweepOutcome, Diagnostics> {
+    let mut bundle = Bundle::load(&[Input::Path(sweep.policy.clone())])?;
+    if let Some(scenario) = &sweep.scenario {
+        replace_scenario(&mut bundle, scenario)?;
+    }
+    attach_traffic(&mut bundle, &Overrides::default())?;
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(jobs).build().map_err(|error| {
+        Diagnostics::from(Diagnostic::error(None, "", format!("cannot start {jobs} threads: {error}")))
+    })?;
+    let points = pool.install(|| run_grid(sweep, &bundle))?;
+    let axes = sweep.axes.iter().map(|axis| axis.path.value.clone()).collect();
+    Ok(SweepOutcome { name: sweep.name.clone(), axes, points })
+}
+
+fn run_grid(sweep: &SweepFile, bundle: &Bundle) -> Result<Vec<SweepPoint>, Diagnostics> {
+    let size: usize = sweep.axes.iter().map(|axis| axis.values.len()).product();
+    // A point that does not resolve is reported before any time goes into the others.
+    in_order((0..size).into_par_iter().map(|index| resolve_point(sweep, bundle, index).map(|_| ())))?;
+    let seeds = usize::try_from(sweep.seeds).expect("the reader limits the number of seeds");
+    in_order((0..size * seeds).into_par_iter().map(|index| {
+        let seed = (index % seeds) as u64 + 1;
+        run_point(sweep, bundle, index / seeds, seed)
+    }))
+}
+
+/// All values, or the error of the lowest index.
+fn in_order<T: Send>(
+    results: impl IndexedParallelIterator<Item = Result<T, Diagnostics>>,
+) -> Result<Vec<T>, Diagnostics> {
+    let collected: Vec<Result<T, Diagnostics>> = results.collect();
+    collected.into_iter().collect()
+}
+
+/// Values of the axes at a point: the first axis is the slowest.
+fn values_at(sweep: &SweepFile, mut index: usize) -> Vec<&Value> {
+    let mut values = Vec::with_capacity(sweep.axes.len());
+    for axis in sweep.axes.iter().rev() {
+        values.push(&axis.values[index % axis.values.len()]);
+        index /= axis.values.len();
+    }
+    values.reverse();
+    values
+}
+
+fn resolve_point(sweep: &SweepFile, bundle: &Bundle, index: usize) -> Result<ResolvedRun, Diagnostics> {
+    let mut bundle = bundle.clone();
+    let values = values_at(sweep, index);
+    for (axis, value) in sweep.axes.iter().zip(&values) {
+        bundle.set(&axis.path.value, (*value).clone()).map_err(|mut diagnostic| {
+            // The axis stands in the sweep's file; the setter knows no file.
+            diagnostic.span = Some(axis.path.span.clone());
+            Diagnostics::from(diagnostic)
+        })?;
+    }
+    resolve(&bundle, &Overrides::default()).map_err(|found| at_point(sweep, &values, found))
+}
+
+fn run_point(sweep: &SweepFile, bundle: &Bundle, index: usize, seed: u64) -> Result<SweepPoint, Diagnostics> {
+    let mut run = resolve_point(sweep, bundle, index)?;
+    run.seed = Seed(seed);
+    let values = values_at(sweep, index);
+    let record = simulate(&run, false).map_err(|error| {
+        at_point(sweep, &values, Diagnostic::error(None, "", format!("seed {seed}: {error}")).into())
+    })?;
+    let summary = summarize(&record, &run.analysis);
+    Ok(SweepPoint { values: values.into_iter().map(value_text).collect(), seed, summary })
+}
+
+/// The errors of `found`, each saying at which point.
+fn at_point(sweep: &SweepFile, values: &[&Value], found: Diagnostics) -> Diagnostics {
+    let shown: Vec<String> = sweep
+        .axes
+        .iter()
+        .zip(values)
+        .map(|(axis, value)| format!("{}={}", axis.path.value, value_text(value)))
+        .collect();
+    let errors = found.0.into_iter().filter(|diagnostic| diagnostic.severity == Severity::Error);
+    Diagnostics(
+        errors
+            .map(|mut diagnostic| {
+                diagnostic.message = format!("at the sweep's point {}: {}", shown.join(", "), diagnostic.message);
+                diagnostic
+            })
+            .collect(),
+    )
+}
+
+/// A value as it stands in tables and on axes.
+fn value_text(value: &Value) -> String {
+    match value {
+        Value::Str(text) => text.clone(),
+        Value::Int(number) => number.to_string(),
+        Value::Float(number) => number.to_string(),
+        Value::Bool(flag) => flag.to_string(),
+        // The reader lets only scalars through.
+        Value::Null | Value::Seq(_) | Value::Map(_) => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::SweepAxis;
+    use crate::units::{Located, Span};
+    use std::path::PathBuf;
+
+    fn sweep() -> SweepFile {
+        let axis = |path: &str, values: &[i64]| SweepAxis {
+            path: Located::new(path.to_owned(), Span::new("s.yaml", 5, 3)),
+            values: values.iter().map(|value| Value::Int(*value)).collect(),
+        };
+        SweepFile {
+            name: "s".to_owned(),
+            policy: PathBuf::from("p"),
+            scenario: None,
+            axes: vec![axis("a", &[1, 2]), axis("b", &[10, 20, 30])],
+            seeds: 1,
+            heatmap: None,
+        }
+    }
+
+    #[test]
+    fn the_first_axis_is_the_slowest() {
+        let sweep = sweep();
+        let texts: Vec<String> = (0..6)
+            .map(|index| values_at(&sweep, index).into_iter().map(value_text).collect::<Vec<_>>().join("/"))
+            .collect();
+        assert_eq!(texts, ["1/10", "1/20", "1/30", "2/10", "2/20", "2/30"]);
+    }
+
+    #[test]
+    fn an_error_names_its_point_and_notes_are_dropped() {
+        let sweep = sweep();
+        let mut found = Diagnostics::from(Diagnostic::note(None, "", "by the way"));
+        found.push(Diagnostic::error(None, "spec.x", "is wrong"));
+        let told = at_point(&sweep, &values_at(&sweep, 4), found);
+        assert_eq!(told.to_string(), "error: spec.x: at the sweep's point a=2, b=20: is wrong");
+    }
+
+    #[test]
+    fn the_lowest_index_wins_among_errors() {
+        let results = (0..8usize).into_par_iter().map(|index| {
+            if index >= 3 { Err(Diagnostic::error(None, "", index.to_string()).into()) } else { Ok(index) }
+        });
+        let error = in_order(results).expect_err("index 3 and later fail");
+        assert_eq!(error.to_string(), "error: 3");
+    }
+}
