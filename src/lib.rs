@@ -30,3 +30,5 @@ pub mod sim;
 
 pub mod analysis;
 pub mod study;
+
+pub mod report;

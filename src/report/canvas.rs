@@ -1,0 +1,117 @@
+//! From a drawing to SVG text or PNG bytes; colours and text styles that all charts share.
+
+use crate::report::font;
+use plotters::coord::Shift;
+use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+
+/// Colours that people with any common colour blindness tell apart (Okabe and Ito).
+pub(super) mod palette {
+    use plotters::style::RGBColor;
+    pub(in crate::report) const BLUE: RGBColor = RGBColor(0, 114, 178);
+    pub(in crate::report) const ORANGE: RGBColor = RGBColor(213, 94, 0);
+    pub(in crate::report) const GREEN: RGBColor = RGBColor(0, 158, 115);
+    pub(in crate::report) const PURPLE: RGBColor = RGBColor(160, 80, 130);
+    pub(in crate::report) const INK: RGBColor = RGBColor(32, 32, 32);
+    pub(in crate::report) const MUTED: RGBColor = RGBColor(110, 110, 110);
+    pub(in crate::report) const GRID: RGBColor = RGBColor(228, 228, 228);
+    pub(in crate::report) const SHADE: RGBColor = RGBColor(240, 240, 240);
+}
+
+/// Area of any backend.
+pub(super) type Area<DB> = DrawingArea<DB, Shift>;
+
+/// How the segments of a line are put together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Joints {
+    /// One path: the viewer joins the segments.
+    Joined,
+    /// Segment by segment: the bitmap backend's joints grow without limit at sharp angles, far beyond the panel.
+    Apart,
+}
+
+/// Something that can be drawn on any backend.
+pub(super) trait Picture {
+    /// Width and height in pixels.
+    fn size(&self) -> (u32, u32);
+    /// Draws on an area of that size, already white, with lines of `joints`.
+    fn draw<DB: DrawingBackend>(&self, area: &Area<DB>, joints: Joints) -> Result<(), String>;
+}
+
+/// The picture as SVG.
+pub(super) fn to_svg(picture: &impl Picture) -> Result<String, String> {
+    font::register();
+    let mut text = String::new();
+    {
+        let root = SVGBackend::with_string(&mut text, picture.size()).into_drawing_area();
+        draw_all(picture, &root, Joints::Joined)?;
+    }
+    if !text.ends_with('\n') {
+        text.push('\n');
+    }
+    Ok(text)
+}
+
+/// The picture as PNG.
+pub(super) fn to_png(picture: &impl Picture) -> Result<Vec<u8>, String> {
+    font::register();
+    let (width, height) = picture.size();
+    let mut pixels = vec![255u8; width as usize * height as usize * 3];
+    {
+        let root = BitMapBackend::with_buffer(&mut pixels, (width, height)).into_drawing_area();
+        draw_all(picture, &root, Joints::Apart)?;
+    }
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, width, height);
+    encoder.set_color(png::ColorType::Rgb);
+    encoder.set_depth(png::BitDepth::Eight);
+    encoder.set_compression(png::Compression::High);
+    let mut writer = encoder.write_header().map_err(|error| error.to_string())?;
+    writer.write_image_data(&pixels).map_err(|error| error.to_string())?;
+    writer.finish().map_err(|error| error.to_string())?;
+    Ok(bytes)
+}
+
+fn draw_all<DB: DrawingBackend>(picture: &impl Picture, root: &Area<DB>, joints: Joints) -> Result<(), String> {
+    root.fill(&WHITE).map_err(drawing)?;
+    picture.draw(root, joints)?;
+    root.present().map_err(drawing)
+}
+
+/// A backend's error as text.
+pub(super) fn drawing(error: impl std::fmt::Display) -> String {
+    format!("drawing failed: {error}")
+}
+
+/// A text style of `size` pixels.
+pub(super) fn style<'a>(size: u32, color: RGBColor) -> TextStyle<'a> {
+    (font::FAMILY, size).into_font().color(&color)
+}
+
+/// The same style, anchored at its centre line.
+pub(super) fn centred<'a>(size: u32, color: RGBColor, horizontal: HPos) -> TextStyle<'a> {
+    style(size, color).pos(Pos::new(horizontal, VPos::Center))
+}
+
+/// Writes `text` with its left end and centre line at `at`; returns where it ends.
+pub(super) fn write_text<DB: DrawingBackend>(
+    area: &Area<DB>,
+    text: &str,
+    size: u32,
+    color: RGBColor,
+    at: (i32, i32),
+) -> Result<i32, String> {
+    let text_style = centred(size, color, HPos::Left);
+    area.draw_text(text, &text_style, at).map_err(drawing)?;
+    let (width, _) = area.estimate_text_size(text, &text_style).map_err(drawing)?;
+    Ok(at.0 + i32::try_from(width).unwrap_or(0))
+}
+
+/// `text` cut to `limit` characters.
+pub(super) fn shortened(text: &str, limit: usize) -> String {
+    if text.chars().count() <= limit {
+        return text.to_owned();
+    }
+    let kept: String = text.chars().take(limit.saturating_sub(1)).collect();
+    format!("{}\u{2026}", kept.trim_end())
+}

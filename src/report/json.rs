@@ -1,0 +1,330 @@
+//! `summary.json`: the summary as programs read it. The names are a contract.
+
+use crate::analysis::{Flapping, GateStatus, GpuHours, LatencySummary, Summary, VerdictStatus};
+use crate::record::SCHEMA_VERSION;
+use crate::units::{Severity, SimDuration};
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// The files of a run's directory that carry a layout version, as `summary.json` lists them. CSV has no place for one.
+pub(super) const RUN_FILES: [&str; 5] =
+    ["decisions.jsonl", "events.jsonl", "policy.yaml", "scenario.yaml", "timeline.csv"];
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SummaryFile<'a> {
+    schema_version: u32,
+    kind: &'static str,
+    policy: &'a str,
+    scenario: &'a str,
+    seed: u64,
+    duration_seconds: f64,
+    verdict: VerdictBlock<'a>,
+    requests: Requests,
+    ttft_seconds: Latency,
+    tpot_seconds: Latency,
+    itl_seconds: Latency,
+    e2e_seconds: Latency,
+    queue_seconds: Latency,
+    tokens: Tokens,
+    replicas: Replicas,
+    scaling: Scaling,
+    gpu_hours: Hours,
+    replica_hours: Hours,
+    cost: Cost,
+    slo: Slo<'a>,
+    kv_cache: KvCache,
+    files: BTreeMap<&'static str, FileVersion>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct FileVersion {
+    schema_version: u32,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Requests {
+    total: u64,
+    completed: u64,
+    failed: u64,
+    timed_out: u64,
+    aborted: u64,
+    rejected: u64,
+    retried: u64,
+    in_flight: u64,
+    failed_by: FailedBy,
+}
+
+#[derive(Serialize)]
+struct FailedBy {
+    refused: u64,
+    killed: u64,
+    unavailable: u64,
+    error: u64,
+}
+
+#[derive(Serialize)]
+struct Latency {
+    mean: Option<f64>,
+    p50: Option<f64>,
+    p90: Option<f64>,
+    p95: Option<f64>,
+    p99: Option<f64>,
+    max: Option<f64>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Tokens {
+    prompt: u64,
+    generated: u64,
+    per_second: f64,
+    completed_per_second: f64,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Replicas {
+    initial: i32,
+    #[serde(rename = "final")]
+    last: i32,
+    min: i32,
+    max: i32,
+    mean: f64,
+    ready_mean: f64,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Scaling {
+    ups: u64,
+    downs: u64,
+    reversals: u64,
+    flaps: u64,
+    flaps_per_hour: f64,
+    flaps_per_hour_interval: [f64; 2],
+    flap_window_seconds: f64,
+    churned_replicas: u64,
+    censored_starts: u64,
+    time_to_first_scale_up_seconds: Option<f64>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Hours {
+    billed: f64,
+    starting: f64,
+    serving: f64,
+    idle: f64,
+    draining: f64,
+    wasted_by_flapping: f64,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Cost {
+    total: Option<f64>,
+    per_million_tokens: Option<f64>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Slo<'a> {
+    attainment: Option<f64>,
+    per_objective: Vec<Objective<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Objective<'a> {
+    name: &'a str,
+    limit: f64,
+    value: Option<f64>,
+    met: bool,
+    share_within: f64,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct KvCache {
+    mean_usage: f64,
+    max_usage: f64,
+    preemptions: u64,
+}
+
+#[derive(Serialize)]
+struct VerdictBlock<'a> {
+    status: &'static str,
+    gates: Vec<Gate<'a>>,
+    findings: Vec<FindingBlock<'a>>,
+}
+
+#[derive(Serialize)]
+struct Gate<'a> {
+    name: &'a str,
+    limit: f64,
+    value: Option<f64>,
+    interval: Option<[f64; 2]>,
+    status: &'static str,
+}
+
+#[derive(Serialize)]
+struct FindingBlock<'a> {
+    code: &'a str,
+    severity: Severity,
+    message: &'a str,
+    evidence: &'a [String],
+}
+
+/// `summary.json`, indented, with a final newline.
+pub fn summary_json(summary: &Summary) -> String {
+    let file = SummaryFile {
+        schema_version: SCHEMA_VERSION,
+        kind: "run",
+        policy: &summary.policy,
+        scenario: &summary.scenario,
+        seed: summary.seed,
+        duration_seconds: summary.duration_seconds,
+        verdict: verdict(summary),
+        requests: requests(summary),
+        ttft_seconds: latency(&summary.ttft),
+        tpot_seconds: latency(&summary.tpot),
+        itl_seconds: latency(&summary.itl),
+        e2e_seconds: latency(&summary.e2e),
+        queue_seconds: latency(&summary.queue),
+        tokens: Tokens {
+            prompt: summary.tokens_prompt,
+            generated: summary.tokens_generated,
+            per_second: summary.tokens_per_second,
+            completed_per_second: summary.tokens_completed_per_second,
+        },
+        replicas: Replicas {
+            initial: summary.replicas_initial,
+            last: summary.replicas_final,
+            min: summary.replicas_min,
+            max: summary.replicas_max,
+            mean: summary.replicas_mean,
+            ready_mean: summary.ready_mean,
+        },
+        scaling: scaling(&summary.flapping),
+        gpu_hours: hours(&summary.gpu_hours),
+        replica_hours: hours(&summary.replica_hours),
+        cost: Cost { total: summary.cost_total, per_million_tokens: summary.cost_per_million_tokens },
+        slo: slo(summary),
+        kv_cache: KvCache {
+            mean_usage: summary.kv.mean_usage,
+            max_usage: summary.kv.max_usage,
+            preemptions: summary.kv.preemptions,
+        },
+        files: RUN_FILES.into_iter().map(|name| (name, FileVersion { schema_version: SCHEMA_VERSION })).collect(),
+    };
+    pretty(&file)
+}
+
+/// Indented JSON with a final newline.
+pub(super) fn pretty(value: &impl Serialize) -> String {
+    let mut text = serde_json::to_string_pretty(value).expect("our own structs always serialise");
+    text.push('\n');
+    text
+}
+
+/// The word of a verdict.
+pub(super) fn status_word(status: VerdictStatus) -> &'static str {
+    match status {
+        VerdictStatus::Pass => "pass",
+        VerdictStatus::Fail => "fail",
+        VerdictStatus::Undecided => "undecided",
+    }
+}
+
+/// The word of a gate's result.
+pub(super) fn gate_word(status: GateStatus) -> &'static str {
+    match status {
+        GateStatus::Pass => "pass",
+        GateStatus::Fail => "fail",
+        GateStatus::Undecided => "undecided",
+    }
+}
+
+fn verdict(summary: &Summary) -> VerdictBlock<'_> {
+    let verdict = &summary.verdict;
+    let gates = verdict.gates.iter().map(|gate| Gate {
+        name: &gate.name,
+        limit: gate.limit,
+        value: gate.value,
+        interval: gate.interval.map(|(low, high)| [low, high]),
+        status: gate_word(gate.status),
+    });
+    let findings = verdict.findings.iter().map(|finding| FindingBlock {
+        code: &finding.code,
+        severity: finding.severity,
+        message: &finding.message,
+        evidence: &finding.evidence,
+    });
+    VerdictBlock { status: status_word(verdict.status), gates: gates.collect(), findings: findings.collect() }
+}
+
+fn requests(summary: &Summary) -> Requests {
+    let requests = &summary.requests;
+    Requests {
+        total: requests.total,
+        completed: requests.completed,
+        failed: requests.failed,
+        timed_out: requests.timed_out,
+        aborted: requests.aborted,
+        rejected: requests.rejected,
+        retried: requests.retried,
+        in_flight: requests.in_flight,
+        failed_by: FailedBy {
+            refused: requests.refused,
+            killed: requests.killed,
+            unavailable: requests.unavailable,
+            error: requests.error,
+        },
+    }
+}
+
+fn latency(latency: &LatencySummary) -> Latency {
+    let LatencySummary { mean, p50, p90, p95, p99, max } = *latency;
+    Latency { mean, p50, p90, p95, p99, max }
+}
+
+fn scaling(flapping: &Flapping) -> Scaling {
+    let (low, high) = flapping.flaps_per_hour_interval;
+    Scaling {
+        ups: flapping.ups,
+        downs: flapping.downs,
+        reversals: flapping.reversals,
+        flaps: flapping.flaps,
+        flaps_per_hour: flapping.flaps_per_hour,
+        flaps_per_hour_interval: [low, high],
+        flap_window_seconds: flapping.window.as_secs_f64(),
+        churned_replicas: flapping.churned_replicas,
+        censored_starts: flapping.censored_starts,
+        time_to_first_scale_up_seconds: flapping.time_to_first_scale_up.map(SimDuration::as_secs_f64),
+    }
+}
+
+fn hours(hours: &GpuHours) -> Hours {
+    Hours {
+        billed: hours.billed,
+        starting: hours.starting,
+        serving: hours.serving,
+        idle: hours.idle,
+        draining: hours.draining,
+        wasted_by_flapping: hours.wasted_by_flapping,
+    }
+}
+
+fn slo(summary: &Summary) -> Slo<'_> {
+    let objectives = summary.slo_objectives.iter().map(|objective| Objective {
+        name: &objective.name,
+        limit: objective.limit,
+        value: objective.value,
+        met: objective.met,
+        share_within: objective.share_within,
+    });
+    Slo { attainment: summary.slo_attainment, per_objective: objectives.collect() }
+}

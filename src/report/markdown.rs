@@ -1,0 +1,48 @@
+//! The summary as Markdown, for job summaries and comments.
+
+use crate::analysis::Summary;
+use crate::record::RunRecord;
+use crate::report::text::{answer_lines, gate_text, verdict_words};
+use std::fmt::Write as _;
+
+/// The whole text of one run.
+pub fn summary_markdown(record: &RunRecord, summary: &Summary) -> String {
+    let mut out = String::new();
+    let (policy, scenario) = (escape(&summary.policy), escape(&summary.scenario));
+    let _ = writeln!(out, "### kedasim: {} ({policy}, {scenario}, seed {})\n", verdict_words(summary), summary.seed);
+    out.push_str("| | |\n|---|---|\n");
+    for (label, text) in answer_lines(record, summary) {
+        let _ = writeln!(out, "| {label} | {} |", escape(&text));
+    }
+    for gate in &summary.verdict.gates {
+        let _ = writeln!(out, "| gate | {} |", escape(&gate_text(gate)));
+    }
+    for finding in &summary.verdict.findings {
+        let _ = write!(out, "\n- **{}** `{}`: {}", finding.severity, finding.code, escape(&finding.message));
+        for evidence in &finding.evidence {
+            let _ = write!(out, "\n  - {}", escape(evidence));
+        }
+    }
+    if !summary.verdict.findings.is_empty() {
+        out.push('\n');
+    }
+    out
+}
+
+/// User text cannot break the table or become markup.
+fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '|' | '`' | '*' | '_' | '[' | ']' | '\\' | '#' => {
+                out.push('\\');
+                out.push(c);
+            }
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '\n' | '\r' => out.push(' '),
+            c => out.push(c),
+        }
+    }
+    out
+}

@@ -1,0 +1,24 @@
+//! What a person or a program reads: one exporter a file. Writes whole files or none; concludes nothing of its own.
+//!
+//! Reading order: `json` (summary.json), `text` and `markdown`, `csv_tables`, `plot` and `heatmap` on `canvas`, `directory`.
+
+mod canvas;
+mod csv_tables;
+mod directory;
+mod font;
+mod heatmap;
+mod json;
+mod markdown;
+mod plot;
+mod sweep_text;
+mod text;
+mod ticks;
+
+pub use csv_tables::{ResultsRow, ResultsTable, results_csv, results_from_csv, results_table};
+pub use directory::{PlotFormat, replot, write_run, write_run_files, write_sweep};
+pub use heatmap::{Heatmap, HeatmapSpec};
+pub use json::summary_json;
+pub use markdown::summary_markdown;
+pub use plot::TimelinePlot;
+pub use sweep_text::sweep_text;
+pub use text::{summary_text, summary_text_with};

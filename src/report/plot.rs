@@ -1,0 +1,387 @@
+//! The timeline of a run: panels on one time axis, from the files that the run leaves and nothing else.
+
+use crate::record::{RunInfo, Timeline, TimelineRow};
+use crate::report::canvas::{self, Area, Joints, Picture, drawing, palette, shortened, write_text};
+use crate::report::text::number;
+use crate::report::ticks::{self, Axis};
+use crate::units::math;
+use plotters::prelude::*;
+
+const WIDTH: u32 = 1200;
+const TITLE_HEIGHT: u32 = 40;
+const PANEL_HEIGHT: u32 = 148;
+const AXIS_HEIGHT: u32 = 40;
+const LEFT: u32 = 76;
+/// Left edge of the data.
+const DATA_LEFT: i32 = 8 + LEFT as i32;
+const RIGHT: u32 = 28;
+/// Points of a line beyond which it is thinned to its extremes.
+const MAX_POINTS: usize = 4000;
+/// Lines at multiples of a threshold.
+const MAX_STEPS: u32 = 12;
+
+/// A run's timeline as a picture.
+pub struct TimelinePlot {
+    title: String,
+    /// End of the time axis and of the warm-up, in `unit`s.
+    end: f64,
+    warmup: f64,
+    unit: TimeUnit,
+    panels: Vec<Panel>,
+}
+
+#[derive(Clone, Copy)]
+struct TimeUnit {
+    name: &'static str,
+    seconds: f64,
+}
+
+impl TimeUnit {
+    fn for_run(seconds: f64) -> Self {
+        match seconds {
+            s if s <= 600.0 => TimeUnit { name: "s", seconds: 1.0 },
+            s if s <= 4.0 * 3600.0 => TimeUnit { name: "min", seconds: 60.0 },
+            s if s <= 4.0 * 86_400.0 => TimeUnit { name: "h", seconds: 3600.0 },
+            _ => TimeUnit { name: "d", seconds: 86_400.0 },
+        }
+    }
+}
+
+struct Panel {
+    title: String,
+    axis: &'static str,
+    scale: Scale,
+    lines: Vec<Line>,
+    /// Light horizontal lines.
+    levels: Vec<f64>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Scale {
+    Linear,
+    /// Whole numbers only.
+    Count,
+    /// Values are drawn as their logarithm.
+    Log,
+}
+
+struct Line {
+    label: String,
+    color: RGBColor,
+    dashed: bool,
+    width: u32,
+    /// Unbroken runs of points, (time in units, value).
+    runs: Vec<Vec<(f64, f64)>>,
+}
+
+impl TimelinePlot {
+    /// The picture of a run; `timeline`'s rows have one pair per trigger of `info`.
+    pub fn new(info: &RunInfo, timeline: &Timeline) -> Self {
+        let seconds = info.end.as_secs_f64().max(1.0);
+        let unit = TimeUnit::for_run(seconds);
+        let rows = Rows { rows: &timeline.rows, unit };
+        let mut panels = vec![offered_panel(&rows)];
+        panels.extend((0..info.triggers.len()).map(|index| trigger_panel(&rows, info, index)));
+        panels.extend([replicas_panel(&rows, info), ttft_panel(&rows), engine_panel(&rows), kv_panel(&rows)]);
+        let warmup = info.warmup.as_secs_f64() / unit.seconds;
+        let shaded = if warmup > 0.0 { " (grey: warm-up)" } else { "" };
+        TimelinePlot {
+            title: format!(
+                "policy {} \u{2014} scenario {} \u{2014} seed {}{shaded}",
+                info.policy, info.scenario, info.seed
+            ),
+            end: seconds / unit.seconds,
+            warmup,
+            unit,
+            panels,
+        }
+    }
+
+    /// As SVG.
+    ///
+    /// # Errors
+    /// What the drawing library could not do.
+    pub fn svg(&self) -> Result<String, String> {
+        canvas::to_svg(self)
+    }
+
+    /// As PNG.
+    ///
+    /// # Errors
+    /// What the drawing library could not do.
+    pub fn png(&self) -> Result<Vec<u8>, String> {
+        canvas::to_png(self)
+    }
+}
+
+/// Rows with the time in units of the axis.
+struct Rows<'a> {
+    rows: &'a [TimelineRow],
+    unit: TimeUnit,
+}
+
+impl Rows<'_> {
+    fn line(&self, label: &str, color: RGBColor, value: impl Fn(&TimelineRow) -> Option<f64>) -> Line {
+        let points = self.rows.iter().map(|row| (row.t.as_secs_f64() / self.unit.seconds, value(row)));
+        let runs = runs(points).iter().map(|run| thinned(run)).collect();
+        Line { label: label.to_owned(), color, dashed: false, width: 2, runs }
+    }
+
+    /// As [`Rows::line`], holding each value until the next row.
+    fn steps(&self, label: &str, color: RGBColor, value: impl Fn(&TimelineRow) -> Option<f64>) -> Line {
+        let mut line = self.line(label, color, value);
+        for run in &mut line.runs {
+            *run = as_steps(run);
+        }
+        line
+    }
+}
+
+/// Unbroken runs of finite values.
+fn runs(points: impl Iterator<Item = (f64, Option<f64>)>) -> Vec<Vec<(f64, f64)>> {
+    let mut runs = vec![Vec::new()];
+    for (t, value) in points {
+        match value.filter(|value| value.is_finite()) {
+            Some(value) => runs.last_mut().expect("never empty").push((t, value)),
+            None if runs.last().is_some_and(|run| !run.is_empty()) => runs.push(Vec::new()),
+            None => {}
+        }
+    }
+    runs.retain(|run| !run.is_empty());
+    runs
+}
+
+/// First, least, greatest and last point of each stretch, so that no peak is lost.
+fn thinned(run: &[(f64, f64)]) -> Vec<(f64, f64)> {
+    if run.len() <= MAX_POINTS {
+        return run.to_vec();
+    }
+    let stretch = run.len().div_ceil(MAX_POINTS / 4);
+    let mut kept = Vec::with_capacity(MAX_POINTS);
+    for part in run.chunks(stretch) {
+        let by_value = |a: &&(f64, f64), b: &&(f64, f64)| a.1.total_cmp(&b.1);
+        let extremes = [part.first(), part.iter().min_by(by_value), part.iter().max_by(by_value), part.last()];
+        let mut extremes: Vec<(f64, f64)> = extremes.into_iter().flatten().copied().collect();
+        extremes.sort_by(|a, b| a.0.total_cmp(&b.0));
+        extremes.dedup();
+        kept.extend(extremes);
+    }
+    kept
+}
+
+fn as_steps(run: &[(f64, f64)]) -> Vec<(f64, f64)> {
+    let mut steps: Vec<(f64, f64)> = Vec::new();
+    for (index, &(t, value)) in run.iter().enumerate() {
+        let Some(&(_, before)) = steps.last() else {
+            steps.push((t, value));
+            continue;
+        };
+        if before != value {
+            steps.extend([(t, before), (t, value)]);
+        } else if index + 1 == run.len() {
+            steps.push((t, value));
+        }
+    }
+    steps
+}
+
+fn panel(title: &str, axis: &'static str, scale: Scale, lines: Vec<Line>) -> Panel {
+    Panel { title: title.to_owned(), axis, scale, lines, levels: Vec::new() }
+}
+
+fn offered_panel(rows: &Rows) -> Panel {
+    let line = rows.line("requests sent", palette::BLUE, |row| Some(row.offered_rps));
+    panel("offered load", "requests/s", Scale::Linear, vec![line])
+}
+
+fn trigger_panel(rows: &Rows, info: &RunInfo, index: usize) -> Panel {
+    let trigger = &info.triggers[index];
+    let value = rows.line("value", palette::BLUE, |row| row.triggers.get(index).and_then(|(value, _)| *value));
+    let threshold = |row: &TimelineRow| row.triggers.get(index).map(|(_, threshold)| *threshold);
+    let average = trigger.target_type == "AverageValue";
+    let mut limit = if average {
+        let total = |row: &TimelineRow| threshold(row).map(|threshold| threshold * f64::from(row.spec_replicas));
+        rows.steps("threshold \u{d7} spec.replicas", palette::ORANGE, total)
+    } else {
+        rows.steps("threshold", palette::ORANGE, threshold)
+    };
+    limit.dashed = true;
+    let title = format!("{}: {}", trigger.name, shortened(&trigger.query, 72));
+    let mut panel = panel(&title, "value", Scale::Linear, vec![limit, value]);
+    let top = panel.top();
+    if average && trigger.threshold > 0.0 && top / trigger.threshold <= f64::from(MAX_STEPS) {
+        let steps = (1..=MAX_STEPS).map(|n| f64::from(n) * trigger.threshold);
+        panel.levels = steps.take_while(|level| *level <= top).collect();
+    }
+    panel
+}
+
+fn replicas_panel(rows: &Rows, info: &RunInfo) -> Panel {
+    let ready = rows.steps("ready", palette::GREEN, |row| Some(f64::from(row.ready_replicas)));
+    let mut spec = rows.steps("spec.replicas (desired)", palette::ORANGE, |row| Some(f64::from(row.spec_replicas)));
+    spec.dashed = true;
+    let title = format!("replicas ({}..{} allowed)", info.min_replicas, info.max_replicas);
+    panel(&title, "replicas", Scale::Count, vec![ready, spec])
+}
+
+fn ttft_panel(rows: &Rows) -> Panel {
+    let seen = || rows.rows.iter().filter_map(|row| row.ttft_p95).filter(|value| *value > 0.0 && value.is_finite());
+    let spread = seen().fold(0.0, f64::max) / seen().fold(f64::INFINITY, f64::min);
+    if spread > 20.0 {
+        let line = rows.line("p95 of each sample", palette::PURPLE, |row| {
+            row.ttft_p95.filter(|value| *value > 0.0).map(math::log10)
+        });
+        return panel("time to first token, log scale", "seconds", Scale::Log, vec![line]);
+    }
+    let line = rows.line("p95 of each sample", palette::PURPLE, |row| row.ttft_p95);
+    panel("time to first token", "seconds", Scale::Linear, vec![line])
+}
+
+fn engine_panel(rows: &Rows) -> Panel {
+    let running = rows.line("running", palette::GREEN, |row| Some(row.running as f64));
+    let waiting = rows.line("waiting", palette::ORANGE, |row| Some(row.waiting as f64));
+    panel("requests in the engines", "requests", Scale::Count, vec![running, waiting])
+}
+
+fn kv_panel(rows: &Rows) -> Panel {
+    let line = rows.line("mean over serving pods", palette::BLUE, |row| Some(100.0 * row.kv_usage));
+    panel("KV cache use", "percent", Scale::Linear, vec![line])
+}
+
+impl Panel {
+    fn values(&self) -> impl Iterator<Item = f64> {
+        self.lines.iter().flat_map(|line| line.runs.iter().flatten().map(|(_, value)| *value))
+    }
+
+    /// Largest value with some air above it.
+    fn top(&self) -> f64 {
+        let largest = self.values().fold(0.0, f64::max);
+        match self.scale {
+            Scale::Count => (largest * 1.08).max(largest + 0.3).max(1.3),
+            _ if largest > 0.0 => largest * 1.08,
+            _ => 1.0,
+        }
+    }
+
+    fn range(&self) -> std::ops::Range<f64> {
+        if self.scale == Scale::Log {
+            let low = self.values().fold(f64::INFINITY, f64::min);
+            let high = self.values().fold(f64::NEG_INFINITY, f64::max);
+            return (low - 0.1)..(high + 0.1);
+        }
+        self.values().fold(0.0, f64::min)..self.top()
+    }
+
+    fn ticks(&self) -> Vec<f64> {
+        match self.scale {
+            Scale::Linear => ticks::linear(&self.range(), 5, false),
+            Scale::Count => ticks::linear(&self.range(), 5, true),
+            Scale::Log => ticks::logarithmic(&self.range(), 6),
+        }
+    }
+
+    fn label(&self, value: f64) -> String {
+        number(if self.scale == Scale::Log { math::pow(10.0, value) } else { value })
+    }
+}
+
+impl Picture for TimelinePlot {
+    fn size(&self) -> (u32, u32) {
+        let panels = u32::try_from(self.panels.len()).expect("a handful of panels");
+        (WIDTH, TITLE_HEIGHT + panels * PANEL_HEIGHT + AXIS_HEIGHT)
+    }
+
+    fn draw<DB: DrawingBackend>(&self, area: &Area<DB>, joints: Joints) -> Result<(), String> {
+        let (title, mut rest) = area.split_vertically(TITLE_HEIGHT);
+        write_text(&title, &shortened(&self.title, 110), 20, palette::INK, (16, 22))?;
+        for (index, panel) in self.panels.iter().enumerate() {
+            let is_last = index + 1 == self.panels.len();
+            let (own, below) = rest.split_vertically(PANEL_HEIGHT + if is_last { AXIS_HEIGHT } else { 0 });
+            self.draw_panel(&own, panel, is_last, joints)?;
+            rest = below;
+        }
+        Ok(())
+    }
+}
+
+impl TimelinePlot {
+    fn draw_panel<DB: DrawingBackend>(
+        &self,
+        area: &Area<DB>,
+        panel: &Panel,
+        is_last: bool,
+        joints: Joints,
+    ) -> Result<(), String> {
+        let (caption, body) = area.split_vertically(24);
+        draw_caption(&caption, panel)?;
+        let mut chart = ChartBuilder::on(&body)
+            .margin_right(RIGHT)
+            .margin_left(8)
+            .margin_top(4)
+            .margin_bottom(6)
+            .set_label_area_size(LabelAreaPosition::Left, LEFT)
+            .set_label_area_size(LabelAreaPosition::Bottom, if is_last { AXIS_HEIGHT } else { 0 })
+            .build_cartesian_2d(
+                Axis { range: 0.0..self.end, marks: ticks::time(self.end, 14, self.unit.seconds < 3600.0) },
+                Axis { range: panel.range(), marks: panel.ticks() },
+            )
+            .map_err(drawing)?;
+        let range = panel.range();
+        if self.warmup > 0.0 {
+            let corners = [(0.0, range.start), (self.warmup.min(self.end), range.end)];
+            chart.draw_series([Rectangle::new(corners, palette::SHADE.filled())]).map_err(drawing)?;
+        }
+        let x_label = format!("time, {}", self.unit.name);
+        let x_tick = |value: &f64| number(*value);
+        let y_tick = |value: &f64| panel.label(*value);
+        let mut mesh = chart.configure_mesh();
+        mesh.light_line_style(TRANSPARENT)
+            .bold_line_style(palette::GRID)
+            .axis_style(palette::MUTED)
+            .label_style(canvas::style(14, palette::INK))
+            .axis_desc_style(canvas::style(14, palette::INK))
+            .x_label_formatter(&x_tick)
+            .y_label_formatter(&y_tick)
+            .y_desc(panel.axis);
+        if is_last {
+            mesh.x_desc(x_label.as_str());
+        }
+        mesh.draw().map_err(drawing)?;
+        for level in &panel.levels {
+            let line = PathElement::new([(0.0, *level), (self.end, *level)], palette::ORANGE.mix(0.3));
+            chart.draw_series([line]).map_err(drawing)?;
+        }
+        for line in &panel.lines {
+            let style = ShapeStyle::from(line.color).stroke_width(line.width);
+            for run in &line.runs {
+                if line.dashed {
+                    let dashes = DashedLineSeries::new(run.iter().copied(), 7, 4, style);
+                    chart.draw_series(dashes).map_err(drawing)?;
+                } else if let [point] = run.as_slice() {
+                    // A lone sample between two gaps has no line.
+                    chart.draw_series([Circle::new(*point, 2, line.color.filled())]).map_err(drawing)?;
+                } else if joints == Joints::Apart {
+                    let segments = run.windows(2).map(|ends| PathElement::new(ends.to_vec(), style));
+                    chart.draw_series(segments).map_err(drawing)?;
+                } else {
+                    chart.draw_series(LineSeries::new(run.iter().copied(), style)).map_err(drawing)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Title at the left, then a swatch and a label per line.
+fn draw_caption<DB: DrawingBackend>(area: &Area<DB>, panel: &Panel) -> Result<(), String> {
+    let mut x = write_text(area, &panel.title, 16, palette::INK, (DATA_LEFT, 14))? + 24;
+    for line in &panel.lines {
+        let swatches: &[(i32, i32)] = if line.dashed { &[(0, 9), (13, 22)] } else { &[(0, 22)] };
+        for (from, to) in swatches {
+            let style = ShapeStyle::from(line.color).stroke_width(line.width);
+            area.draw(&PathElement::new([(x + from, 14), (x + to, 14)], style)).map_err(drawing)?;
+        }
+        x = write_text(area, &line.label, 14, palette::MUTED, (x + 28, 14))? + 20;
+    }
+    Ok(())
+}

@@ -1,0 +1,501 @@
+//! The files, texts and pictures of a run: names that scripts rely on, round trips, determinism, and what is refused.
+
+#[path = "report_builder/mod.rs"]
+mod report_builder;
+
+use kedasim::analysis::{Summary, summarize};
+use kedasim::record::{
+    DecisionRecord, Event, EventKind, FindingLine, KedaPoll, RunRecord, ScaleSource, TimelineRow, decisions_from_jsonl,
+    decisions_to_jsonl, events_to_jsonl, info_from_jsonl, timeline_from_csv, timeline_to_csv,
+};
+use kedasim::report::{
+    Heatmap, HeatmapSpec, PlotFormat, replot, results_csv, results_from_csv, results_table, summary_json,
+    summary_markdown, summary_text_with, write_run_files, write_sweep,
+};
+use kedasim::scenario::{AnalysisSettings, Assumption, GateLimit, SloLimit, SloMetric};
+use kedasim::study::{SweepOutcome, SweepPoint};
+use kedasim::units::{SimDuration, SimTime};
+use report_builder::{Builder, at};
+use std::fs;
+use std::path::PathBuf;
+
+/// Half an hour that scales up and down once, with a gap in the metric.
+fn example() -> RunRecord {
+    let mut builder = Builder::new(1, 1800);
+    builder.0.events.push(Event { t: at(0), kind: EventKind::TrafficStarted });
+    let mut builder = builder
+        .sync(210, 7.925, 1, 2)
+        .scaled(210, 1, 2, ScaleSource::Hpa)
+        .sync(1500, 3.2, 2, 1)
+        .scaled(1500, 2, 1, ScaleSource::Hpa)
+        .pod(0, Some(0), None, 1200)
+        .pod(210, Some(270), Some((1500, 1530)), 600)
+        .requests(990, 2);
+    builder.0.requests.in_flight = 3;
+    builder.0.requests.total += 3;
+    let record = &mut builder.0;
+    record.events.push(Event {
+        t: at(1500),
+        kind: EventKind::RequestsFailed { pod: Some("pod-1".to_owned()), count: 2, cause: "killed" },
+    });
+    record.events.push(Event { t: at(1530), kind: EventKind::Pod { pod: "pod-1".to_owned(), state: "gone" } });
+    record.tokens.prompt = 15_000;
+    record.tokens.generated = 100_000;
+    record.tokens.prompt_completed = 14_850;
+    record.tokens.generated_completed = 99_000;
+    record.tokens.first_sent = Some(at(1));
+    record.tokens.last_completed = Some(at(1799));
+    record.timeline.rows = (0..=180).map(row).collect();
+    builder.0
+}
+
+/// A sample every ten seconds: a wave with a sharp edge, so that lines, steps and gaps all show.
+fn row(index: u64) -> TimelineRow {
+    let t = index * 10;
+    let wave = (index % 24) as f64 / 24.0;
+    let scaled = (210..1500).contains(&t);
+    let value = if (700..760).contains(&t) { None } else { Some(3.0 + 6.0 * wave + if scaled { 1.5 } else { 0.0 }) };
+    TimelineRow {
+        t: SimTime::from_millis(t * 1000 + 125),
+        offered_rps: 0.5 + 0.3 * wave,
+        spec_replicas: if scaled { 2 } else { 1 },
+        status_replicas: if scaled { 2 } else { 1 },
+        ready_replicas: if (270..1500).contains(&t) { 2 } else { 1 },
+        triggers: vec![(value.filter(|_| index > 1), 5.0)],
+        running: index % 7,
+        waiting: if (150..270).contains(&t) { index % 5 } else { 0 },
+        kv_usage: 0.1 + 0.2 * wave,
+        ttft_p95: (!index.is_multiple_of(9)).then(|| if (150..270).contains(&t) { 4.5 } else { 0.08 + 0.05 * wave }),
+    }
+}
+
+fn settings() -> AnalysisSettings {
+    AnalysisSettings {
+        flap_window: None,
+        slo: vec![SloLimit {
+            metric: SloMetric::Ttft,
+            quantile_name: "p95".to_owned(),
+            quantile: 0.95,
+            limit: SimDuration::from_secs(2),
+        }],
+        gates: vec![GateLimit { name: "flapsPerHour".to_owned(), limit: 1.0 }],
+        gpu_hour_price: Some(2.5),
+    }
+}
+
+fn summary() -> Summary {
+    summarize(&example(), &settings())
+}
+
+/// Keys of a JSON value as dotted paths, in the order written.
+fn paths(value: &serde_json::Value, path: &str, found: &mut Vec<String>) {
+    if let serde_json::Value::Object(map) = value {
+        for (key, value) in map {
+            let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+            found.push(path.clone());
+            paths(value, &path, found);
+        }
+    }
+}
+
+#[test]
+fn summary_json_has_the_names_that_scripts_rely_on() {
+    let json: serde_json::Value = serde_json::from_str(&summary_json(&summary())).expect("valid JSON");
+    let contract: &[(&str, &[&str])] = &[
+        ("", &["schemaVersion", "policy", "scenario", "seed", "durationSeconds", "files"]),
+        (
+            "requests",
+            &["total", "completed", "failed", "timedOut", "aborted", "rejected", "retried", "inFlight", "failedBy"],
+        ),
+        ("requests.failedBy", &["refused", "killed", "unavailable", "error"]),
+        ("ttftSeconds", &["mean", "p50", "p90", "p95", "p99", "max"]),
+        ("tpotSeconds", &["mean", "p50", "p90", "p95", "p99", "max"]),
+        ("itlSeconds", &["mean", "p50", "p90", "p95", "p99", "max"]),
+        ("e2eSeconds", &["mean", "p50", "p90", "p95", "p99", "max"]),
+        ("queueSeconds", &["mean", "p50", "p90", "p95", "p99", "max"]),
+        ("tokens", &["prompt", "generated", "perSecond", "completedPerSecond"]),
+        ("replicas", &["initial", "final", "min", "max", "mean", "readyMean"]),
+        (
+            "scaling",
+            &[
+                "ups",
+                "downs",
+                "reversals",
+                "flaps",
+                "flapsPerHour",
+                "churnedReplicas",
+                "timeToFirstScaleUpSeconds",
+                "flapWindowSeconds",
+                "flapsPerHourInterval",
+            ],
+        ),
+        ("gpuHours", &["billed", "starting", "serving", "idle", "draining", "wastedByFlapping"]),
+        ("replicaHours", &["billed", "starting", "serving", "idle", "draining", "wastedByFlapping"]),
+        ("cost", &["total", "perMillionTokens"]),
+        ("slo", &["attainment", "perObjective"]),
+        ("kvCache", &["meanUsage", "maxUsage", "preemptions"]),
+        ("verdict", &["status", "gates", "findings"]),
+    ];
+    let mut found = Vec::new();
+    paths(&json, "", &mut found);
+    for (block, names) in contract {
+        for name in *names {
+            let path = if block.is_empty() { (*name).to_owned() } else { format!("{block}.{name}") };
+            assert!(found.contains(&path), "{path} is missing");
+        }
+    }
+    assert_eq!(json["files"]["timeline.csv"]["schemaVersion"], 1);
+    assert_eq!(json["verdict"]["status"], "pass");
+    assert_eq!(json["verdict"]["gates"][0]["name"], "flapsPerHour");
+    assert_eq!(json["verdict"]["gates"][0]["interval"].as_array().map(Vec::len), Some(2));
+    assert_eq!(json["verdict"]["findings"][0]["severity"], "warning");
+    assert_eq!(json["scaling"]["timeToFirstScaleUpSeconds"], 210.0);
+    assert_eq!(json["tpotSeconds"]["p95"], serde_json::Value::Null);
+}
+
+#[test]
+fn cost_is_null_without_a_price() {
+    let summary = summarize(&example(), &AnalysisSettings::default());
+    let json: serde_json::Value = serde_json::from_str(&summary_json(&summary)).expect("valid JSON");
+    assert!(json["cost"]["total"].is_null() && json["cost"]["perMillionTokens"].is_null());
+    assert!(json["slo"]["attainment"].is_null());
+}
+
+#[test]
+fn a_decision_line_has_the_names_that_scripts_rely_on() {
+    let mut record = example();
+    record.decisions.truncate(1);
+    let mut found = Vec::new();
+    let text = decisions_to_jsonl(&record);
+    let line: serde_json::Value = serde_json::from_str(text.lines().nth(1).expect("a sync")).expect("valid JSON");
+    paths(&line, "", &mut found);
+    found.sort();
+    let mut names = vec![
+        "t",
+        "kind",
+        "metrics",
+        "metricDesired",
+        "stabilized",
+        "newReplicas",
+        "rescaled",
+        "conditions",
+        "conditions.ableToScale",
+        "conditions.scalingActive",
+        "conditions.scalingLimited",
+        "reason",
+        "recommendations",
+        "boundBy",
+        "specReplicas",
+        "statusReplicas",
+        "readyReplicas",
+    ];
+    names.sort_unstable();
+    assert_eq!(found, names);
+    let metric = &line["metrics"][0];
+    for name in ["trigger", "query", "value", "milli", "target", "type", "proposal", "error"] {
+        assert!(metric.get(name).is_some(), "{name}");
+    }
+    assert_eq!((&line["t"], &metric["target"]), (&210.0.into(), &5.0.into()));
+}
+
+#[test]
+fn decisions_come_back_from_their_file() {
+    let mut record = example();
+    if let DecisionRecord::HpaSync(sync) = &mut record.decisions[1] {
+        sync.metrics[0].value = Some(f64::INFINITY);
+        sync.metrics[0].ratio = Some(f64::NEG_INFINITY);
+        sync.metrics[0].error = Some("a \"quoted\" error\nwith a line break".to_owned());
+    }
+    record.decisions.push(DecisionRecord::KedaPoll(KedaPoll {
+        t: SimTime::from_ps(1_600_123_456_000_000),
+        spec_replicas: 1,
+        metrics: Vec::new(),
+        active: true,
+        error: false,
+        rule: "A1",
+        action: "none",
+        new_replicas: 1,
+    }));
+    let text = decisions_to_jsonl(&record);
+    let (info, decisions) = decisions_from_jsonl(&text).expect("our own file");
+    assert_eq!(info, record.info);
+    assert_eq!(decisions, record.decisions);
+    assert!(text.contains(r#""value":null,"valueText":"inf""#), "{text}");
+}
+
+#[test]
+fn files_of_another_version_or_kind_are_refused_with_the_line() {
+    let text = decisions_to_jsonl(&example());
+    let newer = text.replacen("\"schemaVersion\":1", "\"schemaVersion\":2", 1);
+    assert!(decisions_from_jsonl(&newer).expect_err("another version").contains("schemaVersion 2"));
+    let broken = text.replacen("\"kind\":\"hpaSync\"", "\"kind\":\"sync\"", 1);
+    assert!(decisions_from_jsonl(&broken).expect_err("another kind").starts_with("line 2: "));
+    assert!(info_from_jsonl("").is_err());
+}
+
+#[test]
+fn events_are_lines_of_their_kind_and_end_with_the_findings() {
+    let finding = FindingLine {
+        code: "flapping".to_owned(),
+        severity: "error".to_owned(),
+        message: "much".to_owned(),
+        evidence: vec!["a fact".to_owned()],
+    };
+    let text = events_to_jsonl(&example(), &[finding]);
+    let lines: Vec<&str> = text.lines().skip(1).collect();
+    assert_eq!(
+        lines,
+        [
+            r#"{"t":0.0,"kind":"trafficStarted"}"#,
+            r#"{"t":210.0,"kind":"scaled","from":1,"to":2,"source":"hpa","reason":"external metric s0-prometheus above target"}"#,
+            r#"{"t":1500.0,"kind":"scaled","from":2,"to":1,"source":"hpa","reason":"All metrics below target"}"#,
+            r#"{"t":1500.0,"kind":"requestsFailed","pod":"pod-1","count":2,"cause":"killed"}"#,
+            r#"{"t":1530.0,"kind":"pod","pod":"pod-1","state":"gone"}"#,
+            r#"{"t":1800.0,"kind":"finding","code":"flapping","severity":"error","message":"much","evidence":["a fact"]}"#,
+        ]
+    );
+}
+
+#[test]
+fn the_timeline_comes_back_from_its_file() {
+    let record = example();
+    let text = timeline_to_csv(&record);
+    assert_eq!(
+        text.lines().next(),
+        Some(
+            "t,offered_rps,spec_replicas,status_replicas,ready_replicas,s0-prometheus_value,s0-prometheus_threshold,\
+             running,waiting,kv_usage,ttft_p95_s"
+        )
+    );
+    let (names, timeline) = timeline_from_csv(&text).expect("our own file");
+    assert_eq!(names, ["s0-prometheus"]);
+    assert_eq!(timeline, record.timeline);
+    let error = timeline_from_csv(&text.replacen("0.125,0.5,1", "0.125,much,1", 1)).expect_err("a word for a number");
+    assert_eq!(error, "row 2: column 2: found \"much\", expected a number");
+    assert!(timeline_from_csv("a,b\n1,2\n").is_err());
+}
+
+#[test]
+fn the_text_answers_first_and_is_narrow() {
+    let assumption = Assumption {
+        path: "spec.prometheus.scrapeInterval".to_owned(),
+        value: "15s".to_owned(),
+        why: "neither a PodMonitor nor the Scenario says".to_owned(),
+    };
+    let text = summary_text_with(&[assumption], &example(), &summary());
+    let expected = "\
+pass: policy opt-125m, scenario stable-2, seed 1, 30m simulated
+  gate      flapsPerHour 0 (0..7.378 at 95 %), at most 1: pass
+  replicas  1 -> 2 -> 1 (2 scale events, 0 flaps in W_flap 10m: no flap seen (0..7.4/h))
+            spec mean 1.72 (min 1, max 2), ready mean 1.68
+  TTFT      mean 100 ms, p50 100 ms, p95 100 ms, p99 100 ms, max 100 ms
+  TPOT      no samples
+  E2E       mean 1 s, p50 1 s, p95 1 s, p99 1 s, max 1 s
+  requests  995 sent: 990 completed, 2 failed, 3 in flight at the end
+  tokens    63.9/s all, 63.3/s completed
+  SLO       ttft.p95 100 ms, limit 2 s: met (99.80 % within)
+  capacity  0.867 GPU-hours billed: starting 0.017, serving 0.500, idle 0.342, draining 0.008
+            0.000 GPU-hours wasted by flapping
+  cost      2.167, 19.03 per million tokens
+
+findings
+  warning requests-failed: 2 of 995 requests failed or timed out (0.20 %)
+    - 2 killed with their pod
+
+scale events
+       3:30  1 -> 2   hpa    external metric s0-prometheus above target (s0-prometheus = 7.925,
+                        target 5)
+      25:00  2 -> 1   hpa    All metrics below target (s0-prometheus = 3.2, target 5)
+
+assumed: spec.prometheus.scrapeInterval = 15s (neither a PodMonitor nor the Scenario says)
+";
+    assert_eq!(text, expected, "\n{text}");
+    assert!(text.lines().all(|line| line.chars().count() <= 100));
+}
+
+#[test]
+fn a_long_history_is_cut_and_user_text_cannot_break_markdown() {
+    let mut builder = Builder::new(1, 7200);
+    for cycle in 0..20 {
+        builder = builder.scaled(cycle * 300 + 100, 1, 2, ScaleSource::Hpa);
+        builder = builder.scaled(cycle * 300 + 250, 2, 1, ScaleSource::Hpa);
+    }
+    builder.0.info.policy = "a|b<script>".to_owned();
+    let summary = summarize(&builder.0, &AnalysisSettings::default());
+    let text = summary_text_with(&[], &builder.0, &summary);
+    assert!(
+        text.contains("1 -> 2 -> 1 -> 2 -> 1 -> 2 -> 1 -> 2 -> 1 -> 2 -> ... -> 1 (40 scale events, 39 flaps"),
+        "{text}"
+    );
+    assert!(text.contains("... and 24 more in events.jsonl"), "{text}");
+    let markdown = summary_markdown(&builder.0, &summary);
+    assert!(markdown.contains(r"a\|b&lt;script&gt;"), "{markdown}");
+}
+
+fn scratch(name: &str) -> PathBuf {
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    if path.exists() {
+        fs::remove_dir_all(&path).expect("our own scratch directory");
+    }
+    path
+}
+
+#[test]
+fn a_run_directory_is_whole_replaceable_and_drawn_again_to_the_byte() {
+    let out = scratch("run-directory").join("nested");
+    let (record, summary) = (example(), summary());
+    let write = || write_run_files(&out, "kind: ScaledObject\n", "kind: Scenario\n", &record, &summary);
+    write().expect("a new directory");
+    let files = ["summary.json", "decisions.jsonl", "events.jsonl", "timeline.csv", "policy.yaml", "scenario.yaml"];
+    let read = |name: &str| fs::read(out.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let pictures = ["plots/timeline.svg", "plots/timeline.png"];
+    let first: Vec<Vec<u8>> = files.iter().chain(&pictures).map(|name| read(name)).collect();
+    fs::write(out.join("stale.txt"), "left over").expect("a file");
+    write().expect("a run's directory is replaced");
+    let second: Vec<Vec<u8>> = files.iter().chain(&pictures).map(|name| read(name)).collect();
+    assert_eq!(first, second);
+    assert!(!out.join("stale.txt").exists());
+    let beside = fs::read_dir(out.parent().expect("nested")).expect("readable").count();
+    assert_eq!(beside, 1, "no temporary directory is left");
+
+    let elsewhere = scratch("run-replot");
+    let written = replot(&out, None, Some(&elsewhere)).expect("our own directory");
+    assert_eq!(written.len(), 2);
+    for name in ["timeline.svg", "timeline.png"] {
+        assert_eq!(fs::read(elsewhere.join(name)).expect("drawn"), read(&format!("plots/{name}")), "{name}");
+    }
+    fs::remove_file(out.join("plots/timeline.svg")).expect("there");
+    assert_eq!(replot(&out, Some(PlotFormat::Svg), None).expect("again").len(), 1);
+    assert_eq!(read("plots/timeline.svg"), first[6]);
+}
+
+#[test]
+fn a_directory_that_kedasim_did_not_write_is_refused() {
+    let out = scratch("foreign");
+    fs::create_dir_all(&out).expect("scratch");
+    let write = || write_run_files(&out, "", "", &example(), &summary());
+    fs::write(out.join("thesis.txt"), "three years of work").expect("a file");
+    let error = write().expect_err("somebody else's directory").to_string();
+    assert!(error.contains("kedasim did not write"), "{error}");
+    fs::write(out.join("summary.json"), "{\"total\": 5}").expect("a file");
+    assert!(write().is_err(), "another program's summary.json");
+    assert_eq!(fs::read_to_string(out.join("thesis.txt")).expect("untouched"), "three years of work");
+    fs::remove_file(out.join("thesis.txt")).expect("there");
+    fs::remove_file(out.join("summary.json")).expect("there");
+    write().expect("an empty directory is fine");
+    assert!(replot(&scratch("nothing-here"), None, None).is_err());
+}
+
+#[test]
+fn pictures_without_samples_or_with_odd_ones_are_still_drawn() {
+    let mut record = Builder::new(0, 0).0;
+    let odd = TimelineRow { triggers: vec![(Some(f64::NAN), 5.0)], offered_rps: f64::INFINITY, ..row(1) };
+    for rows in [Vec::new(), vec![odd.clone()], vec![odd, row(2)]] {
+        record.timeline.rows = rows;
+        let plot = kedasim::report::TimelinePlot::new(&record.info, &record.timeline);
+        assert!(plot.svg().expect("drawn").contains("offered load"));
+        assert!(plot.png().expect("drawn").starts_with(b"\x89PNG"));
+    }
+}
+
+#[test]
+fn a_long_run_with_two_triggers_is_labelled_and_of_bounded_size() {
+    let mut builder = Builder::new(3, 86_400);
+    builder.0.info.warmup = SimDuration::from_secs(3600);
+    let mut second = builder.0.info.triggers[0].clone();
+    second.name = "s1-prometheus".to_owned();
+    second.query =
+        "max(vllm:kv_cache_usage_perc{namespace=\"models\",model_name=\"a-model-with-a-rather-long-name\"})".to_owned();
+    second.target_type = "Value".to_owned();
+    second.threshold = 0.8;
+    builder.0.info.triggers.push(second);
+    let sample = |index: u64| {
+        let day = 1.0 - (index as f64 / 17_280.0 * 2.0 - 1.0).abs();
+        let spec = 1 + (day * 6.0 + (index % 97) as f64 / 97.0) as i32;
+        TimelineRow {
+            t: SimTime::from_secs(index * 5),
+            offered_rps: 40.0 * day + (index % 31) as f64 / 4.0,
+            spec_replicas: spec,
+            ready_replicas: (spec - i32::from(index % 97 < 12)).max(1),
+            triggers: vec![(Some(35.0 * day + (index % 53) as f64 / 9.0), 5.0), (Some(day), 0.8)],
+            ..row(index)
+        }
+    };
+    builder.0.timeline.rows = (0..=17_280).map(sample).collect();
+    let out = scratch("run-day");
+    write_run_files(&out, "", "", &builder.0, &summarize(&builder.0, &settings())).expect("a new directory");
+    let svg = fs::read_to_string(out.join("plots/timeline.svg")).expect("written");
+    for text in ["s0-prometheus", "s1-prometheus", "time, h", "grey: warm-up", "threshold \u{d7} spec.replicas"] {
+        assert!(svg.contains(text), "{text}");
+    }
+    assert!(svg.len() < 2_000_000, "{} bytes", svg.len());
+    // Sharp angles must not grow spikes that leave their panel: captions are white to the right of their text.
+    let file = fs::File::open(out.join("plots/timeline.png")).expect("written");
+    let mut reader = png::Decoder::new(std::io::BufReader::new(file)).read_info().expect("a PNG");
+    let mut pixels = vec![0; reader.output_buffer_size().expect("fits")];
+    let width = reader.next_frame(&mut pixels).expect("a picture").width as usize;
+    for panel in 0..7 {
+        for y in 40 + 148 * panel..40 + 148 * panel + 22 {
+            let row = &pixels[3 * (y * width + 1000)..3 * (y + 1) * width];
+            assert!(row.iter().all(|value| *value == 255), "panel {panel}, line {y}");
+        }
+    }
+}
+
+/// Threshold by window, two seeds, in grid order.
+fn sweep() -> SweepOutcome {
+    let thresholds = ["2", "5", "10", "20"];
+    let windows = ["0", "60", "300"];
+    let mut points = Vec::new();
+    for (x, threshold) in thresholds.iter().enumerate() {
+        for (y, window) in windows.iter().enumerate() {
+            for seed in 1..=2 {
+                let mut summary = summary();
+                summary.flapping.flaps_per_hour = (x * 3) as f64 + 4.25 / (y + 1) as f64 + seed as f64 / 10.0;
+                let values = vec![(*threshold).to_owned(), (*window).to_owned()];
+                points.push(SweepPoint { values, seed, summary });
+            }
+        }
+    }
+    let path = "ScaledObject:spec.advanced.horizontalPodAutoscalerConfig.behavior.scaleDown.stabilizationWindowSeconds";
+    let axes = vec!["ScaledObject:spec.triggers[0].metadata.threshold".to_owned(), path.to_owned()];
+    SweepOutcome { name: "threshold-by-window".to_owned(), axes, points }
+}
+
+#[test]
+fn results_come_back_from_their_file() {
+    let outcome = sweep();
+    let table = results_from_csv(&results_csv(&outcome)).expect("our own file");
+    assert_eq!(table, results_table(&outcome));
+    assert_eq!(table.rows.len(), 24);
+    assert_eq!(table.figure("flapsPerHour"), table.figure("scaling.flapsPerHour"));
+    assert_eq!(table.figure("p95").map_err(|error| error.starts_with("found \"p95\", expected one of")), Err(true));
+    assert_eq!(table.rows[0].figures[table.figure("tpotSeconds.p95").expect("a column")], None);
+}
+
+#[test]
+fn a_sweep_directory_is_drawn_again_to_the_byte() {
+    let out = scratch("sweep-directory");
+    write_sweep(&out, &sweep(), None).expect("a new directory");
+    let elsewhere = scratch("sweep-replot");
+    assert_eq!(replot(&out, None, Some(&elsewhere)).expect("our own directory").len(), 2);
+    for name in ["heatmap.svg", "heatmap.png"] {
+        let first = fs::read(out.join("plots").join(name)).expect("written");
+        assert_eq!(fs::read(elsewhere.join(name)).expect("drawn"), first, "{name}");
+    }
+    let svg = fs::read_to_string(out.join("plots/heatmap.svg")).expect("written");
+    // threshold 2, window 0: mean of 4.35 and 4.45.
+    for text in ["4.4", "threshold \u{2192}", "\u{2191} stabilizationWindowSeconds", "mean of 2 runs per cell"] {
+        assert!(svg.contains(&format!("{text}\n")), "{text}");
+    }
+}
+
+#[test]
+fn a_heatmap_of_an_unknown_axis_names_those_there_are() {
+    let table = results_table(&sweep());
+    let spec = HeatmapSpec { x: "threshold".to_owned(), y: table.axes[1].clone(), value: "flapsPerHour".to_owned() };
+    let error = Heatmap::new("s", &table, &spec).err().expect("no such axis");
+    assert!(error.contains("ScaledObject:spec.triggers[0].metadata.threshold"), "{error}");
+    let one_axis = HeatmapSpec::default_for(&table.axes[..1]).expect("one axis");
+    assert!(Heatmap::new("s", &table, &one_axis).expect("a single row").svg().is_ok());
+}
