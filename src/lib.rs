@@ -32,3 +32,5 @@ pub mod analysis;
 pub mod study;
 
 pub mod report;
+
+pub mod cli;

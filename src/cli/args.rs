@@ -1,0 +1,146 @@
+//! The command line as typed.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// kedasim: runs a KEDA ScaledObject against simulated LLM traffic and says whether it flaps, misses its latency goals or
+/// wastes GPUs.
+#[derive(Debug, Parser)]
+#[command(name = "kedasim", version, about, long_about = None, max_term_width = 100)]
+pub(super) struct Cli {
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Run one policy in one scenario and say how it went.
+    Simulate(SimulateArgs),
+    /// Run a grid of settings, the same traffic for every point.
+    Sweep(SweepArgs),
+    /// Redraw the pictures of a run or a sweep.
+    Plot(PlotArgs),
+    /// List the built-in profiles, or print one as a file to copy and edit.
+    Profiles(ProfilesArgs),
+    /// Replay vectors recorded from the real components.
+    Conformance(ConformanceArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SimulateArgs {
+    /// The policy: folders, YAML files, or - for standard input.
+    #[arg(required = true, value_name = "POLICY")]
+    pub(super) policy: Vec<PathBuf>,
+    /// Which ScaledObject, when there are several.
+    #[arg(long, value_name = "NAME")]
+    pub(super) name: Option<String>,
+    /// A file with a `kind: Scenario`; replaces one that stands beside the policy.
+    #[arg(long, value_name = "FILE")]
+    pub(super) scenario: Option<PathBuf>,
+    /// A `kind: Traffic` file or a recorded trace (CSV, JSONL).
+    #[arg(long, value_name = "FILE")]
+    pub(super) traffic: Option<PathBuf>,
+    /// A built-in profile's name, or a `kind: Profile` file.
+    #[arg(long, value_name = "PROFILE")]
+    pub(super) profile: Option<String>,
+    /// How long to simulate, e.g. 30m; by default until the traffic has ended and the replicas have settled.
+    #[arg(long, value_name = "DURATION")]
+    pub(super) duration: Option<String>,
+    /// The seed of all random numbers.
+    #[arg(long, value_name = "N")]
+    pub(super) seed: Option<u64>,
+    /// Change one value of the policy or scenario, e.g. 'spec.triggers[0].metadata.threshold=6' or 'Scenario:spec.seed=2'.
+    #[arg(long, value_name = "PATH=VALUE")]
+    pub(super) set: Vec<String>,
+    /// A limit that decides the exit code, e.g. flapsPerHour=1, sloAttainment=0.99, gpuHours=40, failedRequests=0.
+    #[arg(long, value_name = "NAME=LIMIT")]
+    pub(super) gate: Vec<String>,
+    /// Switch autoscaling off and keep N replicas.
+    #[arg(long, value_name = "N")]
+    pub(super) fixed_replicas: Option<i32>,
+    /// Check every invariant after every event (slow).
+    #[arg(long)]
+    pub(super) check: bool,
+    /// Exit with 1 when a finding is at least this bad.
+    #[arg(long, value_name = "LEVEL", default_value = "never")]
+    pub(super) fail_on: FailOn,
+    /// Where to write the run; by default output/<policy>-<scenario>-<seed>.
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: Option<PathBuf>,
+    /// What to print.
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(super) format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SweepArgs {
+    /// A file with a `kind: Sweep`.
+    #[arg(value_name = "SWEEP.yaml")]
+    pub(super) sweep: PathBuf,
+    /// How many threads; 0 means all cores. The result does not depend on it.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(super) jobs: usize,
+    /// Where to write the sweep; by default output/sweep-<name>.
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct PlotArgs {
+    /// A folder that `simulate` or `sweep` has written.
+    #[arg(value_name = "RUN_DIR|SWEEP_DIR")]
+    pub(super) dir: PathBuf,
+    /// Which format; by default both.
+    #[arg(long, value_name = "FORMAT")]
+    pub(super) format: Option<PlotFormatArg>,
+    /// Where to write the pictures; by default the folder's own plots/.
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ProfilesArgs {
+    /// Print this profile as YAML.
+    #[arg(value_name = "NAME")]
+    pub(super) name: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ConformanceArgs {
+    /// Which component.
+    pub(super) component: Component,
+    /// Files of recorded vectors (JSON lines).
+    #[arg(required = true, value_name = "FILES")]
+    pub(super) files: Vec<PathBuf>,
+    /// The component's version, e.g. 1.32 (hpa) or 2.55 (promql).
+    #[arg(long, value_name = "V")]
+    pub(super) version: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum FailOn {
+    Error,
+    Warning,
+    Note,
+    Undecided,
+    Never,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    Text,
+    Json,
+    Markdown,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum PlotFormatArg {
+    Svg,
+    Png,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Component {
+    Hpa,
+    Promql,
+}

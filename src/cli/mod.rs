@@ -1,0 +1,15 @@
+//! The command line: as typed (`args`), resolved, called. One file a command.
+//!
+//! stdout carries the result, stderr the talk. Exit codes: 0 fine, 1 a gate failed or a finding at or above `--fail-on`, 2 bad
+//! usage or input, 3 internal error.
+
+mod args;
+pub mod conformance_hpa;
+pub mod conformance_promql;
+mod outcome;
+mod plot;
+mod profiles;
+mod simulate;
+mod sweep;
+
+pub use outcome::main;

@@ -1,0 +1,125 @@
+//! `kedasim simulate`.
+
+use crate::analysis::{Summary, VerdictStatus, summarize};
+use crate::cli::args::{FailOn, Format, SimulateArgs};
+use crate::cli::outcome::{Failure, Outcome, print, talk};
+use crate::manifest::{Bundle, Input, parse_value};
+use crate::report::{summary_json, summary_markdown, summary_text, write_run};
+use crate::scenario::{
+    GATE_NAMES, GateLimit, Overrides, ResolvedRun, attach_traffic, replace_scenario, resolve, scenario_yaml,
+};
+use crate::sim::{SimulateError, simulate};
+use crate::units::{Diagnostic, Seed, Severity, SimDuration, parse_go_duration};
+use std::path::{Path, PathBuf};
+
+/// Runs the command.
+pub(super) fn run(args: &SimulateArgs) -> Result<Outcome, Failure> {
+    let resolved = prepare(args)?;
+    for diagnostic in &resolved.diagnostics.0 {
+        talk(&diagnostic.to_string());
+    }
+    let record = simulate(&resolved, args.check).map_err(simulation_failure)?;
+    let summary = summarize(&record, &resolved.analysis);
+    let out = args.out.clone().unwrap_or_else(|| default_output(&resolved));
+    write_run(&out, &resolved, &record, &summary, &scenario_yaml(&resolved))
+        .map_err(|error| unwritable(&out, &error))?;
+    print(&match args.format {
+        Format::Text => summary_text(&resolved, &record, &summary),
+        Format::Json => summary_json(&summary),
+        Format::Markdown => summary_markdown(&record, &summary),
+    })?;
+    talk(&format!("written to {}", out.display()));
+    Ok(if is_failure(&summary, args.fail_on) { Outcome::Failed } else { Outcome::Fine })
+}
+
+/// Files and flags to a resolved run.
+fn prepare(args: &SimulateArgs) -> Result<ResolvedRun, Failure> {
+    let inputs: Vec<Input> = args.policy.iter().map(|path| input(path)).collect();
+    if inputs.iter().filter(|input| **input == Input::Stdin).count() > 1 {
+        return Err(Diagnostic::error(None, "POLICY", "standard input (-) is given twice").into());
+    }
+    let overrides = Overrides {
+        name: args.name.clone(),
+        traffic: args.traffic.clone(),
+        profile: args.profile.clone(),
+        duration: args.duration.as_deref().map(duration).transpose()?,
+        seed: args.seed.map(Seed),
+        fixed_replicas: args.fixed_replicas,
+        gates: gates(&args.gate)?,
+    };
+    let mut bundle = Bundle::load(&inputs)?;
+    if let Some(path) = &args.scenario {
+        replace_scenario(&mut bundle, path)?;
+    }
+    attach_traffic(&mut bundle, &overrides)?;
+    for assignment in &args.set {
+        let Some((path, value)) = assignment.split_once('=') else {
+            let message = format!("found {assignment:?}, expected PATH=VALUE");
+            return Err(Diagnostic::error(None, "--set", message).into());
+        };
+        bundle.set(path.trim(), parse_value(value))?;
+    }
+    Ok(resolve(&bundle, &overrides)?)
+}
+
+fn input(path: &Path) -> Input {
+    if path == Path::new("-") { Input::Stdin } else { Input::Path(path.to_path_buf()) }
+}
+
+fn duration(text: &str) -> Result<SimDuration, Failure> {
+    let wrong = |message: String| Failure::from(Diagnostic::error(None, "--duration", message));
+    match parse_go_duration(text) {
+        Ok(duration) if duration.is_zero() => Err(wrong(format!("found {text:?}, expected a duration above 0"))),
+        Ok(duration) => Ok(duration),
+        Err(message) => Err(wrong(message)),
+    }
+}
+
+fn gates(given: &[String]) -> Result<Vec<GateLimit>, Failure> {
+    let mut gates = Vec::new();
+    for text in given {
+        let wrong = |message: String| Failure::from(Diagnostic::error(None, "--gate", message));
+        let Some((name, limit)) = text.split_once('=') else {
+            return Err(wrong(format!("found {text:?}, expected NAME=LIMIT, for example flapsPerHour=1")));
+        };
+        if !GATE_NAMES.contains(&name) {
+            return Err(wrong(format!("found the gate {name:?}, expected one of {}", GATE_NAMES.join(", "))));
+        }
+        match limit.parse::<f64>() {
+            Ok(limit) if limit.is_finite() && limit >= 0.0 => gates.push(GateLimit { name: name.to_owned(), limit }),
+            _ => return Err(wrong(format!("found the limit {limit:?} for {name}, expected a number of at least 0"))),
+        }
+    }
+    Ok(gates)
+}
+
+/// `output/<policy>-<scenario>-<seed>`, or without the repetition when the two share a name.
+fn default_output(run: &ResolvedRun) -> PathBuf {
+    PathBuf::from("output").join(format!("{}-{}-{}", run.policy, run.scenario, run.seed.0))
+}
+
+fn unwritable(out: &Path, error: &std::io::Error) -> Failure {
+    Diagnostic::error(None, "--out", format!("{} cannot be written: {error}", out.display())).into()
+}
+
+fn simulation_failure(error: SimulateError) -> Failure {
+    match error {
+        SimulateError::Invariant { .. } => Failure::Internal(anyhow::anyhow!("{error}; this is a defect of kedasim")),
+        SimulateError::Query(message) | SimulateError::Limit(message) => Diagnostic::error(None, "", message).into(),
+    }
+}
+
+/// Whether the verdict or a finding decides for exit code 1.
+fn is_failure(summary: &Summary, fail_on: FailOn) -> bool {
+    let verdict = &summary.verdict;
+    let worst = verdict.findings.iter().map(|finding| finding.severity).max();
+    let undecided = verdict.status == VerdictStatus::Undecided;
+    let by_finding = match fail_on {
+        FailOn::Never => false,
+        FailOn::Error => worst >= Some(Severity::Error),
+        FailOn::Warning => worst >= Some(Severity::Warning),
+        FailOn::Note => worst >= Some(Severity::Note),
+        FailOn::Undecided => undecided || worst >= Some(Severity::Note),
+    };
+    verdict.status == VerdictStatus::Fail || by_finding
+}

@@ -1,0 +1,29 @@
+//! `kedasim sweep`.
+
+use crate::cli::args::SweepArgs;
+use crate::cli::outcome::{Failure, Outcome, print, talk};
+use crate::manifest::{Bundle, Input};
+use crate::report::{HeatmapSpec, sweep_text, write_sweep};
+use crate::scenario::read_sweep;
+use crate::study::run_sweep;
+use crate::units::Diagnostic;
+use std::path::PathBuf;
+
+/// Runs the command.
+pub(super) fn run(args: &SweepArgs) -> Result<Outcome, Failure> {
+    let bundle = Bundle::load(&[Input::Path(args.sweep.clone())])?;
+    let mut documents = bundle.of_kind("Sweep");
+    let (Some(document), None) = (documents.next(), documents.next()) else {
+        let message = format!("{} must hold exactly one document of kind: Sweep", args.sweep.display());
+        return Err(Diagnostic::error(None, "", message).into());
+    };
+    let sweep = read_sweep(document)?;
+    let outcome = run_sweep(&sweep, args.jobs)?;
+    let out = args.out.clone().unwrap_or_else(|| PathBuf::from("output").join(format!("sweep-{}", sweep.name)));
+    let heatmap = sweep.heatmap.clone().map(|(x, y, value)| HeatmapSpec { x, y, value });
+    write_sweep(&out, &outcome, heatmap.as_ref())
+        .map_err(|error| Diagnostic::error(None, "--out", format!("{} cannot be written: {error}", out.display())))?;
+    print(&sweep_text(&outcome))?;
+    talk(&format!("written to {}", out.display()));
+    Ok(Outcome::Fine)
+}

@@ -1,0 +1,227 @@
+//! Bad input gives one clear, located error, exit code 2, and nothing written.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+/// A fresh folder for one case.
+struct Case {
+    folder: PathBuf,
+}
+
+const SCALED_OBJECT: &str = r#"apiVersion: keda.sh/v1alpha1
+kind: ScaledObject
+metadata: {name: so}
+spec:
+  scaleTargetRef: {name: opt-125m-predictor}
+  minReplicaCount: 1
+  maxReplicaCount: 3
+  triggers:
+    - type: prometheus
+      metadata:
+        serverAddress: http://prometheus:9090
+        query: sum(vllm:num_requests_running)
+        threshold: "2"
+"#;
+
+const SCENARIO: &str = "apiVersion: kedasim.dev/v1alpha1
+kind: Scenario
+metadata: {name: s}
+spec:
+  duration: 5m
+  replica: {profile: opt-125m-cpu}
+  traffic: {arrivals: {poisson: {rate: 0.1}}, prompt: {constant: 15}, output: {constant: 20}}
+";
+
+impl Case {
+    fn new(name: &str) -> Self {
+        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("bad-input").join(name);
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&folder).expect("a folder for the case");
+        Case { folder }
+    }
+
+    fn file(self, name: &str, text: &str) -> Self {
+        fs::write(self.folder.join(name), text).expect("writable");
+        self
+    }
+
+    /// Runs `kedasim simulate` on the case's files: exit code 2, every fragment on stderr, nothing on stdout, nothing written.
+    fn fails_with(&self, arguments: &[&str], fragments: &[&str]) {
+        let output = Command::new(env!("CARGO_BIN_EXE_kedasim"))
+            .current_dir(&self.folder)
+            .arg("simulate")
+            .args(arguments)
+            .args(["--out", "out"])
+            .output()
+            .expect("the binary runs");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "exit code; stderr: {stderr}");
+        for fragment in fragments {
+            assert!(stderr.contains(fragment), "{fragment:?} is not in: {stderr}");
+        }
+        let errors = stderr.lines().filter(|line| line.starts_with("error")).count();
+        assert_eq!(errors, 1, "one error, not {errors}: {stderr}");
+        assert!(output.stdout.is_empty(), "stdout: {}", String::from_utf8_lossy(&output.stdout));
+        assert!(!self.folder.join("out").exists(), "something was written");
+    }
+}
+
+#[test]
+fn a_sound_case_runs() {
+    // The base of all the cases below is itself sound, so that each fails for its own reason.
+    let case = Case::new("sound").file("so.yaml", SCALED_OBJECT).file("scenario.yaml", SCENARIO);
+    let output = Command::new(env!("CARGO_BIN_EXE_kedasim"))
+        .current_dir(&case.folder)
+        .args(["simulate", ".", "--out", "out"])
+        .output()
+        .expect("the binary runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(case.folder.join("out/summary.json").exists());
+}
+
+#[test]
+fn missing_file() {
+    Case::new("missing").fails_with(&["nowhere.yaml"], &["nowhere.yaml"]);
+}
+
+#[test]
+fn broken_yaml() {
+    let text = SCALED_OBJECT.replace("metadata: {name: so}", "metadata: {name: so");
+    Case::new("broken-yaml").file("so.yaml", &text).file("scenario.yaml", SCENARIO).fails_with(&["."], &["so.yaml:"]);
+}
+
+#[test]
+fn wrong_type() {
+    let text = SCALED_OBJECT.replace("minReplicaCount: 1", "minReplicaCount: one");
+    Case::new("wrong-type").file("so.yaml", &text).file("scenario.yaml", SCENARIO).fails_with(
+        &["."],
+        &["so.yaml:6:20", "spec.minReplicaCount", "found the string \"one\"", "expected an integer"],
+    );
+}
+
+#[test]
+fn unquoted_threshold() {
+    let text = SCALED_OBJECT.replace("threshold: \"2\"", "threshold: 2");
+    Case::new("threshold")
+        .file("so.yaml", &text)
+        .file("scenario.yaml", SCENARIO)
+        .fails_with(&["."], &["so.yaml:13:20", "threshold", "found the integer 2", "quotes"]);
+}
+
+#[test]
+fn unknown_key_in_the_scenario() {
+    let text = SCENARIO.replace("  duration: 5m", "  durration: 5m");
+    Case::new("unknown-key")
+        .file("so.yaml", SCALED_OBJECT)
+        .file("scenario.yaml", &text)
+        .fails_with(&["."], &["scenario.yaml:5:3", "durration", "did you mean duration?"]);
+}
+
+#[test]
+fn no_triggers() {
+    let text = SCALED_OBJECT.split("  triggers:").next().expect("a first part").to_owned();
+    Case::new("no-triggers")
+        .file("so.yaml", &text)
+        .file("scenario.yaml", SCENARIO)
+        .fails_with(&["."], &["so.yaml:", "triggers"]);
+}
+
+#[test]
+fn two_scaled_objects() {
+    let second = SCALED_OBJECT.replace("name: so}", "name: other}");
+    Case::new("two")
+        .file("a.yaml", SCALED_OBJECT)
+        .file("b.yaml", &second)
+        .file("scenario.yaml", SCENARIO)
+        .fails_with(&["."], &["--name", "so", "other"]);
+}
+
+#[test]
+fn no_scaled_object() {
+    Case::new("none").file("scenario.yaml", SCENARIO).fails_with(&["."], &["ScaledObject"]);
+}
+
+#[test]
+fn unrendered_template() {
+    let text = SCALED_OBJECT.replace("maxReplicaCount: 3", "maxReplicaCount: {{ .Values.max }}");
+    Case::new("template")
+        .file("so.yaml", &text)
+        .file("scenario.yaml", SCENARIO)
+        .fails_with(&["."], &["so.yaml:7:", "helm template . | kedasim simulate -"]);
+}
+
+#[test]
+fn unparsable_query() {
+    let text = SCALED_OBJECT.replace("sum(vllm:num_requests_running)", "sum(vllm:num_requests_running");
+    Case::new("query")
+        .file("so.yaml", &text)
+        .file("scenario.yaml", SCENARIO)
+        .fails_with(&["."], &["so.yaml:12:", "query"]);
+}
+
+#[test]
+fn unknown_profile() {
+    let text = SCENARIO.replace("opt-125m-cpu", "opt-125m-gpu");
+    Case::new("profile")
+        .file("so.yaml", SCALED_OBJECT)
+        .file("scenario.yaml", &text)
+        .fails_with(&["."], &["scenario.yaml:6:", "opt-125m-gpu", "opt-125m-cpu"]);
+}
+
+#[test]
+fn impossible_durations() {
+    for duration in ["-5m", "5", "soon", "0s"] {
+        let text = SCENARIO.replace("duration: 5m", &format!("duration: \"{duration}\""));
+        Case::new("duration")
+            .file("so.yaml", SCALED_OBJECT)
+            .file("scenario.yaml", &text)
+            .fails_with(&["."], &["scenario.yaml:5:13", "spec.duration"]);
+    }
+    let case = Case::new("duration-flag").file("so.yaml", SCALED_OBJECT).file("scenario.yaml", SCENARIO);
+    case.fails_with(&[".", "--duration", "soon"], &["--duration", "soon"]);
+}
+
+#[test]
+fn empty_trace() {
+    let case = Case::new("trace").file("so.yaml", SCALED_OBJECT).file("scenario.yaml", SCENARIO);
+    let case = case.file("empty.csv", "TIMESTAMP,ContextTokens,GeneratedTokens\n").file("nothing.csv", "");
+    case.fails_with(&["so.yaml", "scenario.yaml", "--traffic", "empty.csv"], &["empty.csv"]);
+    case.fails_with(&["so.yaml", "scenario.yaml", "--traffic", "nothing.csv"], &["nothing.csv"]);
+}
+
+#[test]
+fn bad_row_in_a_trace() {
+    let text =
+        "TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:17:03.9799600,374,44\n2023-11-16 18:17:04.0,ten,1\n";
+    let case = Case::new("row").file("so.yaml", SCALED_OBJECT).file("scenario.yaml", SCENARIO).file("trace.csv", text);
+    case.fails_with(&["so.yaml", "scenario.yaml", "--traffic", "trace.csv"], &["trace.csv:3:", "ten"]);
+}
+
+#[test]
+fn no_traffic() {
+    let text: String =
+        SCENARIO.lines().filter(|line| !line.contains("traffic:")).map(|line| format!("{line}\n")).collect();
+    Case::new("no-traffic")
+        .file("so.yaml", SCALED_OBJECT)
+        .file("scenario.yaml", &text)
+        .fails_with(&["."], &["--traffic traces/"]);
+}
+
+#[test]
+fn unmodelled_trigger() {
+    let text = SCALED_OBJECT.replace("type: prometheus", "type: kafka");
+    Case::new("kafka")
+        .file("so.yaml", &text)
+        .file("scenario.yaml", SCENARIO)
+        .fails_with(&["."], &["so.yaml:9:", "kafka"]);
+}
+
+#[test]
+fn bad_flags() {
+    let case = || Case::new("flags").file("so.yaml", SCALED_OBJECT).file("scenario.yaml", SCENARIO);
+    case().fails_with(&[".", "--gate", "flaps=1"], &["flaps", "flapsPerHour"]);
+    case().fails_with(&[".", "--gate", "flapsPerHour"], &["flapsPerHour", "NAME=LIMIT"]);
+    case().fails_with(&[".", "--set", "spec.triggers[4].type=cron"], &["spec.triggers[4]"]);
+    case().fails_with(&[".", "--name", "nobody"], &["nobody", "so"]);
+}
