@@ -6,7 +6,7 @@ mod report_builder;
 use kedasim::analysis::{Summary, summarize};
 use kedasim::record::{
     DecisionRecord, Event, EventKind, FindingLine, KedaPoll, RunRecord, ScaleSource, TimelineRow, decisions_from_jsonl,
-    decisions_to_jsonl, events_to_jsonl, info_from_jsonl, timeline_from_csv, timeline_to_csv,
+    decisions_to_jsonl, events_to_jsonl, timeline_from_csv, timeline_to_csv,
 };
 use kedasim::report::{
     Heatmap, HeatmapSpec, PlotFormat, replot, results_csv, results_from_csv, results_table, summary_json,
@@ -167,10 +167,11 @@ fn a_decision_line_has_the_names_that_scripts_rely_on() {
     record.decisions.truncate(1);
     let mut found = Vec::new();
     let text = decisions_to_jsonl(&record);
-    let line: serde_json::Value = serde_json::from_str(text.lines().nth(1).expect("a sync")).expect("valid JSON");
+    let line: serde_json::Value = serde_json::from_str(text.lines().next().expect("a sync")).expect("valid JSON");
     paths(&line, "", &mut found);
     found.sort();
     let mut names = vec![
+        "schemaVersion",
         "t",
         "kind",
         "metrics",
@@ -217,8 +218,7 @@ fn decisions_come_back_from_their_file() {
         new_replicas: 1,
     }));
     let text = decisions_to_jsonl(&record);
-    let (info, decisions) = decisions_from_jsonl(&text).expect("our own file");
-    assert_eq!(info, record.info);
+    let decisions = decisions_from_jsonl(&text).expect("our own file");
     assert_eq!(decisions, record.decisions);
     assert!(text.contains(r#""value":null,"valueText":"inf""#), "{text}");
 }
@@ -229,8 +229,9 @@ fn files_of_another_version_or_kind_are_refused_with_the_line() {
     let newer = text.replacen("\"schemaVersion\":1", "\"schemaVersion\":2", 1);
     assert!(decisions_from_jsonl(&newer).expect_err("another version").contains("schemaVersion 2"));
     let broken = text.replacen("\"kind\":\"hpaSync\"", "\"kind\":\"sync\"", 1);
-    assert!(decisions_from_jsonl(&broken).expect_err("another kind").starts_with("line 2: "));
-    assert!(info_from_jsonl("").is_err());
+    assert!(decisions_from_jsonl(&broken).expect_err("another kind").starts_with("line 1: "));
+    let unversioned = text.replacen("\"schemaVersion\":1,", "", 1);
+    assert!(decisions_from_jsonl(&unversioned).is_err());
 }
 
 #[test]
@@ -242,16 +243,16 @@ fn events_are_lines_of_their_kind_and_end_with_the_findings() {
         evidence: vec!["a fact".to_owned()],
     };
     let text = events_to_jsonl(&example(), &[finding]);
-    let lines: Vec<&str> = text.lines().skip(1).collect();
+    let lines: Vec<&str> = text.lines().collect();
     assert_eq!(
         lines,
         [
-            r#"{"t":0.0,"kind":"trafficStarted"}"#,
-            r#"{"t":210.0,"kind":"scaled","from":1,"to":2,"source":"hpa","reason":"external metric s0-prometheus above target"}"#,
-            r#"{"t":1500.0,"kind":"scaled","from":2,"to":1,"source":"hpa","reason":"All metrics below target"}"#,
-            r#"{"t":1500.0,"kind":"requestsFailed","pod":"pod-1","count":2,"cause":"killed"}"#,
-            r#"{"t":1530.0,"kind":"pod","pod":"pod-1","state":"gone"}"#,
-            r#"{"t":1800.0,"kind":"finding","code":"flapping","severity":"error","message":"much","evidence":["a fact"]}"#,
+            r#"{"schemaVersion":1,"t":0.0,"kind":"trafficStarted"}"#,
+            r#"{"schemaVersion":1,"t":210.0,"kind":"scaled","from":1,"to":2,"source":"hpa","reason":"external metric s0-prometheus above target"}"#,
+            r#"{"schemaVersion":1,"t":1500.0,"kind":"scaled","from":2,"to":1,"source":"hpa","reason":"All metrics below target"}"#,
+            r#"{"schemaVersion":1,"t":1500.0,"kind":"requestsFailed","pod":"pod-1","count":2,"cause":"killed"}"#,
+            r#"{"schemaVersion":1,"t":1530.0,"kind":"pod","pod":"pod-1","state":"gone"}"#,
+            r#"{"schemaVersion":1,"t":1800.0,"kind":"finding","code":"flapping","severity":"error","message":"much","evidence":["a fact"]}"#,
         ]
     );
 }

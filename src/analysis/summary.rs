@@ -3,13 +3,15 @@
 use crate::analysis::flapping::measured;
 use crate::analysis::{Flapping, GpuHours, slo};
 use crate::analysis::{evaluate_gates, findings, flap_window, flapping, gpu_hours_with_window};
-use crate::record::{EventKind, KvTotals, LatencyHistogram, RequestTotals, RunRecord};
+use crate::record::{EventKind, KvTotals, LatencyHistogram, RequestTotals, RunInfo, RunRecord};
 use crate::scenario::AnalysisSettings;
 use crate::units::{Severity, SimDuration, SimTime};
 
 /// A run's summary.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Summary {
+    /// Which run, and what its pictures need to know of it.
+    pub run: RunInfo,
     /// Policy's name.
     pub policy: String,
     /// Scenario's name.
@@ -180,6 +182,7 @@ pub fn summarize(record: &RunRecord, settings: &AnalysisSettings) -> Summary {
     let cost_total = settings.gpu_hour_price.map(|price| price * gpu_hours.billed);
     let objectives: Vec<SloObjective> = settings.slo.iter().map(|limit| slo::objective(record, limit)).collect();
     let mut summary = Summary {
+        run: record.info.clone(),
         policy: record.info.policy.clone(),
         scenario: record.info.scenario.clone(),
         seed: record.info.seed,

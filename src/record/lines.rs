@@ -1,99 +1,17 @@
 //! The lines of `decisions.jsonl` and `events.jsonl`, and their readers.
 //!
-//! Times are seconds since the run's start. A first line says what the file is and which run it belongs to, so that a
-//! file that was moved elsewhere still speaks for itself. JSON has no NaN and no infinities: such a number is null and its
-//! text stands beside it (`valueText`).
+//! Times are seconds since the run's start. Every line carries `schemaVersion` and its `kind`, so that lines can be filtered,
+//! cut and joined; which run they belong to stands in `summary.json`. JSON has no NaN and no infinities: such a number is
+//! null and its text stands beside it (`valueText`).
 
 use crate::hpa::Recommendation;
-use crate::record::{
-    DecisionRecord, Event, EventKind, HpaSync, KedaPoll, MetricRecord, RunInfo, RunRecord, TriggerInfo,
-};
-use crate::units::{SimDuration, SimTime};
+use crate::record::{DecisionRecord, Event, EventKind, HpaSync, KedaPoll, MetricRecord, RunRecord};
+use crate::units::SimTime;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// Version of the layout of every file a run leaves.
 pub const SCHEMA_VERSION: u32 = 1;
-
-/// The first line of a `.jsonl` file.
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Header {
-    schema_version: u32,
-    kind: String,
-    policy: String,
-    scenario: String,
-    seed: u64,
-    end: SimTime,
-    warmup: SimDuration,
-    initial_replicas: i32,
-    gpus_per_replica: u32,
-    min_replicas: i32,
-    max_replicas: i32,
-    startup_p50: SimDuration,
-    fixed_replicas: bool,
-    triggers: Vec<TriggerLine>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct TriggerLine {
-    name: String,
-    query: String,
-    threshold: Option<f64>,
-    #[serde(rename = "type")]
-    target_type: String,
-}
-
-impl Header {
-    fn of(info: &RunInfo, kind: &str) -> Self {
-        let trigger = |trigger: &TriggerInfo| TriggerLine {
-            name: trigger.name.clone(),
-            query: trigger.query.clone(),
-            threshold: finite(trigger.threshold),
-            target_type: trigger.target_type.clone(),
-        };
-        Header {
-            schema_version: SCHEMA_VERSION,
-            kind: kind.to_owned(),
-            policy: info.policy.clone(),
-            scenario: info.scenario.clone(),
-            seed: info.seed,
-            end: info.end,
-            warmup: info.warmup,
-            initial_replicas: info.initial_replicas,
-            gpus_per_replica: info.gpus_per_replica,
-            min_replicas: info.min_replicas,
-            max_replicas: info.max_replicas,
-            startup_p50: info.startup_p50,
-            fixed_replicas: info.fixed_replicas,
-            triggers: info.triggers.iter().map(trigger).collect(),
-        }
-    }
-
-    fn into_info(self) -> RunInfo {
-        let trigger = |trigger: TriggerLine| TriggerInfo {
-            name: trigger.name,
-            query: trigger.query,
-            threshold: trigger.threshold.unwrap_or(f64::NAN),
-            target_type: trigger.target_type,
-        };
-        RunInfo {
-            policy: self.policy,
-            scenario: self.scenario,
-            seed: self.seed,
-            end: self.end,
-            warmup: self.warmup,
-            initial_replicas: self.initial_replicas,
-            gpus_per_replica: self.gpus_per_replica,
-            min_replicas: self.min_replicas,
-            max_replicas: self.max_replicas,
-            startup_p50: self.startup_p50,
-            triggers: self.triggers.into_iter().map(trigger).collect(),
-            fixed_replicas: self.fixed_replicas,
-        }
-    }
-}
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -218,9 +136,9 @@ struct PlainEvent {
     kind: &'static str,
 }
 
-/// `decisions.jsonl`: a header, then one line per HPA sync and per KEDA poll.
+/// `decisions.jsonl`: one line per HPA sync and per KEDA poll.
 pub fn decisions_to_jsonl(record: &RunRecord) -> String {
-    let mut out = line(&Header::of(&record.info, "decisions"));
+    let mut out = String::new();
     for decision in &record.decisions {
         match decision {
             DecisionRecord::HpaSync(sync) => out.push_str(&line(&hpa_line(sync))),
@@ -230,9 +148,9 @@ pub fn decisions_to_jsonl(record: &RunRecord) -> String {
     out
 }
 
-/// `events.jsonl`: a header, then pods, scale writes and faults in time order, then `findings`.
+/// `events.jsonl`: pods, scale writes and faults in time order, then `findings`.
 pub fn events_to_jsonl(record: &RunRecord, findings: &[FindingLine]) -> String {
-    let mut out = line(&Header::of(&record.info, "events"));
+    let mut out = String::new();
     for event in &record.events {
         out.push_str(&event_line(event));
     }
@@ -242,29 +160,13 @@ pub fn events_to_jsonl(record: &RunRecord, findings: &[FindingLine]) -> String {
     out
 }
 
-/// Reads the header of a `.jsonl` file back.
-///
-/// # Errors
-/// What is wrong with the first line.
-pub fn info_from_jsonl(text: &str) -> Result<RunInfo, String> {
-    let first = text.lines().next().ok_or("the file is empty")?;
-    let header: Header = serde_json::from_str(first).map_err(|error| format!("line 1: {error}"))?;
-    check_version(header.schema_version)?;
-    Ok(header.into_info())
-}
-
 /// Reads `decisions.jsonl` back.
 ///
 /// # Errors
 /// The first line that is not one of ours, with its number.
-pub fn decisions_from_jsonl(text: &str) -> Result<(RunInfo, Vec<DecisionRecord>), String> {
-    let info = info_from_jsonl(text)?;
-    let decisions = text
-        .lines()
-        .enumerate()
-        .skip(1)
-        .map(|(index, line)| read_decision(line).map_err(|error| format!("line {}: {error}", index + 1)));
-    Ok((info, decisions.collect::<Result<_, _>>()?))
+pub fn decisions_from_jsonl(text: &str) -> Result<Vec<DecisionRecord>, String> {
+    let read = |(index, line)| read_decision(line).map_err(|error| format!("line {}: {error}", index + 1));
+    text.lines().enumerate().map(read).collect()
 }
 
 /// Fails when a file was written by another version of the layout.
@@ -280,6 +182,8 @@ pub fn check_version(found: u32) -> Result<(), String> {
 
 fn read_decision(line: &str) -> Result<DecisionRecord, String> {
     let value: Value = serde_json::from_str(line).map_err(|error| error.to_string())?;
+    let version = value["schemaVersion"].as_u64().and_then(|version| u32::try_from(version).ok());
+    check_version(version.unwrap_or(0))?;
     match value["kind"].as_str() {
         Some("hpaSync") => {
             let line: HpaLine = serde_json::from_value(value).map_err(|error| error.to_string())?;
@@ -452,8 +356,9 @@ fn non_finite_text(value: f64) -> Option<String> {
     (!value.is_finite()).then(|| value.to_string())
 }
 
+/// One line with the version of its layout in front.
 fn line(value: &impl Serialize) -> String {
-    let mut text = serde_json::to_string(value).expect("our own line structs always serialise");
-    text.push('\n');
-    text
+    let text = serde_json::to_string(value).expect("our own line structs always serialise");
+    let fields = text.strip_prefix('{').expect("our own line structs are objects with fields");
+    format!("{{\"schemaVersion\":{SCHEMA_VERSION},{fields}\n")
 }

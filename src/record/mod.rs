@@ -16,7 +16,6 @@ pub use events::{Event, EventKind, ScaleSource};
 pub use latency::LatencyHistogram;
 pub use lines::{
     FindingLine, SCHEMA_VERSION, check_version, decisions_from_jsonl, decisions_to_jsonl, events_to_jsonl,
-    info_from_jsonl,
 };
 pub use pods::PodRecord;
 pub use run::{KvTotals, Latencies, RequestTotals, RunInfo, RunRecord, SelectorRecord, TokenTotals, TriggerInfo};

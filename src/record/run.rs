@@ -29,7 +29,8 @@ pub struct RunRecord {
 }
 
 /// Which run.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct RunInfo {
     /// Name of the policy (the ScaledObject's).
     pub policy: String,
@@ -58,7 +59,8 @@ pub struct RunInfo {
 }
 
 /// A trigger as plots and tables name it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct TriggerInfo {
     /// `s0-prometheus`.
     pub name: String,
@@ -67,6 +69,7 @@ pub struct TriggerInfo {
     /// Threshold as written.
     pub threshold: f64,
     /// `AverageValue` or `Value`.
+    #[serde(rename = "type")]
     pub target_type: String,
 }
 

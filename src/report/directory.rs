@@ -4,7 +4,7 @@
 
 use crate::analysis::Summary;
 use crate::record::{
-    FindingLine, RunRecord, check_version, decisions_to_jsonl, events_to_jsonl, info_from_jsonl, timeline_from_csv,
+    FindingLine, RunInfo, RunRecord, check_version, decisions_to_jsonl, events_to_jsonl, timeline_from_csv,
     timeline_to_csv,
 };
 use crate::report::json::pretty;
@@ -79,7 +79,7 @@ pub fn write_run_files(
     let findings: Vec<FindingLine> = summary.verdict.findings.iter().map(finding_line).collect();
     let events = events_to_jsonl(record, &findings);
     let timeline = timeline_to_csv(record);
-    let mut files: Vec<File> = timeline_pictures(&events, &timeline).map_err(io::Error::other)?;
+    let mut files: Vec<File> = timeline_pictures(&record.info, &timeline).map_err(io::Error::other)?;
     let texts = [
         ("summary.json", summary_json(summary)),
         ("decisions.jsonl", decisions_to_jsonl(record)),
@@ -146,7 +146,9 @@ pub fn replot(dir: &Path, format: Option<PlotFormat>, out: Option<&Path>) -> io:
         let picture = Heatmap::new(&header.name, &table, &spec).map_err(|error| wrong("results.csv", &error))?;
         heatmap_pictures(&picture)
     } else {
-        timeline_pictures(&read("events.jsonl")?, &read("timeline.csv")?)
+        let info = serde_json::from_value(summary["run"].clone());
+        let info: RunInfo = info.map_err(|error| wrong("summary.json", &format!("run: {error}")))?;
+        timeline_pictures(&info, &read("timeline.csv")?)
     };
     let pictures = pictures.map_err(|error| invalid(format!("{}: {error}", dir.display())))?;
     let folder = out.map_or_else(|| dir.join("plots"), Path::to_path_buf);
@@ -175,14 +177,13 @@ fn finding_line(finding: &crate::analysis::Finding) -> FindingLine {
     }
 }
 
-/// The timeline's pictures from the texts of `events.jsonl` (whose header names the run) and `timeline.csv`.
-fn timeline_pictures(events: &str, timeline: &str) -> Result<Vec<File>, String> {
-    let info = info_from_jsonl(events).map_err(|error| format!("events.jsonl: {error}"))?;
+/// The timeline's pictures from the description of the run and the text of `timeline.csv`.
+fn timeline_pictures(info: &RunInfo, timeline: &str) -> Result<Vec<File>, String> {
     let (triggers, timeline) = timeline_from_csv(timeline).map_err(|error| format!("timeline.csv: {error}"))?;
     if !triggers.iter().eq(info.triggers.iter().map(|trigger| &trigger.name)) {
-        return Err("timeline.csv and events.jsonl are of different runs: their triggers differ".to_owned());
+        return Err("timeline.csv and summary.json are of different runs: their triggers differ".to_owned());
     }
-    let plot = TimelinePlot::new(&info, &timeline);
+    let plot = TimelinePlot::new(info, &timeline);
     Ok(vec![
         ("plots/timeline.svg".to_owned(), plot.svg()?.into_bytes()),
         ("plots/timeline.png".to_owned(), plot.png()?),

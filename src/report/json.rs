@@ -1,7 +1,7 @@
 //! `summary.json`: the summary as programs read it. The names are a contract.
 
 use crate::analysis::{Flapping, GateStatus, GpuHours, LatencySummary, Summary, VerdictStatus};
-use crate::record::SCHEMA_VERSION;
+use crate::record::{RunInfo, SCHEMA_VERSION};
 use crate::units::{Severity, SimDuration};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -34,6 +34,7 @@ struct SummaryFile<'a> {
     cost: Cost,
     slo: Slo<'a>,
     kv_cache: KvCache,
+    run: &'a RunInfo,
     files: BTreeMap<&'static str, FileVersion>,
 }
 
@@ -218,6 +219,7 @@ pub fn summary_json(summary: &Summary) -> String {
             max_usage: summary.kv.max_usage,
             preemptions: summary.kv.preemptions,
         },
+        run: &summary.run,
         files: RUN_FILES.into_iter().map(|name| (name, FileVersion { schema_version: SCHEMA_VERSION })).collect(),
     };
     pretty(&file)
