@@ -205,6 +205,7 @@ fn decisions_come_back_from_their_file() {
     if let DecisionRecord::HpaSync(sync) = &mut record.decisions[1] {
         sync.metrics[0].value = Some(f64::INFINITY);
         sync.metrics[0].ratio = Some(f64::NEG_INFINITY);
+        (sync.metrics[0].fallback, sync.metrics[0].cached) = (true, true);
         sync.metrics[0].error = Some("a \"quoted\" error\nwith a line break".to_owned());
     }
     record.decisions.push(DecisionRecord::KedaPoll(KedaPoll {

@@ -300,7 +300,7 @@ fn the_example_policies_resolve() {
         assert_eq!(own.count(), 0, "{folder} is clean:\n{}", run.diagnostics);
         for trigger in &run.keda.scaled_object.triggers {
             assert!(
-                trigger.query.contains(&format!("model_name=\"{model}\"")),
+                trigger.asks().contains(&format!("model_name=\"{model}\"")),
                 "{folder}: the query asks for the served name"
             );
         }

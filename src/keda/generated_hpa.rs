@@ -4,7 +4,7 @@
 
 use crate::hpa::{ControllerFlags, HpaSpec, MetricSpec, MetricTarget, without_empty_policies};
 use crate::keda::trigger_value::float_to_milli;
-use crate::keda::{KedaVersion, ScaledObjectSpec, TargetType};
+use crate::keda::{KedaVersion, ScaledObjectSpec, TargetType, TriggerKind};
 use crate::manifest::ScaledObject;
 use crate::units::{Diagnostic, Diagnostics, Quantity};
 
@@ -62,15 +62,16 @@ fn metric_specs(
                 },
                 Quantity::from_milli(milli),
             );
+            let key = if matches!(trigger.kind, TriggerKind::KubernetesWorkload(_)) { "value" } else { "threshold" };
             let message = format!(
-                "found a threshold of {}, which becomes {found}; the API server refuses the HPA: \
+                "found a {key} of {}, which becomes {found}; the API server refuses the HPA: \
                  spec.metrics[{index}].external.target.{word}: Invalid value: \"{found}\": must be positive",
                 trigger.threshold
             );
-            let place = written.triggers.get(index).and_then(|own| own.metadata("threshold")).map(|own| own.span);
+            let place = written.triggers.get(index).and_then(|own| own.metadata(key)).map(|own| own.span);
             diagnostics.push(
-                Diagnostic::error(place, format!("spec.triggers[{index}].metadata.threshold"), message)
-                    .help("choose a threshold of at least 0.001; KEDA passes three decimals on"),
+                Diagnostic::error(place, format!("spec.triggers[{index}].metadata.{key}"), message)
+                    .help("choose one of at least 0.001; KEDA passes three decimals on"),
             );
         }
         let target = match trigger.target_type {
@@ -86,7 +87,7 @@ fn metric_specs(
 mod tests {
     use super::*;
     use crate::hpa::{KubernetesVersion, Policy, PolicyKind};
-    use crate::keda::PrometheusTrigger;
+    use crate::keda::Trigger;
     use crate::keda::test_support::{OLD, spec, trigger, version, written};
     use crate::manifest::Bundle;
     use crate::units::SimDuration;
@@ -122,10 +123,7 @@ mod tests {
             (-5.0, TargetType::AverageValue, version(2, 20, 1), None),              // passed on
         ];
         for (threshold, target_type, version, expected) in table {
-            let spec = ScaledObjectSpec {
-                triggers: vec![PrometheusTrigger { threshold, target_type, ..trigger() }],
-                ..spec()
-            };
+            let spec = ScaledObjectSpec { triggers: vec![Trigger { threshold, target_type, ..trigger() }], ..spec() };
             let mut diagnostics = Diagnostics::new();
             let metrics = metric_specs(&spec, &written(), version, &mut diagnostics);
             match expected {
@@ -140,7 +138,7 @@ mod tests {
 
     #[test]
     fn a_refused_target_names_place_field_and_api_text() {
-        let second = PrometheusTrigger { threshold: 0.0, target_type: TargetType::Value, ..trigger() };
+        let second = Trigger { threshold: 0.0, target_type: TargetType::Value, ..trigger() };
         let spec = ScaledObjectSpec { triggers: vec![trigger(), second], ..spec() };
         let mut written = written();
         written.triggers.push(crate::keda::test_support::written_trigger(1));

@@ -28,6 +28,13 @@ pub(super) fn float(text: &str) -> Result<f64, String> {
     text.parse().ok().filter(|value: &f64| value.is_finite()).ok_or_else(|| wrong("out of range"))
 }
 
+/// A whole number: a JSON number without fraction and exponent that fits an int64.
+pub(super) fn integer(text: &str) -> Result<i64, String> {
+    let whole = is_json_number(text) && !text.contains(['.', 'e', 'E']);
+    let value = if whole { text.parse().ok() } else { None };
+    value.ok_or_else(|| "unable to unmarshal to field type int64: not a whole JSON number".to_owned())
+}
+
 /// A duration parameter: a Go duration or a whole number of milliseconds. Only checked: timeouts are not simulated.
 pub(super) fn duration(text: &str) -> Result<(), String> {
     let positive = text.strip_prefix('-').unwrap_or(text);
@@ -94,6 +101,16 @@ mod tests {
         for text in bad {
             let found = float(text).expect_err(text);
             assert!(found.starts_with("unable to unmarshal to field type float64"), "{text}: {found}");
+        }
+    }
+
+    #[test]
+    fn whole_numbers_have_no_fraction() {
+        for (text, value) in [("5", 5), ("-3", -3), ("0", 0), ("9223372036854775807", i64::MAX)] {
+            assert_eq!(integer(text), Ok(value), "{text}");
+        }
+        for text in ["5.0", "1e1", "05", "+5", "", "9223372036854775808", "x"] {
+            assert!(integer(text).is_err(), "{text}");
         }
     }
 

@@ -2,6 +2,7 @@
 
 use crate::keda::KedaVersion;
 use crate::keda::metadata::parse_bool;
+use crate::keda::trigger::is_modelled;
 use crate::manifest::{ScaledObject, Value};
 use crate::units::{Diagnostic, Diagnostics, Span};
 
@@ -13,11 +14,11 @@ pub(super) fn check(written: &ScaledObject, version: KedaVersion, diagnostics: &
     annotations(written, version, diagnostics);
     target(written, diagnostics);
     for trigger in &written.triggers {
-        if trigger.kind.value != "prometheus" {
+        if !is_modelled(&trigger.kind.value) {
             let what = format!("the trigger type {:?}", trigger.kind.value);
             diagnostics.push(
                 error(&trigger.kind.span, format!("{}.type", trigger.path), &what)
-                    .help("use a prometheus trigger, the only type modelled"),
+                    .help("these are: prometheus, cron, kubernetes-workload"),
             );
         }
         if let Some(cached) = trigger.use_cached_metrics.as_ref().filter(|cached| cached.value) {

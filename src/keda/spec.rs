@@ -1,11 +1,11 @@
 //! A ScaledObject as resolved: defaulted, validated as KEDA's CRD, webhook and scalers do.
 //!
-//! The rules stand in `validation` (CRD and webhook), `metadata` and `prometheus_trigger` (scaler construction); what
-//! cannot be simulated yet in `not_modelled`.
+//! The rules stand in `validation` (CRD and webhook) and `trigger` (scaler construction); what cannot be simulated yet in
+//! `not_modelled`.
 
-use crate::keda::{not_modelled, prometheus_trigger, validation};
+use crate::keda::{Trigger, not_modelled, trigger, validation};
 use crate::manifest::ScaledObject;
-use crate::units::{Diagnostics, Located, SimDuration, Span};
+use crate::units::{Diagnostics, Located, SimDuration};
 
 /// The KEDA release that is simulated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,47 +48,7 @@ pub struct ScaledObjectSpec {
     /// `maxReplicaCount`, default 100.
     pub max_replicas: i32,
     /// Triggers in order.
-    pub triggers: Vec<PrometheusTrigger>,
-}
-
-/// A `prometheus` trigger.
-#[derive(Clone, Debug, PartialEq)]
-pub struct PrometheusTrigger {
-    /// Name in the generated HPA: `s<index>-prometheus`.
-    pub metric_name: String,
-    /// Where the query stands.
-    pub query_span: Span,
-    /// The query as written.
-    pub query: String,
-    /// `threshold`.
-    pub threshold: f64,
-    /// `activationThreshold`, default 0.
-    pub activation_threshold: f64,
-    /// `ignoreNullValues`, default true.
-    pub ignore_null_values: bool,
-    /// `metricType` of the trigger, default AverageValue.
-    pub target_type: TargetType,
-    /// `useCachedMetrics`.
-    pub use_cached_metrics: bool,
-}
-
-/// The HPA target type of an external metric.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TargetType {
-    /// Total divided by the target.
-    AverageValue,
-    /// Ratio times ready pods.
-    Value,
-}
-
-impl TargetType {
-    /// Upstream's word.
-    pub fn word(self) -> &'static str {
-        match self {
-            TargetType::AverageValue => "AverageValue",
-            TargetType::Value => "Value",
-        }
-    }
+    pub triggers: Vec<Trigger>,
 }
 
 impl ScaledObjectSpec {
@@ -113,12 +73,9 @@ impl ScaledObjectSpec {
         validation::check_replica_counts(written, version, out);
         validation::check_triggers(written, out);
         validation::warn_irrelevant(written, version, out);
-        let triggers: Vec<PrometheusTrigger> = written
-            .triggers
-            .iter()
-            .enumerate()
-            .filter_map(|(index, trigger)| prometheus_trigger::resolve(index, trigger, out))
-            .collect();
+        let triggers = written.triggers.iter().enumerate();
+        let triggers =
+            triggers.filter_map(|(index, own)| trigger::resolve(index, own, written, version, out)).collect();
         let text = |field: &Option<Located<String>>, default: &str| {
             field.as_ref().map_or(default, |own| own.value.as_str()).to_owned()
         };

@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::keda::test_support::{OLD, at, key, number, text, version, written, written_trigger};
-use crate::manifest::{Fallback, Node, ScaledObject, Trigger, Value};
+use crate::keda::{PrometheusTrigger, TargetType, TriggerKind};
+use crate::manifest::{self, Fallback, Node, ScaledObject, Value};
 use proptest::prelude::*;
 
 const NEW: KedaVersion = version(2, 20, 2);
@@ -85,15 +86,20 @@ fn what_is_written_arrives() {
     assert_eq!((spec.polling_interval, spec.cooldown_period), (seconds(5), seconds(0)));
     assert_eq!(spec.initial_cooldown_period, seconds(60));
     assert_eq!((spec.idle_replicas, spec.min_replicas, spec.max_replicas), (Some(0), 2, 8));
-    let expected = PrometheusTrigger {
-        metric_name: "s1-prometheus".into(),
+    let query = PrometheusTrigger {
         query_span: at(202),
         query: "avg(x)".into(),
-        threshold: 10.0,
         activation_threshold: 1.5,
         ignore_null_values: false,
+    };
+    let expected = Trigger {
+        name: None,
+        metric_name: "s1-prometheus".into(),
+        span: at(200),
+        threshold: 10.0,
         target_type: TargetType::Value,
         use_cached_metrics: false,
+        kind: TriggerKind::Prometheus(query),
     };
     assert_eq!(spec.triggers[1], expected);
     assert_eq!(spec.triggers[0].metric_name, "s0-prometheus");
@@ -181,9 +187,10 @@ fn replica_counts_agree() {
 
 #[test]
 fn webhook_rules_have_upstreams_texts() {
-    let typed = |kind: &str| Trigger { kind: text(kind, 100), ..written_trigger(0) };
-    let cached = |kind: &str| Trigger { use_cached_metrics: Some(Located::new(true, at(105))), ..typed(kind) };
-    let named = |index| Trigger { name: Some(text("twin", 99)), ..written_trigger(index) };
+    let typed = |kind: &str| manifest::Trigger { kind: text(kind, 100), ..written_trigger(0) };
+    let cached =
+        |kind: &str| manifest::Trigger { use_cached_metrics: Some(Located::new(true, at(105))), ..typed(kind) };
+    let named = |index| manifest::Trigger { name: Some(text("twin", 99)), ..written_trigger(index) };
     let only_cpu =
         "scaledobject has only cpu/memory triggers AND minReplica is 0 (scale to zero doesn't work in this case)";
     let no_target = "error converting target for scalingModifiers (string->float) to valid target";
@@ -374,9 +381,9 @@ fn metadata_values_are_read_as_keda_reads_them() {
 #[test]
 fn ignore_null_values_and_activation_reach_the_trigger() {
     let (spec, _) = ScaledObjectSpec::resolve(&with_metadata("ignoreNullValues", "0"), NEW).expect("valid");
-    assert!(!spec.triggers[0].ignore_null_values);
+    assert!(!spec.triggers[0].prometheus().expect("of that kind").ignore_null_values);
     let (spec, _) = ScaledObjectSpec::resolve(&with_metadata("ignoreNullValues", ""), NEW).expect("valid");
-    assert!(spec.triggers[0].ignore_null_values);
+    assert!(spec.triggers[0].prometheus().expect("of that kind").ignore_null_values);
 }
 
 #[test]

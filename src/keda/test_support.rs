@@ -1,7 +1,7 @@
 //! Hand-built ScaledObjects for this room's tests.
 
-use crate::keda::{KedaVersion, PrometheusTrigger, ScaledObjectSpec, TargetType};
-use crate::manifest::{Key, ScaleTargetRef, ScaledObject, Trigger};
+use crate::keda::{KedaVersion, PrometheusTrigger, ScaledObjectSpec, TargetType, Trigger, TriggerKind};
+use crate::manifest::{self, Key, ScaleTargetRef, ScaledObject};
 use crate::units::{Located, SimDuration, Span};
 
 /// The last minor release before rounding.
@@ -28,17 +28,26 @@ pub(super) fn key(name: &str, line: u32) -> Key {
     Key { name: name.to_owned(), span: at(line) }
 }
 
-/// A resolved trigger: threshold 10, all defaults.
-pub(super) fn trigger() -> PrometheusTrigger {
+/// A resolved Prometheus part, all defaults.
+pub(super) fn prometheus() -> PrometheusTrigger {
     PrometheusTrigger {
-        metric_name: "s0-prometheus".into(),
         query_span: at(102),
         query: "sum(q)".into(),
-        threshold: 10.0,
         activation_threshold: 0.0,
         ignore_null_values: true,
+    }
+}
+
+/// A resolved Prometheus trigger: threshold 10, all defaults.
+pub(super) fn trigger() -> Trigger {
+    Trigger {
+        name: None,
+        metric_name: "s0-prometheus".into(),
+        span: at(100),
+        threshold: 10.0,
         target_type: TargetType::AverageValue,
         use_cached_metrics: false,
+        kind: TriggerKind::Prometheus(prometheus()),
     }
 }
 
@@ -60,12 +69,12 @@ pub(super) fn spec() -> ScaledObjectSpec {
 }
 
 /// A written Prometheus trigger number `index`; its metadata start at line `100 * (index + 1) + 1`.
-pub(super) fn written_trigger(index: u32) -> Trigger {
+pub(super) fn written_trigger(index: u32) -> manifest::Trigger {
     let line = 100 * (index + 1);
     let metadata = [("serverAddress", "http://prometheus:9090"), ("query", "sum(q)"), ("threshold", "10")];
     let located =
         metadata.into_iter().zip(line + 1..).map(|((name, value), line)| (key(name, line), text(value, line)));
-    Trigger {
+    manifest::Trigger {
         span: at(line),
         path: format!("spec.triggers[{index}]"),
         kind: text("prometheus", line),

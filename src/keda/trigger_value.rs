@@ -114,7 +114,7 @@ pub(super) fn float_to_milli(value: f64, version: KedaVersion) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::keda::test_support::{OLD, trigger, version};
+    use crate::keda::test_support::{OLD, prometheus, version};
     use crate::series::Labels;
     use proptest::prelude::*;
 
@@ -184,19 +184,19 @@ mod tests {
         ];
         for (result, ignored, counted) in table {
             for (ignore, expected) in [(true, ignored), (false, counted)] {
-                let trigger = PrometheusTrigger { ignore_null_values: ignore, ..trigger() };
+                let trigger = PrometheusTrigger { ignore_null_values: ignore, ..prometheus() };
                 let found = value_from_query(&trigger, version(2, 20, 2), Ok(&result)).map(|found| found.value);
                 assert_eq!(found, expected, "{result:?}, ignoreNullValues {ignore}");
             }
         }
-        let failed = value_from_query(&trigger(), version(2, 20, 2), Err("bad_data: parse error"));
+        let failed = value_from_query(&prometheus(), version(2, 20, 2), Err("bad_data: parse error"));
         assert_eq!(failed, Err("prometheus query api returned error: bad_data: parse error".to_owned()));
     }
 
     #[test]
     fn before_2_20_nan_is_a_value_and_infinity_is_not() {
         for ignore_null_values in [true, false] {
-            let trigger = PrometheusTrigger { ignore_null_values, activation_threshold: -1.0, ..trigger() };
+            let trigger = PrometheusTrigger { ignore_null_values, activation_threshold: -1.0, ..prometheus() };
             let nan = value_from_query(&trigger, OLD, Ok(&vector(&[f64::NAN]))).expect("NaN passes");
             assert!(nan.value.is_nan() && !nan.active);
             assert_eq!(nan.milli, i64::MIN);
@@ -217,12 +217,12 @@ mod tests {
             (-1.0, -2.0, true, 0),      // a negative value may activate
         ];
         for (value, activation_threshold, active, milli) in table {
-            let trigger = PrometheusTrigger { activation_threshold, ..trigger() };
+            let trigger = PrometheusTrigger { activation_threshold, ..prometheus() };
             let found = value_from_query(&trigger, version(2, 20, 2), Ok(&vector(&[value])));
             assert_eq!(found, Ok(TriggerValue { value, milli, active }), "{value} against {activation_threshold}");
         }
         // An ignored null is the value 0, which a negative threshold lets through.
-        let trigger = PrometheusTrigger { activation_threshold: -0.5, ..trigger() };
+        let trigger = PrometheusTrigger { activation_threshold: -0.5, ..prometheus() };
         let empty = value_from_query(&trigger, version(2, 20, 2), Ok(&vector(&[])));
         assert_eq!(empty, Ok(TriggerValue { value: 0.0, milli: 0, active: true }));
     }

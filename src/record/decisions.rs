@@ -35,6 +35,14 @@ pub struct MetricRecord {
     pub ratio: Option<f64>,
     /// Whether the ratio was within tolerance; `None` when not tested.
     pub within_tolerance: Option<bool>,
+    /// `prometheus`, `cron`, ...; `composite` for the result of a formula.
+    pub kind: String,
+    /// Whether it was active; `None` when it failed.
+    pub active: Option<bool>,
+    /// Whether `milli` is the fallback's substitute for an answer that failed.
+    pub fallback: bool,
+    /// Whether it is what the last poll found (`useCachedMetrics`).
+    pub cached: bool,
     /// Why it failed.
     pub error: Option<String>,
 }

@@ -32,6 +32,14 @@ struct MetricLine {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ratio_text: Option<String>,
     within_tolerance: Option<bool>,
+    #[serde(default)]
+    trigger_kind: String,
+    #[serde(default)]
+    active: Option<bool>,
+    #[serde(default, skip_serializing_if = "is_false")]
+    fallback: bool,
+    #[serde(default, skip_serializing_if = "is_false")]
+    cached: bool,
     error: Option<String>,
 }
 
@@ -243,6 +251,10 @@ fn read_metric(line: MetricLine) -> Result<MetricRecord, String> {
         target_type: line.target_type,
         proposal: line.proposal,
         within_tolerance: line.within_tolerance,
+        kind: line.trigger_kind,
+        active: line.active,
+        fallback: line.fallback,
+        cached: line.cached,
         error: line.error,
     })
 }
@@ -329,6 +341,10 @@ fn metric_line(metric: &MetricRecord) -> MetricLine {
         ratio: metric.ratio.and_then(finite),
         ratio_text: metric.ratio.and_then(non_finite_text),
         within_tolerance: metric.within_tolerance,
+        trigger_kind: metric.kind.clone(),
+        active: metric.active,
+        fallback: metric.fallback,
+        cached: metric.cached,
         error: metric.error.clone(),
     }
 }
@@ -346,6 +362,11 @@ fn event_line(event: &Event) -> String {
             line(&FailedEvent { t, kind: "requestsFailed", pod: pod.as_deref(), count: *count, cause })
         }
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
+fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 fn finite(value: f64) -> Option<f64> {

@@ -6,6 +6,7 @@
 mod engine_args;
 mod ledger;
 mod origin;
+mod pod_selector;
 mod profile_choice;
 mod profile_file;
 mod resolve;

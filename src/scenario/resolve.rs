@@ -7,6 +7,7 @@ use crate::cluster::RouterPolicy;
 use crate::keda::{KedaVersion, ScaledObjectSpec, generate_hpa};
 use crate::manifest::{Bundle, Document, Input, ScaledObject};
 use crate::scenario::ledger::{Ledger, flag};
+use crate::scenario::pod_selector::check_selectors;
 use crate::scenario::profile_choice::choose_profile;
 use crate::scenario::resolve_engine::resolve_engine;
 use crate::scenario::resolve_world::{resolve_cluster, resolve_controller, resolve_monitoring};
@@ -107,6 +108,9 @@ fn resolve_into(bundle: &Bundle, overrides: &Overrides, ledger: &mut Ledger) -> 
     let seed = resolve_seed(overrides, &scenario, ledger);
     let traffic = choose_traffic(bundle, overrides, &scenario, ledger);
     let controllers = resolve_controllers(&scenario, &written, ledger);
+    if let Some((keda, _)) = &controllers {
+        check_selectors(bundle, &keda.scaled_object, ledger);
+    }
     let namespace = written.namespace.as_ref().map_or("default", |namespace| namespace.value.as_str());
     let target = written.scale_target_ref.name.value.as_str();
     let workload = find_workload(bundle, target, namespace, ledger);

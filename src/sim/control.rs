@@ -3,11 +3,12 @@
 
 use crate::cluster::PodState;
 use crate::hpa::{MetricObservation, MetricTarget, Observation, RescaleReason, Tolerated, reconcile};
-use crate::keda::{PollAction, PollObservation, TriggerValue, poll, value_from_query};
+use crate::keda::{PollAction, PollObservation, Trigger, TriggerKind, TriggerValue, poll, value_from_query};
 use crate::record::{DecisionRecord, HpaSync, KedaPoll, MetricRecord, ScaleSource};
 use crate::sim::event::Event;
 use crate::sim::world::World;
 use crate::units::{SimDuration, SimTime};
+use std::collections::BTreeSet;
 
 impl World<'_> {
     /// One sync of the HPA controller.
@@ -104,10 +105,7 @@ impl World<'_> {
     pub(super) fn on_keda_poll(&mut self) {
         let metrics = self.query_triggers();
         let spec = &self.run.keda.scaled_object;
-        let active = metrics
-            .iter()
-            .zip(&spec.triggers)
-            .any(|(record, trigger)| record.value.is_some_and(|value| value > trigger.activation_threshold));
+        let active = metrics.iter().any(|record| record.active == Some(true));
         let error = metrics.iter().any(|record| record.error.is_some());
         let spec_replicas = self.deployment.spec_replicas;
         let observation = PollObservation { now: self.now, created: SimTime::ZERO, spec_replicas, active, error };
@@ -130,20 +128,17 @@ impl World<'_> {
         self.queue.push(self.now + spec.polling_interval, Event::KedaPoll);
     }
 
-    /// Asks every trigger's query now, stamped with the whole second as KEDA does.
+    /// Asks every trigger now; queries are stamped with the whole second as KEDA does.
     fn query_triggers(&mut self) -> Vec<MetricRecord> {
         let eval = SimTime::from_secs(self.now.as_secs_floor());
         let run = self.run;
-        let mut records = Vec::with_capacity(self.monitoring.queries.len());
+        let mut records = Vec::with_capacity(run.keda.scaled_object.triggers.len());
         for (index, trigger) in run.keda.scaled_object.triggers.iter().enumerate() {
-            let answer = self.monitoring.server.query(self.monitoring.queries[index], eval, self.now);
-            let text = answer.as_ref().err().map(ToString::to_string);
-            let result = answer.as_ref().map_err(|_| text.as_deref().unwrap_or_default());
-            let read = value_from_query(trigger, run.keda.version, result);
+            let read = self.read_trigger(index, trigger, eval);
             self.control.last_values[index] = read.as_ref().ok().map(|value| value.value);
             records.push(MetricRecord {
                 trigger: trigger.metric_name.clone(),
-                query: trigger.query.split_whitespace().collect::<Vec<_>>().join(" "),
+                query: trigger.asks(),
                 query_time: eval,
                 value: read.as_ref().ok().map(|value: &TriggerValue| value.value),
                 milli: read.as_ref().ok().map(|value| value.milli),
@@ -152,10 +147,42 @@ impl World<'_> {
                 proposal: None,
                 ratio: None,
                 within_tolerance: None,
+                kind: trigger.kind.word().to_owned(),
+                fallback: false,
+                cached: false,
+                active: read.as_ref().ok().map(|value| value.active),
                 error: read.err(),
             });
         }
         records
+    }
+
+    /// One trigger's answer now, before any fallback.
+    fn read_trigger(&mut self, index: usize, trigger: &Trigger, eval: SimTime) -> Result<TriggerValue, String> {
+        let version = self.run.keda.version;
+        match &trigger.kind {
+            TriggerKind::Prometheus(own) => {
+                let query = self.monitoring.queries[index].expect("every Prometheus trigger has its query compiled");
+                let answer = self.monitoring.server.query(query, eval, self.now);
+                let text = answer.as_ref().err().map(ToString::to_string);
+                value_from_query(own, version, answer.as_ref().map_err(|_| text.as_deref().unwrap_or_default()))
+            }
+            TriggerKind::Cron(own) => {
+                let start = self.run.monitoring.server.epoch_ms.div_euclid(1000);
+                let since = i64::try_from(eval.as_secs_floor()).expect("the clock ends after 213 days");
+                Ok(own.value_at(start + since, version))
+            }
+            TriggerKind::KubernetesWorkload(own) => {
+                // The selector matches the target's pods: the scenario room refuses any other.
+                let pods = self.deployment.pods.iter().filter(|pod| pod.state != PodState::Gone);
+                let count = if own.group_by_node {
+                    pods.filter_map(|pod| pod.node).collect::<BTreeSet<u32>>().len()
+                } else {
+                    pods.count()
+                };
+                Ok(own.value_of(count, version))
+            }
+        }
     }
 
     /// How long the policy may still react to load that has ended: the scale-down window, one policy period and the rate

@@ -110,13 +110,14 @@ fn selectors(world: &World<'_>) -> Vec<SelectorRecord> {
     let triggers = &world.run.keda.scaled_object.triggers;
     let mut records = Vec::new();
     for (trigger, query) in triggers.iter().zip(&world.monitoring.queries) {
+        let (Some(own), Some(query)) = (trigger.prometheus(), query) else { continue };
         for found in world.monitoring.server.selector_matches(*query) {
             records.push(SelectorRecord {
                 trigger: trigger.metric_name.clone(),
                 selector: found.selector,
                 matched: found.matched,
                 nearest: found.nearest,
-                place: trigger.query_span.to_string(),
+                place: own.query_span.to_string(),
             });
         }
     }
@@ -127,7 +128,7 @@ fn info(run: &ResolvedRun, end: SimTime) -> RunInfo {
     let spec = &run.keda.scaled_object;
     let triggers = spec.triggers.iter().map(|trigger| TriggerInfo {
         name: trigger.metric_name.clone(),
-        query: trigger.query.split_whitespace().collect::<Vec<_>>().join(" "),
+        query: trigger.asks(),
         threshold: trigger.threshold,
         target_type: trigger.target_type.word().to_owned(),
     });

@@ -78,8 +78,8 @@ pub(super) struct Host {
 /// Prometheus and the queries.
 pub(super) struct MonitoringState {
     pub(super) server: PrometheusServer,
-    /// One per trigger.
-    pub(super) queries: Vec<QueryId>,
+    /// One per trigger; `None` for one that asks no query.
+    pub(super) queries: Vec<Option<QueryId>>,
     pub(super) exposition: Arc<Exposition>,
     /// Reused by every scrape.
     pub(super) row: Vec<f64>,
@@ -125,10 +125,12 @@ impl<'r> World<'r> {
         let mut server = PrometheusServer::new(run.monitoring.server.clone());
         let mut queries = Vec::new();
         for trigger in &run.keda.scaled_object.triggers {
-            let query = server.compile(&trigger.query).map_err(|error| {
-                SimulateError::Query(format!("{}: the query cannot be used: {error}", trigger.query_span))
-            })?;
-            queries.push(query);
+            let compiled = trigger.prometheus().map(|own| {
+                server.compile(&own.query).map_err(|error| {
+                    SimulateError::Query(format!("{}: the query cannot be used: {error}", own.query_span))
+                })
+            });
+            queries.push(compiled.transpose()?);
         }
         let sources: Vec<TrafficSource> = run
             .traffic

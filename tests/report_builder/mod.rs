@@ -72,6 +72,10 @@ impl Builder {
             proposal: Some(proposal),
             ratio: Some(value / 5.0 / f64::from(from)),
             within_tolerance: Some(from == to),
+            kind: "prometheus".to_owned(),
+            active: Some(value > 0.0),
+            fallback: false,
+            cached: false,
             error: None,
         };
         self.0.decisions.push(DecisionRecord::HpaSync(Box::new(HpaSync {
