@@ -38,16 +38,19 @@ pub enum PollAction {
     Deactivate(i32),
     /// Write this count: below the minimum without idle.
     RaiseToMinimum(i32),
+    /// Write this count: `paused-replicas`.
+    Pause(i32),
 }
 
 impl PollAction {
-    /// The word for records: `none`, `activate`, `deactivate` or `raiseToMinimum`.
+    /// The word for records: `none`, `activate`, `deactivate`, `raiseToMinimum` or `pause`.
     pub fn word(self) -> &'static str {
         match self {
             PollAction::None => "none",
             PollAction::Activate(_) => "activate",
             PollAction::Deactivate(_) => "deactivate",
             PollAction::RaiseToMinimum(_) => "raiseToMinimum",
+            PollAction::Pause(_) => "pause",
         }
     }
 
@@ -55,9 +58,10 @@ impl PollAction {
     pub fn replicas(self) -> Option<i32> {
         match self {
             PollAction::None => None,
-            PollAction::Activate(count) | PollAction::Deactivate(count) | PollAction::RaiseToMinimum(count) => {
-                Some(count)
-            }
+            PollAction::Activate(count)
+            | PollAction::Deactivate(count)
+            | PollAction::RaiseToMinimum(count)
+            | PollAction::Pause(count) => Some(count),
         }
     }
 }
@@ -73,15 +77,19 @@ pub struct PollDecision {
     pub next: ExecutorState,
 }
 
-/// One poll: the decision table of keda.md 4.2 (`RequestScale`), first matching row. Row I1 needs a fallback, which
-/// [`ScaledObjectSpec::resolve`] refuses. `next` assumes that the write succeeds.
+/// One poll: the decision table of keda.md 4.2 (`RequestScale`), first matching row. `next` assumes that the write
+/// succeeds. What a paused object does instead is [`paused`]'s.
 pub fn poll(spec: &ScaledObjectSpec, state: ExecutorState, observation: PollObservation) -> PollDecision {
     let PollObservation { now, spec_replicas: current, active, error, .. } = observation;
     let min = spec.min_replicas;
     // The API stores whole seconds.
     let refreshed = ExecutorState { last_active: Some(whole_seconds(now)) };
-    let (rule, action, next) = if active {
-        if current == 0 || (spec.idle_replicas.is_some() && current < min) {
+    let annotations = spec.annotations;
+    let (rule, action, next) = if active || annotations.force_activation {
+        let asleep = current == 0 || (spec.idle_replicas.is_some() && current < min);
+        if asleep && annotations.paused_scale_out {
+            ("A1", PollAction::None, state)
+        } else if asleep {
             ("A1", PollAction::Activate(min.max(1)), refreshed)
         } else if error {
             // Upstream returns before it refreshes the time.
@@ -89,10 +97,13 @@ pub fn poll(spec: &ScaledObjectSpec, state: ExecutorState, observation: PollObse
         } else {
             ("A3", PollAction::None, refreshed)
         }
-    } else if error {
+    } else if error && spec.fallback.is_some_and(|own| own.replicas != 0) {
+        // Holds, so that the fallback can act later.
+        ("I1", PollAction::None, state)
+    } else if error && spec.fallback.is_none() {
         ("I2", PollAction::None, state)
     } else if spec.idle_replicas.is_some_and(|idle| current > idle) || (current > 0 && min == 0) {
-        let cooled = cooled_down(spec, state, observation);
+        let cooled = !annotations.paused_scale_in && cooled_down(spec, state, observation);
         let target = spec.idle_replicas.unwrap_or(min);
         ("I3", if cooled { PollAction::Deactivate(target) } else { PollAction::None }, state)
     } else if spec.idle_replicas.is_none() && current < min {
@@ -101,6 +112,15 @@ pub fn poll(spec: &ScaledObjectSpec, state: ExecutorState, observation: PollObse
         ("I5", PollAction::None, state)
     };
     PollDecision { action, rule, next }
+}
+
+/// What a paused object's reconcile writes: the count of `paused-replicas`, once; without one the target stays where it is. `None` when the object is not paused.
+pub fn paused(spec: &ScaledObjectSpec, spec_replicas: i32) -> Option<PollAction> {
+    if !spec.annotations.paused {
+        return None;
+    }
+    let count = spec.annotations.paused_replicas.filter(|count| *count != spec_replicas);
+    Some(count.map_or(PollAction::None, PollAction::Pause))
 }
 
 /// Whether the step to zero or idle is allowed (`scaleToZeroOrIdle`). Both comparisons are strict; the cooldown counts
@@ -121,6 +141,7 @@ fn whole_seconds(time: SimTime) -> SimTime {
 mod tests {
     use super::*;
     use crate::keda::test_support::spec;
+    use crate::keda::{Fallback, FallbackBehavior, ScalingAnnotations};
     use crate::units::SimDuration;
     use PollAction::{Activate, Deactivate, RaiseToMinimum};
     use proptest::prelude::*;
@@ -175,6 +196,57 @@ mod tests {
     }
 
     #[test]
+    fn fallback_and_annotations_change_the_table() {
+        let (kept, fresh) = (last(Some(10)), last(Some(1000)));
+        let fallback = |replicas| {
+            Some(Fallback { failure_threshold: 3, replicas, behavior: FallbackBehavior::Static, valid: true })
+        };
+        let none = ScalingAnnotations::default();
+        let no_in = ScalingAnnotations { paused_scale_in: true, ..none };
+        let no_out = ScalingAnnotations { paused_scale_out: true, ..none };
+        let forced = ScalingAnnotations { force_activation: true, ..none };
+        // fallback, annotations, min, current, active, error, then action, rule, state after.
+        let table = [
+            (fallback(2), none, 0, 5, false, true, NONE, "I1", kept), // holds for the fallback
+            (fallback(2), none, 3, 1, false, true, NONE, "I1", kept), // below the minimum too
+            (fallback(0), none, 0, 5, false, true, Deactivate(0), "I3", kept), // zero replicas: cut although failing
+            (fallback(0), none, 3, 1, false, true, RaiseToMinimum(3), "I4", kept), // or raised
+            (fallback(2), none, 0, 0, true, false, Activate(1), "A1", fresh), // a fallback that acts activates
+            (None, no_in, 0, 5, false, false, NONE, "I3", kept),      // no way down
+            (None, no_in, 0, 0, true, false, Activate(1), "A1", fresh), // up is open
+            (None, no_out, 0, 0, true, false, NONE, "A1", kept),      // no activation, and no time noted
+            (None, no_out, 3, 1, false, false, RaiseToMinimum(3), "I4", kept), // raising is not held
+            (None, no_out, 0, 5, true, false, NONE, "A3", fresh),     // nothing to hold
+            (None, forced, 0, 0, false, false, Activate(1), "A1", fresh), // as if active
+            (None, forced, 0, 5, false, false, NONE, "A3", fresh),    // never cools down
+            (None, forced, 0, 5, false, true, NONE, "A2", kept),      // but an error counts
+        ];
+        for (fallback, annotations, min_replicas, current, active, error, action, rule, next) in table {
+            let spec = ScaledObjectSpec { fallback, annotations, min_replicas, ..spec() };
+            let found = poll(&spec, kept, seen(current, active, error));
+            let row = format!("{fallback:?} {annotations:?} min {min_replicas}, {current}, {active}, {error}");
+            assert_eq!(found, PollDecision { action, rule, next }, "{row}");
+        }
+    }
+
+    #[test]
+    fn a_paused_object_only_goes_to_its_count() {
+        let paused_at = |paused, paused_replicas| {
+            let annotations = ScalingAnnotations { paused, paused_replicas, ..ScalingAnnotations::default() };
+            paused_action(&ScaledObjectSpec { annotations, ..spec() })
+        };
+        assert_eq!(paused_at(false, None), None);
+        assert_eq!(paused_at(true, None), Some(NONE));
+        assert_eq!(paused_at(true, Some(2)), Some(NONE), "it is there");
+        assert_eq!(paused_at(true, Some(7)), Some(PollAction::Pause(7)));
+        assert_eq!(paused_at(true, Some(0)), Some(PollAction::Pause(0)));
+    }
+
+    fn paused_action(spec: &ScaledObjectSpec) -> Option<PollAction> {
+        paused(spec, 2)
+    }
+
+    #[test]
     fn the_way_to_zero_waits_for_the_right_clock() {
         let millis = SimTime::from_millis;
         // created, initial cooldown, last active, cooldown, now, allowed.
@@ -222,6 +294,7 @@ mod tests {
             (Activate(2), "activate", Some(2)),
             (Deactivate(0), "deactivate", Some(0)),
             (RaiseToMinimum(3), "raiseToMinimum", Some(3)),
+            (PollAction::Pause(4), "pause", Some(4)),
         ];
         for (action, word, count) in table {
             assert_eq!((action.word(), action.replicas()), (word, count));

@@ -4,9 +4,9 @@
 
 use crate::hpa::{ControllerFlags, HpaSpec, MetricSpec, MetricTarget, without_empty_policies};
 use crate::keda::trigger_value::float_to_milli;
-use crate::keda::{KedaVersion, ScaledObjectSpec, TargetType, TriggerKind};
-use crate::manifest::ScaledObject;
-use crate::units::{Diagnostic, Diagnostics, Quantity};
+use crate::keda::{COMPOSITE, KedaVersion, Modifiers, ScaledObjectSpec, ScalingAnnotations, TargetType, TriggerKind};
+use crate::manifest::{Behavior, ScaledObject, ScalingRules};
+use crate::units::{Diagnostic, Diagnostics, Located, Quantity};
 
 /// Where the behaviour stands in a ScaledObject.
 const BEHAVIOR_PATH: &str = "spec.advanced.horizontalPodAutoscalerConfig.behavior";
@@ -22,10 +22,14 @@ pub fn generate_hpa(
     flags: &ControllerFlags,
 ) -> Result<(HpaSpec, Diagnostics), Diagnostics> {
     let mut diagnostics = Diagnostics::new();
-    let metrics = metric_specs(spec, written, version, &mut diagnostics);
+    let metrics = match &spec.modifiers {
+        Some(modifiers) => vec![composite_spec(modifiers, written, &mut diagnostics)],
+        None => metric_specs(spec, written, version, &mut diagnostics),
+    };
     let (min, max) = bounds(spec);
     // KEDA's Go types drop an explicit empty `policies` on the way, so that the defaults apply.
     let behavior = written.behavior.as_ref().map(without_empty_policies);
+    let behavior = with_pauses(behavior, spec.annotations, written);
     match HpaSpec::resolve(min, max, metrics, behavior.as_ref(), BEHAVIOR_PATH, flags) {
         Ok((hpa, rest)) => {
             diagnostics.0.extend(rest.0);
@@ -41,6 +45,55 @@ pub fn generate_hpa(
 /// `minReplicas` and `maxReplicas` (`GetHPAMinReplicas`, `GetHPAMaxReplicas`): never 0, and idle plays no part.
 fn bounds(spec: &ScaledObjectSpec) -> (i32, i32) {
     (spec.min_replicas.max(1), spec.max_replicas)
+}
+
+/// A paused direction is one whose `selectPolicy` is `Disabled`, whatever the user chose; the rest of the block stays.
+fn with_pauses(behavior: Option<Behavior>, pauses: ScalingAnnotations, written: &ScaledObject) -> Option<Behavior> {
+    if !pauses.paused_scale_in && !pauses.paused_scale_out {
+        return behavior;
+    }
+    let span = &written.span;
+    let none = || Behavior { span: span.clone(), scale_up: None, scale_down: None };
+    let mut behavior = behavior.unwrap_or_else(none);
+    let disable = |rules: &mut Option<ScalingRules>| {
+        let absent = || ScalingRules {
+            span: span.clone(),
+            stabilization_window_seconds: None,
+            select_policy: None,
+            policies: None,
+            tolerance: None,
+        };
+        rules.get_or_insert_with(absent).select_policy = Some(Located::new("Disabled".to_owned(), span.clone()));
+    };
+    if pauses.paused_scale_in {
+        disable(&mut behavior.scale_down);
+    }
+    if pauses.paused_scale_out {
+        disable(&mut behavior.scale_up);
+    }
+    Some(behavior)
+}
+
+/// The one External metric that takes the triggers' place when there is a formula (`getScaledObjectMetricSpecs`).
+fn composite_spec(modifiers: &Modifiers, written: &ScaledObject, diagnostics: &mut Diagnostics) -> MetricSpec {
+    let milli = modifiers.target_milli();
+    if milli <= 0 {
+        let place = written.scaling_modifiers.as_ref().and_then(|node| node.get("target")).map(|own| own.span.clone());
+        let message = format!(
+            "found a target of {}, which becomes {}; the API server refuses the HPA: must be positive",
+            modifiers.target_text,
+            Quantity::from_milli(milli)
+        );
+        diagnostics.push(
+            Diagnostic::error(place, "spec.advanced.scalingModifiers.target", message)
+                .help("choose one of at least 0.001; KEDA passes three decimals on"),
+        );
+    }
+    let target = match modifiers.target_type {
+        TargetType::AverageValue => MetricTarget::ExternalAverageValue(milli.max(1)),
+        TargetType::Value => MetricTarget::ExternalValue(milli.max(1)),
+    };
+    MetricSpec { name: COMPOSITE.to_owned(), target }
 }
 
 /// One External metric per trigger, in order (`GetMetricSpecForScaling`, `GetMetricTargetMili`). A target that is not

@@ -3,13 +3,19 @@
 //!
 //! Reading order: `spec` (ScaledObject resolved; rules in `validation`), `trigger` and its kinds (`prometheus_trigger`,
 //! `cron_trigger` with `cron_schedule`, `workload_trigger` with `pod_selector`; metadata by `trigger_reader` and `metadata`),
-//! `generated_hpa`, `trigger_value` (query result to milli), `executor`.
+//! `modifiers` (the formula; `formula_names`), `fallback`, `annotations`; `generated_hpa`; `trigger_value` (query result to
+//! milli), `evaluation` (answers to what the loop and the HPA are told), `executor`.
 
+mod annotations;
 mod cron_schedule;
 mod cron_trigger;
+mod evaluation;
 mod executor;
+mod fallback;
+mod formula_names;
 mod generated_hpa;
 mod metadata;
+mod modifiers;
 mod not_modelled;
 mod pod_selector;
 mod prometheus_trigger;
@@ -22,9 +28,15 @@ mod trigger_value;
 mod validation;
 mod workload_trigger;
 
+pub use annotations::ScalingAnnotations;
 pub use cron_trigger::CronTrigger;
-pub use executor::{ExecutorState, PollAction, PollDecision, PollObservation, poll};
+pub use evaluation::{
+    CompositeReport, Evaluation, KedaState, TriggerReport, TriggerState, evaluate_poll, evaluate_sync,
+};
+pub use executor::{ExecutorState, PollAction, PollDecision, PollObservation, paused, poll};
+pub use fallback::{Fallback, FallbackBehavior, TargetCounts};
 pub use generated_hpa::generate_hpa;
+pub use modifiers::{COMPOSITE, Composite, Modifiers};
 pub use pod_selector::PodSelector;
 pub use prometheus_trigger::PrometheusTrigger;
 pub use spec::{KedaVersion, ScaledObjectSpec};

@@ -3,9 +3,15 @@
 //! The rules stand in `validation` (CRD and webhook) and `trigger` (scaler construction); what cannot be simulated yet in
 //! `not_modelled`.
 
-use crate::keda::{Trigger, not_modelled, trigger, validation};
+use crate::keda::{
+    Fallback, Modifiers, ScalingAnnotations, Trigger, annotations, fallback, modifiers, not_modelled, trigger,
+    validation,
+};
 use crate::manifest::ScaledObject;
 use crate::units::{Diagnostics, Located, SimDuration};
+
+/// The first release with `initialCooldownPeriod`.
+const V2_14: KedaVersion = KedaVersion { major: 2, minor: 14, patch: 0 };
 
 /// The KEDA release that is simulated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,24 +55,30 @@ pub struct ScaledObjectSpec {
     pub max_replicas: i32,
     /// Triggers in order.
     pub triggers: Vec<Trigger>,
+    /// `fallback`.
+    pub fallback: Option<Fallback>,
+    /// `advanced.scalingModifiers`, when used.
+    pub modifiers: Option<Modifiers>,
+    /// What annotations say.
+    pub annotations: ScalingAnnotations,
 }
 
 impl ScaledObjectSpec {
-    /// Defaults and validates; what is not modelled yet (other trigger types, fallback, modifiers, pause annotations) is an
-    /// error that names it and its place.
+    /// Defaults and validates; what is not modelled yet (other trigger types, other targets than Deployments) is an error
+    /// that names it and its place.
     ///
     /// # Errors
     /// All rules broken, located, with KEDA's message text where KEDA has one.
     pub fn resolve(written: &ScaledObject, version: KedaVersion) -> Result<(Self, Diagnostics), Diagnostics> {
         let mut diagnostics = Diagnostics::new();
         let out = &mut diagnostics;
-        not_modelled::check(written, version, out);
+        not_modelled::check(written, out);
         validation::check_names(written, out);
         let seconds = validation::bounded_seconds;
         let polling_interval = seconds(written.polling_interval.as_ref(), "pollingInterval", 1, 30, out);
         let cooldown_period = seconds(written.cooldown_period.as_ref(), "cooldownPeriod", 0, 300, out);
-        let initial_cooldown_period =
-            seconds(written.initial_cooldown_period.as_ref(), "initialCooldownPeriod", 0, 0, out);
+        let initial = validation::known_since(written.initial_cooldown_period.as_ref(), V2_14, version, out);
+        let initial_cooldown_period = seconds(initial, "initialCooldownPeriod", 0, 0, out);
         let idle_replicas = validation::bounded(written.idle_replica_count.as_ref(), "idleReplicaCount", 0, out);
         let min = validation::bounded(written.min_replica_count.as_ref(), "minReplicaCount", 0, out);
         let max = validation::bounded(written.max_replica_count.as_ref(), "maxReplicaCount", 1, out);
@@ -76,6 +88,9 @@ impl ScaledObjectSpec {
         let triggers = written.triggers.iter().enumerate();
         let triggers =
             triggers.filter_map(|(index, own)| trigger::resolve(index, own, written, version, out)).collect();
+        let annotations = annotations::resolve(written, version, out);
+        let modifiers = modifiers::resolve(written, version, out);
+        let fallback = fallback::resolve(written, modifiers.as_ref(), version, out);
         let text = |field: &Option<Located<String>>, default: &str| {
             field.as_ref().map_or(default, |own| own.value.as_str()).to_owned()
         };
@@ -92,6 +107,9 @@ impl ScaledObjectSpec {
             min_replicas: min.unwrap_or(0),
             max_replicas: max.unwrap_or(validation::DEFAULT_MAX),
             triggers,
+            fallback,
+            modifiers,
+            annotations,
         })
     }
 }

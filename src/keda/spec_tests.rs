@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::keda::test_support::{OLD, at, key, number, text, version, written, written_trigger};
-use crate::keda::{PrometheusTrigger, TargetType, TriggerKind};
-use crate::manifest::{self, Fallback, Node, ScaledObject, Value};
+use crate::keda::{FallbackBehavior, PrometheusTrigger, TargetType, TriggerKind};
+use crate::manifest::{self, Node, ScaledObject, Value};
 use proptest::prelude::*;
 
 const NEW: KedaVersion = version(2, 20, 2);
@@ -44,8 +44,8 @@ fn modifiers(entries: &[(&str, &str)]) -> Option<Node> {
     Some(Node { value: Value::Map(entries), span: at(60) })
 }
 
-fn fallback(failure_threshold: i64, replicas: i64, behavior: Option<&str>) -> Option<Fallback> {
-    Some(Fallback {
+fn fallback(failure_threshold: i64, replicas: i64, behavior: Option<&str>) -> Option<manifest::Fallback> {
+    Some(manifest::Fallback {
         span: at(70),
         failure_threshold: Located::new(failure_threshold, at(71)),
         replicas: Located::new(replicas, at(72)),
@@ -315,14 +315,10 @@ fn cached_metrics_make_the_polling_interval_relevant() {
         object.min_replica_count = number(1, 14);
         object.triggers[0].use_cached_metrics = Some(Located::new(true, at(105)));
     });
-    let found = errors_of(&object, NEW);
-    assert_eq!(found.len(), 2, "{found:?}");
-    assert!(
-        found[0].starts_with(
-            "error: so.yaml:105:3: spec.triggers[0].useCachedMetrics: useCachedMetrics is not modelled yet"
-        )
-    );
-    assert!(found[1].starts_with("warning: so.yaml:11:3: spec.cooldownPeriod"));
+    let (spec, messages) = ScaledObjectSpec::resolve(&object, NEW).expect("valid");
+    assert!(spec.triggers[0].use_cached_metrics);
+    assert_eq!(messages.0.len(), 1, "{messages}");
+    assert!(messages.to_string().starts_with("warning: so.yaml:11:3: spec.cooldownPeriod"));
 }
 
 #[test]
@@ -448,32 +444,75 @@ fn keys_that_keda_ignores_are_warned_about() {
 }
 
 #[test]
-fn annotations_that_pause_or_force_are_not_modelled() {
-    // annotation, value, version, refused.
+fn fallback_is_read_by_version() {
+    // behaviour, version, what it becomes, messages.
     let table = [
-        ("autoscaling.keda.sh/paused", "true", NEW, true),           // plain
-        ("autoscaling.keda.sh/paused", "false", NEW, false),         // switched off
-        ("autoscaling.keda.sh/paused", "yes", NEW, true),            // unparsable counts as true
-        ("autoscaling.keda.sh/paused", "", NEW, true),               // so does nothing
-        ("autoscaling.keda.sh/paused-replicas", "false", NEW, true), // presence alone
-        ("autoscaling.keda.sh/paused-scale-in", "1", NEW, true),     // one direction
-        ("autoscaling.keda.sh/paused-scale-out", "1", NEW, true),    // the other
-        ("autoscaling.keda.sh/paused-scale-out", "1", version(2, 17, 2), false), // unknown then
-        ("autoscaling.keda.sh/force-activation", "T", NEW, true),    // forced
-        ("autoscaling.keda.sh/force-activation", "0", NEW, false),   // not forced
-        ("autoscaling.keda.sh/force-activation", "T", version(2, 17, 2), false), // unknown then
-        ("scaledobject.keda.sh/transfer-hpa-ownership", "true", NEW, false), // no effect on scaling
-        ("example.com/paused", "true", NEW, false),                  // somebody else's
+        (None, NEW, FallbackBehavior::Static, 0),           // the default
+        (Some("static"), NEW, FallbackBehavior::Static, 0), // by name
+        (Some("currentReplicas"), NEW, FallbackBehavior::CurrentReplicas, 0), // the current count
+        (Some("currentReplicasIfHigher"), NEW, FallbackBehavior::CurrentReplicasIfHigher, 0), // if it is more
+        (Some("currentReplicasIfLower"), NEW, FallbackBehavior::CurrentReplicasIfLower, 0), // or less
+        (Some("currentReplicas"), version(2, 16, 1), FallbackBehavior::Static, 1), // unknown then
     ];
-    for (name, value, version, refused) in table {
-        let object = changed(|object| object.annotations.push((key(name, 30), text(value, 31))));
-        let found = errors_of(&object, version);
-        assert_eq!(found.len(), usize::from(refused), "{name} {value:?}: {found:?}");
-        if refused {
-            let start =
-                format!("error: so.yaml:31:3: metadata.annotations.{name}: the annotation {name} is not modelled yet");
-            assert!(found[0].starts_with(&start), "{found:?}");
-        }
+    for (word, version, behavior, messages) in table {
+        let object = changed(|object| object.fallback = fallback(3, 2, word));
+        let (spec, found) = ScaledObjectSpec::resolve(&object, version).expect("valid");
+        assert_eq!(found.0.len(), messages, "{found}");
+        assert_eq!(spec.fallback, Some(Fallback { failure_threshold: 3, replicas: 2, behavior, valid: true }));
+    }
+    let with_formula = |version| {
+        let object = changed(|object| {
+            object.fallback = fallback(3, 2, Some("scalingModifiers"));
+            object.scaling_modifiers = modifiers(&[("formula", "a ?? 1"), ("target", "0.7")]);
+            object.triggers[0].name = Some(text("a", 99));
+        });
+        ScaledObjectSpec::resolve(&object, version)
+    };
+    let (spec, _) = with_formula(NEW).expect("valid");
+    assert!(spec.fallback.is_some_and(|own| !own.valid), "0.7 is no whole number, which disables the fallback");
+    let refused = with_formula(version(2, 19, 0)).expect_err("since 2.20");
+    assert!(refused.to_string().starts_with("error: so.yaml:73:3: spec.fallback.behavior: found \"scalingModifiers\""));
+}
+
+#[test]
+fn the_initial_cooldown_came_with_2_14() {
+    let object = changed(|object| object.initial_cooldown_period = number(60, 12));
+    let (spec, messages) = ScaledObjectSpec::resolve(&object, version(2, 13, 1)).expect("valid");
+    assert_eq!(spec.initial_cooldown_period, SimDuration::ZERO);
+    assert!(messages.to_string().starts_with("warning: so.yaml:12:3: spec.initialCooldownPeriod"), "{messages}");
+    assert_eq!(warnings_of(&object, version(2, 14, 0)), [""; 0]);
+}
+
+#[test]
+fn workload_triggers_are_read() {
+    let workload = |metadata: &[(&str, &str)]| {
+        changed(|object| {
+            object.triggers[0].kind = text("kubernetes-workload", 100);
+            let lines = metadata.iter().zip(101..);
+            object.triggers[0].metadata =
+                lines.map(|((name, value), line)| (key(name, line), text(value, line))).collect();
+        })
+    };
+    let all = [("podSelector", "app=x"), ("value", "3"), ("activationValue", "1"), ("groupByNode", "true")];
+    let (spec, messages) = ScaledObjectSpec::resolve(&workload(&all), NEW).expect("valid");
+    assert_eq!(messages, Diagnostics::new());
+    assert_eq!((spec.triggers[0].metric_name.as_str(), spec.triggers[0].threshold), ("s0-workload-default", 3.0));
+    let TriggerKind::KubernetesWorkload(own) = &spec.triggers[0].kind else { panic!("another kind") };
+    assert_eq!((own.activation_value, own.group_by_node, own.selector.text.as_str()), (1.0, true, "app=x"));
+    assert_eq!(spec.triggers[0].asks(), "nodes with pods matching app=x");
+    let older = warnings_of(&workload(&all), version(2, 19, 0));
+    assert!(older.len() == 1 && older[0].contains("unknown key \"groupByNode\""), "{older:?}");
+    // metadata, error.
+    let table: [(&[(&str, &str)], &str); 5] = [
+        (&[("value", "3")], "missing required parameter \"podSelector\""),
+        (&[("podSelector", "app=x")], "value must be a float greater than 0"),
+        (&[("podSelector", "app=x"), ("value", "0")], "value must be a float greater than 0"),
+        (&[("podSelector", "app=x"), ("value", "x")], "unable to set param \"value\" value \"x\""),
+        (&[("podSelector", "app in x"), ("value", "3")], "error parsing pod selector: "),
+    ];
+    for (metadata, expected) in table {
+        let found = errors_of(&workload(metadata), NEW);
+        assert!(found.len() == 1 && found[0].contains(expected), "{found:?}");
     }
 }
 
@@ -491,11 +530,6 @@ fn constructs_that_are_not_modelled_name_themselves_and_their_place() {
                 o.scale_target_ref.api_version = Some(text("kaito.sh/v1beta1", 6));
             }),
             "so.yaml:5:3: spec.scaleTargetRef.kind: a scale target of kind \"Workspace\" is not modelled yet",
-        ),
-        (changed(|o| o.fallback = fallback(3, 2, None)), "so.yaml:70:3: spec.fallback: fallback is not modelled yet"),
-        (
-            changed(|o| o.scaling_modifiers = modifiers(&[("formula", "a"), ("target", "2")])),
-            "so.yaml:60:3: spec.advanced.scalingModifiers: scalingModifiers is not modelled yet",
         ),
         (
             changed(|o| o.triggers[0].kind = text("kafka", 100)),
@@ -535,7 +569,7 @@ fn all_mistakes_are_reported_at_once() {
             .collect(),
     };
     lines.sort_unstable();
-    assert_eq!(lines, [10, 14, 70, 70, 100, 120, 203]);
+    assert_eq!(lines, [10, 14, 70, 100, 120, 203]);
 }
 
 proptest! {

@@ -1,6 +1,8 @@
 //! Hand-built ScaledObjects for this room's tests.
 
-use crate::keda::{KedaVersion, PrometheusTrigger, ScaledObjectSpec, TargetType, Trigger, TriggerKind};
+use crate::keda::{
+    KedaVersion, PrometheusTrigger, ScaledObjectSpec, ScalingAnnotations, TargetType, Trigger, TriggerKind,
+};
 use crate::manifest::{self, Key, ScaleTargetRef, ScaledObject};
 use crate::units::{Located, SimDuration, Span};
 
@@ -65,6 +67,9 @@ pub(super) fn spec() -> ScaledObjectSpec {
         min_replicas: 0,
         max_replicas: 100,
         triggers: vec![trigger()],
+        fallback: None,
+        modifiers: None,
+        annotations: ScalingAnnotations::default(),
     }
 }
 

@@ -34,6 +34,23 @@ pub(super) fn bounded(
     None
 }
 
+/// `initialCooldownPeriod`, if the version knows it; an older one drops it.
+pub(super) fn known_since<'a>(
+    field: Option<&'a Located<i64>>,
+    since: KedaVersion,
+    version: KedaVersion,
+    diagnostics: &mut Diagnostics,
+) -> Option<&'a Located<i64>> {
+    let found = field?;
+    if version >= since {
+        return Some(found);
+    }
+    let message = "this KEDA version does not know initialCooldownPeriod and ignores it";
+    let help = format!("it needs KEDA {}.{}", since.major, since.minor);
+    diagnostics.push(Diagnostic::warning(found.span.clone(), "spec.initialCooldownPeriod", message).help(help));
+    None
+}
+
 /// A period under `spec` in whole seconds, `default` when absent or refused.
 pub(super) fn bounded_seconds(
     field: Option<&Located<i64>>,
@@ -122,8 +139,7 @@ pub(super) fn check_replica_counts(written: &ScaledObject, version: KedaVersion,
     }
 }
 
-/// `verifyTriggers`, `verifyCPUMemoryScalers` as far as the ScaledObject alone tells, and the structure of
-/// `scalingModifiers`.
+/// `verifyTriggers`, and `verifyCPUMemoryScalers` as far as the ScaledObject alone tells.
 pub(super) fn check_triggers(written: &ScaledObject, diagnostics: &mut Diagnostics) {
     if written.triggers.is_empty() {
         let message = "no triggers defined in the ScaledObject/ScaledJob";
@@ -161,42 +177,22 @@ pub(super) fn check_triggers(written: &ScaledObject, diagnostics: &mut Diagnosti
         let span = written.min_replica_count.as_ref().map_or(&written.span, |own| &own.span);
         diagnostics.push(Diagnostic::error(span.clone(), "spec.minReplicaCount", message));
     }
-    check_modifiers(written, only_resource, diagnostics);
+    check_fallback(written, only_resource, diagnostics);
 }
 
-/// `ValidateAndCompileScalingModifiers` without the compiling, and the modifiers' part of `verifyFallback`.
-fn check_modifiers(written: &ScaledObject, only_resource: bool, diagnostics: &mut Diagnostics) {
-    let text = |key: &str| {
-        let node = written.scaling_modifiers.as_ref()?.get(key)?;
-        node.as_str().filter(|own| !own.is_empty())
-    };
-    let formula = text("formula");
-    let used = written
-        .scaling_modifiers
-        .as_ref()
-        .filter(|node| matches!(&node.value, Value::Map(entries) if !entries.is_empty()));
-    if let Some(node) = used {
-        let message = match (formula, text("target")) {
-            (None, _) => Some("error ScalingModifiers.Formula is mandatory".to_owned()),
-            (Some(_), None) => Some("formula is given but target is empty".to_owned()),
-            (Some(_), Some(target)) if target.parse::<f64>().is_ok_and(|own| own > 0.0) => None,
-            (Some(_), Some(target)) => Some(format!(
-                "error converting target for scalingModifiers (string->float) to valid target: found {target:?}"
-            )),
-        };
-        if let Some(message) = message {
-            diagnostics.push(Diagnostic::error(node.span.clone(), "spec.advanced.scalingModifiers", message));
-        }
-    }
+/// The modifiers' and resource triggers' part of `verifyFallback`.
+fn check_fallback(written: &ScaledObject, only_resource: bool, diagnostics: &mut Diagnostics) {
     let Some(fallback) = &written.fallback else { return };
-    if used.is_none() && only_resource {
+    let modifiers = written.scaling_modifiers.as_ref();
+    let used = modifiers.is_some_and(|node| matches!(&node.value, Value::Map(entries) if !entries.is_empty()));
+    if !used && only_resource {
         let message = "at least one trigger (that is not cpu or memory) has to have the `AverageValue` type for the \
                        fallback to be enabled";
         diagnostics.push(Diagnostic::error(fallback.span.clone(), "spec.fallback", message));
     }
-    if let Some(behavior) =
-        fallback.behavior.as_ref().filter(|own| own.value == "scalingModifiers" && formula.is_none())
-    {
+    let formula = modifiers.and_then(|node| node.get("formula")?.as_str()).is_some_and(|own| !own.is_empty());
+    let behavior = fallback.behavior.as_ref().filter(|own| own.value == "scalingModifiers" && !formula);
+    if let Some(behavior) = behavior {
         let message = "scalingModifiers fallback behavior requires scalingModifiers.formula to be defined";
         diagnostics.push(Diagnostic::error(behavior.span.clone(), "spec.fallback.behavior", message));
     }

@@ -3,7 +3,10 @@
 
 use crate::cluster::PodState;
 use crate::hpa::{MetricObservation, MetricTarget, Observation, RescaleReason, Tolerated, reconcile};
-use crate::keda::{PollAction, PollObservation, Trigger, TriggerKind, TriggerValue, poll, value_from_query};
+use crate::keda::{
+    COMPOSITE, CompositeReport, Evaluation, Modifiers, PollAction, PollObservation, TargetCounts, Trigger, TriggerKind,
+    TriggerReport, TriggerValue, evaluate_poll, evaluate_sync, paused, poll, value_from_query,
+};
 use crate::record::{DecisionRecord, HpaSync, KedaPoll, MetricRecord, ScaleSource};
 use crate::sim::event::Event;
 use crate::sim::world::World;
@@ -13,6 +16,9 @@ use std::collections::BTreeSet;
 impl World<'_> {
     /// One sync of the HPA controller.
     pub(super) fn on_hpa_sync(&mut self) {
+        if self.run.keda.scaled_object.annotations.paused {
+            return; // KEDA has deleted the HPA.
+        }
         let observation = self.observe_for_hpa();
         let kubernetes = &self.run.kubernetes;
         let decision = reconcile(&kubernetes.flags, &kubernetes.hpa, &self.control.hpa, &observation.0);
@@ -26,23 +32,36 @@ impl World<'_> {
     fn observe_for_hpa(&mut self) -> (Observation, Vec<MetricRecord>) {
         // The HPA does not ask for metrics while the target is scaled to zero.
         let asks = self.deployment.spec_replicas > 0;
-        let records = if asks { self.query_triggers() } else { Vec::new() };
-        let asked = records.iter().map(|record| match (record.milli, &record.error) {
-            (Some(milli), _) => MetricObservation::Series(vec![milli]),
-            (None, error) => MetricObservation::Failed(error.clone().unwrap_or_default()),
+        let records = if asks { self.evaluate_for_hpa() } else { Vec::new() };
+        // The HPA's metrics come first; with a formula what it was computed from follows.
+        let metrics = self.run.kubernetes.hpa.metrics.iter().enumerate().map(|(index, _)| match records.get(index) {
+            Some(MetricRecord { milli: Some(milli), .. }) => MetricObservation::Series(vec![*milli]),
+            Some(record) => MetricObservation::Failed(record.error.clone().unwrap_or_default()),
+            None => MetricObservation::Failed(String::new()),
         });
-        let not_asked = self.run.kubernetes.hpa.metrics.iter().map(|_| MetricObservation::Failed(String::new()));
-        let metrics: Vec<MetricObservation> = if asks { asked.collect() } else { not_asked.collect() };
         let observation = Observation {
             now: self.now,
             spec_replicas: self.deployment.spec_replicas,
             status_replicas: self.deployment.status_replicas,
             ready_pods: self.deployment.ready_replicas(),
             pods_exist: self.deployment.pods.iter().any(|pod| pod.state != PodState::Gone),
-            metrics,
+            metrics: metrics.collect(),
             pods: Vec::new(),
         };
         (observation, records)
+    }
+
+    /// What KEDA's metrics server answers the HPA.
+    fn evaluate_for_hpa(&mut self) -> Vec<MetricRecord> {
+        let run = self.run;
+        let (spec, eval) = (&run.keda.scaled_object, self.evaluation_time());
+        let mut answers = Vec::with_capacity(spec.triggers.len());
+        for (index, trigger) in spec.triggers.iter().enumerate() {
+            let asks = self.control.keda.asks(index);
+            answers.push(asks.then(|| self.read_trigger(index, trigger, eval)));
+        }
+        let evaluation = evaluate_sync(spec, run.keda.version, &self.control.keda, answers, self.target_counts());
+        self.keep(evaluation, eval).0
     }
 
     fn apply_hpa(&mut self, observed: (Observation, Vec<MetricRecord>), decision: crate::hpa::Decision) {
@@ -103,58 +122,68 @@ impl World<'_> {
 
     /// One tick of KEDA's scale loop.
     pub(super) fn on_keda_poll(&mut self) {
-        let metrics = self.query_triggers();
-        let spec = &self.run.keda.scaled_object;
-        let active = metrics.iter().any(|record| record.active == Some(true));
-        let error = metrics.iter().any(|record| record.error.is_some());
-        let spec_replicas = self.deployment.spec_replicas;
-        let observation = PollObservation { now: self.now, created: SimTime::ZERO, spec_replicas, active, error };
-        let decision = poll(spec, self.control.keda, observation);
-        self.control.keda = decision.next;
-        let (action, write) = match decision.action {
-            PollAction::None => ("none", None),
-            PollAction::Activate(replicas) => ("activate", Some(replicas)),
-            PollAction::Deactivate(replicas) => ("deactivate", Some(replicas)),
-            PollAction::RaiseToMinimum(replicas) => ("raiseToMinimum", Some(replicas)),
-        };
-        let new_replicas = write.unwrap_or(spec_replicas);
-        let rule = decision.rule;
-        let t = self.now;
-        let record = KedaPoll { t, spec_replicas, metrics, active, error, rule, action, new_replicas };
-        self.recorded.decisions.push(DecisionRecord::KedaPoll(record));
-        if let Some(replicas) = write {
-            self.write_scale(replicas, ScaleSource::Keda, format!("KEDA {action} ({rule})"));
+        let run = self.run;
+        let spec = &run.keda.scaled_object;
+        let (t, spec_replicas) = (self.now, self.deployment.spec_replicas);
+        if let Some(action) = paused(spec, spec_replicas) {
+            // There is no scale loop to come back to.
+            return self.apply_poll(action, "paused", (Vec::new(), false, false));
         }
-        self.queue.push(self.now + spec.polling_interval, Event::KedaPoll);
+        let eval = self.evaluation_time();
+        let mut answers = Vec::with_capacity(spec.triggers.len());
+        for (index, trigger) in spec.triggers.iter().enumerate() {
+            answers.push(self.read_trigger(index, trigger, eval));
+        }
+        let evaluation = evaluate_poll(spec, run.keda.version, &self.control.keda, answers, self.target_counts());
+        let (metrics, active, error) = self.keep(evaluation, eval);
+        let observation = PollObservation { now: t, created: SimTime::ZERO, spec_replicas, active, error };
+        let decision = poll(spec, self.control.keda.executor, observation);
+        self.control.keda.executor = decision.next;
+        self.apply_poll(decision.action, decision.rule, (metrics, active, error));
+        self.queue.push(t + spec.polling_interval, Event::KedaPoll);
     }
 
-    /// Asks every trigger now; queries are stamped with the whole second as KEDA does.
-    fn query_triggers(&mut self) -> Vec<MetricRecord> {
-        let eval = SimTime::from_secs(self.now.as_secs_floor());
-        let run = self.run;
-        let mut records = Vec::with_capacity(run.keda.scaled_object.triggers.len());
-        for (index, trigger) in run.keda.scaled_object.triggers.iter().enumerate() {
-            let read = self.read_trigger(index, trigger, eval);
-            self.control.last_values[index] = read.as_ref().ok().map(|value| value.value);
-            records.push(MetricRecord {
-                trigger: trigger.metric_name.clone(),
-                query: trigger.asks(),
-                query_time: eval,
-                value: read.as_ref().ok().map(|value: &TriggerValue| value.value),
-                milli: read.as_ref().ok().map(|value| value.milli),
-                target_milli: run.kubernetes.hpa.metrics.get(index).map_or(0, |metric| target_milli(metric.target)),
-                target_type: trigger.target_type.word().to_owned(),
-                proposal: None,
-                ratio: None,
-                within_tolerance: None,
-                kind: trigger.kind.word().to_owned(),
-                fallback: false,
-                cached: false,
-                active: read.as_ref().ok().map(|value| value.active),
-                error: read.err(),
-            });
+    /// Records a poll and writes what it decided.
+    fn apply_poll(&mut self, action: PollAction, rule: &'static str, seen: (Vec<MetricRecord>, bool, bool)) {
+        let (metrics, active, error) = seen;
+        let (t, spec_replicas) = (self.now, self.deployment.spec_replicas);
+        let new_replicas = action.replicas().unwrap_or(spec_replicas);
+        let word = action.word();
+        let record = KedaPoll { t, spec_replicas, metrics, active, error, rule, action: word, new_replicas };
+        self.recorded.decisions.push(DecisionRecord::KedaPoll(record));
+        if let Some(replicas) = action.replicas() {
+            self.write_scale(replicas, ScaleSource::Keda, format!("KEDA {word} ({rule})"));
         }
-        records
+    }
+
+    /// KEDA stamps its queries with the whole second.
+    fn evaluation_time(&self) -> SimTime {
+        SimTime::from_secs(self.now.as_secs_floor())
+    }
+
+    fn target_counts(&self) -> TargetCounts {
+        TargetCounts { spec_replicas: self.deployment.spec_replicas, ready_pods: self.deployment.ready_replicas() }
+    }
+
+    /// Takes over KEDA's memory and the values for the timeline; returns the records (the formula's first), active, error.
+    fn keep(&mut self, evaluation: Evaluation, eval: SimTime) -> (Vec<MetricRecord>, bool, bool) {
+        let run = self.run;
+        let spec = &run.keda.scaled_object;
+        let (active, error) = (evaluation.active, evaluation.error);
+        let own = evaluation.triggers.iter().map(|report| report.value);
+        self.control.last_values = own.chain(evaluation.composite.iter().map(|report| report.value)).collect();
+        let mut records = Vec::with_capacity(spec.triggers.len() + 1);
+        if let (Some(modifiers), Some(report)) = (&spec.modifiers, evaluation.composite) {
+            records.push(composite_record(modifiers, report, eval));
+        }
+        for (index, (trigger, report)) in spec.triggers.iter().zip(evaluation.triggers).enumerate() {
+            // A formula's inputs have no target in the HPA.
+            let metric = run.kubernetes.hpa.metrics.get(index).filter(|_| spec.modifiers.is_none());
+            let target_milli = metric.map_or(0, |metric| target_milli(metric.target));
+            records.push(trigger_record(trigger, report, target_milli, eval));
+        }
+        self.control.keda = evaluation.next;
+        (records, active, error)
     }
 
     /// One trigger's answer now, before any fallback.
@@ -188,6 +217,9 @@ impl World<'_> {
     /// How long the policy may still react to load that has ended: the scale-down window, one policy period and the rate
     /// windows of the queries.
     pub(super) fn reaction_time(&self) -> SimDuration {
+        if self.run.keda.scaled_object.annotations.paused {
+            return SimDuration::ZERO;
+        }
         let hpa = &self.run.kubernetes.hpa;
         let window = hpa.behavior.as_ref().map_or(self.run.kubernetes.flags.downscale_stabilization, |(_, down)| {
             let longest = down.policies.iter().map(|policy| policy.period).max().unwrap_or_default();
@@ -200,6 +232,46 @@ impl World<'_> {
         };
         let lookback = self.run.monitoring.server.lookback;
         window + cooldown + lookback + self.run.kubernetes.sync_period.times(2)
+    }
+}
+
+fn trigger_record(trigger: &Trigger, report: TriggerReport, target_milli: i64, eval: SimTime) -> MetricRecord {
+    MetricRecord {
+        trigger: trigger.metric_name.clone(),
+        query: trigger.asks(),
+        query_time: eval,
+        value: report.value,
+        milli: report.milli,
+        target_milli,
+        target_type: trigger.target_type.word().to_owned(),
+        proposal: None,
+        ratio: None,
+        within_tolerance: None,
+        kind: trigger.kind.word().to_owned(),
+        active: report.error.is_none().then_some(report.active),
+        fallback: report.fallback,
+        cached: report.cached,
+        error: report.error,
+    }
+}
+
+fn composite_record(modifiers: &Modifiers, report: CompositeReport, eval: SimTime) -> MetricRecord {
+    MetricRecord {
+        trigger: COMPOSITE.to_owned(),
+        query: modifiers.formula.split_whitespace().collect::<Vec<_>>().join(" "),
+        query_time: eval,
+        value: report.value,
+        milli: report.milli,
+        target_milli: modifiers.target_milli(),
+        target_type: modifiers.target_type.word().to_owned(),
+        proposal: None,
+        ratio: None,
+        within_tolerance: None,
+        kind: "composite".to_owned(),
+        active: report.error.is_none().then_some(report.active),
+        fallback: report.fallback,
+        cached: false,
+        error: report.error,
     }
 }
 

@@ -1,6 +1,7 @@
 //! One run from resolved settings to a record: the loop.
 
 use crate::cluster::StartupPlan;
+use crate::keda::COMPOSITE;
 use crate::record::{EventKind, RunInfo, RunRecord, SelectorRecord, TriggerInfo};
 use crate::scenario::ResolvedRun;
 use crate::sim::event::Event;
@@ -132,6 +133,12 @@ fn info(run: &ResolvedRun, end: SimTime) -> RunInfo {
         threshold: trigger.threshold,
         target_type: trigger.target_type.word().to_owned(),
     });
+    let formula = spec.modifiers.iter().map(|own| TriggerInfo {
+        name: COMPOSITE.to_owned(),
+        query: own.formula.split_whitespace().collect::<Vec<_>>().join(" "),
+        threshold: own.target,
+        target_type: own.target_type.word().to_owned(),
+    });
     RunInfo {
         policy: run.policy.clone(),
         scenario: run.scenario.clone(),
@@ -143,7 +150,7 @@ fn info(run: &ResolvedRun, end: SimTime) -> RunInfo {
         min_replicas: spec.min_replicas,
         max_replicas: spec.max_replicas,
         startup_p50: StartupPlan::median_duration(&run.cluster),
-        triggers: triggers.collect(),
+        triggers: triggers.chain(formula).collect(),
         fixed_replicas: run.fixed_replicas,
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::cluster::{Deployment, PodId, Router};
 use crate::hpa::HpaState;
-use crate::keda::ExecutorState;
+use crate::keda::KedaState;
 use crate::prometheus::{PrometheusServer, QueryId, TargetId};
 use crate::record::{
     DecisionRecord, Event as RecordedEvent, EventKind, KvTotals, Latencies, PodRecord, RequestTotals, Timeline,
@@ -90,10 +90,10 @@ pub(super) struct MonitoringState {
 pub(super) struct ControlState {
     pub(super) hpa: HpaState,
     pub(super) hpa_synced: bool,
-    pub(super) keda: ExecutorState,
+    pub(super) keda: KedaState,
     pub(super) sync_latency: Stream,
     pub(super) last_change: SimTime,
-    /// Per trigger: the last value evaluated by a sync or poll.
+    /// Per trigger, and of the formula if there is one: the last value evaluated by a sync or poll.
     pub(super) last_values: Vec<Option<f64>>,
 }
 
@@ -141,7 +141,7 @@ impl<'r> World<'r> {
                 TrafficSource::with_number(spec, run.seed, number)
             })
             .collect();
-        let triggers = queries.len();
+        let shown = queries.len() + usize::from(run.keda.scaled_object.modifiers.is_some());
         let mut world = World {
             run,
             now: SimTime::ZERO,
@@ -172,10 +172,10 @@ impl<'r> World<'r> {
             control: ControlState {
                 hpa: HpaState::default(),
                 hpa_synced: false,
-                keda: ExecutorState::default(),
+                keda: KedaState::new(&run.keda.scaled_object),
                 sync_latency: run.seed.stream("hpa-sync-latency", 0),
                 last_change: SimTime::ZERO,
-                last_values: vec![None; triggers],
+                last_values: vec![None; shown],
             },
             recorded: Recorded::default(),
             check,

@@ -1,0 +1,288 @@
+//! From the triggers' answers to what the scale loop and the HPA are told: fallback, cached records, the formula
+//! (`pkg/scaling/scale_handler.go` `getScaledObjectState`, `GetScaledObjectMetrics`; keda.md 3.3, 4.1, 6, 7).
+//!
+//! Does not ask: the caller hands over one answer per trigger. Upstream asks a second time at once after an error and only
+//! the second error counts; here nothing can change between the two, so one answer stands for both.
+
+use crate::keda::modifiers::composite_milli;
+use crate::keda::{
+    Composite, ExecutorState, FallbackBehavior, KedaVersion, Modifiers, ScaledObjectSpec, TargetCounts, Trigger,
+    TriggerValue,
+};
+
+/// The first release whose scale loop uses fallback too.
+const FALLBACK_IN_LOOP: KedaVersion = KedaVersion { major: 2, minor: 19, patch: 0 };
+/// The first release whose cached records survive an error.
+const RECORDS_SURVIVE: KedaVersion = KedaVersion { major: 2, minor: 21, patch: 0 };
+
+/// What KEDA remembers of one ScaledObject.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct KedaState {
+    /// The executor's part.
+    pub executor: ExecutorState,
+    /// Per trigger.
+    pub triggers: Vec<TriggerState>,
+}
+
+/// What KEDA remembers of one trigger.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TriggerState {
+    /// `status.health[metric].numberOfFailures`: failed answers in a row, of polls and syncs together.
+    pub failures: u32,
+    /// What the last poll found, for triggers with `useCachedMetrics`.
+    pub record: Option<TriggerReport>,
+}
+
+/// A trigger's answer as treated.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TriggerReport {
+    /// The float as evaluated; `None` when the answer failed.
+    pub value: Option<f64>,
+    /// Milli units, of the substitute when there is one; `None` when the failure stands, and for nil in a formula.
+    pub milli: Option<i64>,
+    /// Whether the trigger counts as active.
+    pub active: bool,
+    /// Why it failed, when nothing stands in for it.
+    pub error: Option<String>,
+    /// Whether fallback stands in for a failed answer.
+    pub fallback: bool,
+    /// Whether it is the last poll's record.
+    pub cached: bool,
+}
+
+/// What the formula's metric is told.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CompositeReport {
+    /// The formula's result; `None` when it did not run or failed.
+    pub value: Option<f64>,
+    /// Milli units; `None` when it failed.
+    pub milli: Option<i64>,
+    /// Above `activationTarget`.
+    pub active: bool,
+    /// Why there is no number.
+    pub error: Option<String>,
+    /// Whether a fallback stands in for the formula.
+    pub fallback: bool,
+}
+
+/// One round of answers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Evaluation {
+    /// Per trigger.
+    pub triggers: Vec<TriggerReport>,
+    /// With a formula.
+    pub composite: Option<CompositeReport>,
+    /// Whether the object counts as active.
+    pub active: bool,
+    /// Whether the object counts as failing.
+    pub error: bool,
+    /// The memory after the round.
+    pub next: KedaState,
+}
+
+impl KedaState {
+    /// The memory of an object that was just created.
+    pub fn new(spec: &ScaledObjectSpec) -> Self {
+        let triggers = vec![TriggerState::default(); spec.triggers.len()];
+        KedaState { executor: ExecutorState::default(), triggers }
+    }
+
+    /// Whether a sync asks trigger `index` itself, not its record.
+    pub fn asks(&self, index: usize) -> bool {
+        self.triggers[index].record.is_none()
+    }
+}
+
+/// A poll of the scale loop over one fresh answer per trigger.
+///
+/// # Panics
+/// When there is not one answer per trigger.
+pub fn evaluate_poll(
+    spec: &ScaledObjectSpec,
+    version: KedaVersion,
+    state: &KedaState,
+    answers: Vec<Result<TriggerValue, String>>,
+    counts: TargetCounts,
+) -> Evaluation {
+    assert_eq!(answers.len(), spec.triggers.len(), "one answer per trigger");
+    let failed = answers.iter().any(Result::is_err);
+    let mut next = state.clone();
+    let mut reports = Vec::with_capacity(answers.len());
+    for (index, answer) in answers.into_iter().enumerate() {
+        let trigger = &spec.triggers[index];
+        let report = if version >= FALLBACK_IN_LOOP {
+            let failures = &mut next.triggers[index].failures;
+            with_fallback(spec, version, trigger, failures, answer, counts)
+        } else {
+            plain(answer)
+        };
+        reports.push(report);
+    }
+    // An error clears the scalers' cache, the records with it.
+    let dropped = failed && version < RECORDS_SURVIVE;
+    for (index, trigger) in spec.triggers.iter().enumerate().filter(|(_, own)| own.use_cached_metrics) {
+        let record = TriggerReport { cached: true, ..reports[index].clone() };
+        next.triggers[index].record = (!dropped && trigger.use_cached_metrics).then_some(record);
+    }
+    conclude(spec, reports, next, counts)
+}
+
+/// An HPA sync: one answer per trigger, `None` for those that [`KedaState::asks`] says are served from their record.
+///
+/// # Panics
+/// When an answer is missing.
+pub fn evaluate_sync(
+    spec: &ScaledObjectSpec,
+    version: KedaVersion,
+    state: &KedaState,
+    answers: Vec<Option<Result<TriggerValue, String>>>,
+    counts: TargetCounts,
+) -> Evaluation {
+    assert_eq!(answers.len(), spec.triggers.len(), "one answer or record per trigger");
+    let mut next = state.clone();
+    let mut reports = Vec::with_capacity(answers.len());
+    for (index, answer) in answers.into_iter().enumerate() {
+        let memory = &mut next.triggers[index];
+        let trigger = &spec.triggers[index];
+        let report = match (answer, memory.record.clone()) {
+            (Some(answer), _) => with_fallback(spec, version, trigger, &mut memory.failures, answer, counts),
+            (None, Some(record)) => from_record(spec, version, trigger, &mut memory.failures, record, counts),
+            (None, None) => panic!("{} has neither an answer nor a record", trigger.metric_name),
+        };
+        reports.push(report);
+    }
+    conclude(spec, reports, next, counts)
+}
+
+fn plain(answer: Result<TriggerValue, String>) -> TriggerReport {
+    let (value, error) = match answer {
+        Ok(value) => (Some(value), None),
+        Err(error) => (None, Some(error)),
+    };
+    TriggerReport {
+        value: value.map(|own| own.value),
+        milli: value.map(|own| own.milli),
+        active: value.is_some_and(|own| own.active),
+        error,
+        fallback: false,
+        cached: false,
+    }
+}
+
+/// `GetMetricsWithFallback`: counts, and puts the substitute in place of an error that lasted too long.
+fn with_fallback(
+    spec: &ScaledObjectSpec,
+    version: KedaVersion,
+    trigger: &Trigger,
+    failures: &mut u32,
+    answer: Result<TriggerValue, String>,
+    counts: TargetCounts,
+) -> TriggerReport {
+    let report = plain(answer);
+    if report.error.is_none() {
+        *failures = 0;
+        return report;
+    }
+    *failures = failures.saturating_add(1);
+    let Some(fallback) = spec.fallback else { return report };
+    // With a formula the substitute is the composite's.
+    let (target, target_type) = match &spec.modifiers {
+        Some(modifiers) => (modifiers.target, modifiers.target_type),
+        None => (trigger.threshold, trigger.target_type),
+    };
+    if !fallback.acts(*failures, target_type, version) {
+        return report;
+    }
+    let milli = if fallback.behavior == FallbackBehavior::ScalingModifiers {
+        None
+    } else {
+        let Some(milli) = fallback.substitute(target, target_type, counts) else { return report };
+        Some(milli)
+    };
+    TriggerReport { milli, active: true, error: None, fallback: true, ..report }
+}
+
+/// A record goes through fallback as an answer does; a substitute in it is no success, so it leaves the count alone.
+fn from_record(
+    spec: &ScaledObjectSpec,
+    version: KedaVersion,
+    trigger: &Trigger,
+    failures: &mut u32,
+    record: TriggerReport,
+    counts: TargetCounts,
+) -> TriggerReport {
+    if record.fallback {
+        return record;
+    }
+    match &record.error {
+        None => {
+            *failures = 0;
+            record
+        }
+        Some(error) => {
+            let again = with_fallback(spec, version, trigger, failures, Err(error.clone()), counts);
+            TriggerReport { cached: true, ..again }
+        }
+    }
+}
+
+fn conclude(
+    spec: &ScaledObjectSpec,
+    triggers: Vec<TriggerReport>,
+    next: KedaState,
+    counts: TargetCounts,
+) -> Evaluation {
+    let error = triggers.iter().any(|own| own.error.is_some());
+    let composite = spec.modifiers.as_ref().map(|own| composite(own, spec, &triggers, counts));
+    let active = match &composite {
+        // A formula that fails when it runs is no error to the loop: the object just is not active.
+        Some(composite) => !error && composite.active,
+        None => triggers.iter().any(|own| own.active),
+    };
+    Evaluation { triggers, composite, active, error, next }
+}
+
+fn composite(
+    modifiers: &Modifiers,
+    spec: &ScaledObjectSpec,
+    triggers: &[TriggerReport],
+    counts: TargetCounts,
+) -> CompositeReport {
+    let told = |value: Option<f64>, milli: i64, fallback: bool| {
+        let active = milli as f64 / 1000.0 > modifiers.activation_target;
+        CompositeReport { value, milli: Some(milli), active, error: None, fallback }
+    };
+    let failed = |error: String| CompositeReport {
+        value: None,
+        milli: None,
+        active: false,
+        error: Some(error),
+        fallback: false,
+    };
+    // The first substitute takes the formula's place.
+    if let Some(milli) = triggers.iter().filter(|own| own.fallback).find_map(|own| own.milli) {
+        return told(None, milli, true);
+    }
+    if let Some((trigger, error)) =
+        spec.triggers.iter().zip(triggers).find_map(|(own, report)| Some((own, report.error.as_ref()?)))
+    {
+        return failed(format!("{}: {error}", trigger.metric_name));
+    }
+    let milli: Vec<Option<i64>> = triggers.iter().map(|own| own.milli).collect();
+    match modifiers.evaluate(&spec.triggers, &milli) {
+        Ok(Composite::Number(value)) => told(Some(value), composite_milli(value), false),
+        Ok(Composite::Nil) => {
+            let substitute =
+                spec.fallback.and_then(|own| own.substitute(modifiers.target, modifiers.target_type, counts));
+            substitute.map_or_else(
+                || failed("the formula returns nil and nothing stands in for it".to_owned()),
+                |milli| told(None, milli, true),
+            )
+        }
+        Err(why) => failed(format!("error trying to run custom formula: {why}")),
+    }
+}
+
+#[cfg(test)]
+#[path = "evaluation_tests.rs"]
+mod tests;
