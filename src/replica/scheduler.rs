@@ -337,6 +337,8 @@ impl Engine {
     fn advance(&mut self, steps: u64) {
         let blocks = self.decodes.blocks_for(steps);
         self.free_blocks -= u32::try_from(blocks).expect("a run is planned within the free blocks");
+        // Within a run blocks are only taken, and chunks have theirs already, so the end is the peak.
+        self.peak_used_blocks = self.peak_used_blocks.max(self.config.kv_blocks - self.free_blocks);
         self.decodes.advance(steps);
     }
 
