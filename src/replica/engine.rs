@@ -43,8 +43,37 @@ pub enum EngineEvent {
         /// How many requests.
         count: u64,
     },
+    /// As many [`EngineEvent::TokenGaps`] as there are `steps`: step `j` of a run ends one gap of `first + growth j` after the
+    /// step before it, and in each the same `count` requests emit a token ([`EngineEvent::expanded`] writes it out).
+    TokenGapRun {
+        /// Start of the first step.
+        start: SimTime,
+        /// Length of the first step.
+        first: SimDuration,
+        /// By how much each step is longer than the one before.
+        growth: SimDuration,
+        /// How many steps.
+        steps: u64,
+        /// How many requests.
+        count: u64,
+    },
     /// A request is done.
     Finished(Finished),
+}
+
+impl EngineEvent {
+    /// A [`EngineEvent::TokenGapRun`] as its single [`EngineEvent::TokenGaps`]; any other event as itself.
+    pub fn expanded(self) -> Vec<EngineEvent> {
+        let EngineEvent::TokenGapRun { start, first, growth, steps, count } = self else { return vec![self] };
+        let (mut at, mut gap) = (start, first);
+        let mut single = Vec::new();
+        for _ in 0..steps {
+            at += gap;
+            single.push(EngineEvent::TokenGaps { at, gap, count });
+            gap += growth;
+        }
+        single
+    }
 }
 
 /// A finished request.

@@ -197,6 +197,17 @@ impl World<'_> {
                     self.recorded.latencies.itl.record_many(gap, count);
                 }
             }
+            EngineEvent::TokenGapRun { start, first, growth, steps, count } => {
+                if self.measured(start) {
+                    self.recorded.tokens.generated += count * steps;
+                    self.recorded.latencies.itl.record_series(first, growth, steps, count);
+                } else {
+                    // The warm-up may end within the run.
+                    for single in event.expanded() {
+                        self.on_engine_event(&single);
+                    }
+                }
+            }
             EngineEvent::Finished(finished) => self.complete(&finished),
         }
     }
