@@ -145,7 +145,7 @@ proptest! {
     #[test]
     fn every_normal_and_exponential_takes_a_fixed_number_of_draws(seed: u64) {
         // What a stream gives next hangs on how many draws were made, never on what they gave.
-        let after = |skip: u32, draw: &dyn Fn(&mut kedasim::units::Stream)| {
+        let after = |skip: u32, draw: &dyn Fn(&mut Stream)| {
             let mut stream = Seed(seed).stream("count", 0);
             draw(&mut stream);
             let mut plain = Seed(seed).stream("count", 0);
