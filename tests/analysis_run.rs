@@ -7,7 +7,7 @@ use kedasim::analysis::{
     GateStatus, Summary, VerdictStatus, flap_window, flapping, gpu_hours, gpu_hours_with_window, rate_interval,
     summarize,
 };
-use kedasim::record::{DecisionRecord, Event, EventKind, ScaleSource, SelectorRecord};
+use kedasim::record::{DecisionRecord, Event, EventKind, OpenRequest, ScaleSource, SelectorRecord};
 use kedasim::scenario::{AnalysisSettings, GateLimit, SloLimit, SloMetric};
 use kedasim::units::{Severity, SimDuration};
 use report_builder::{Builder, at};
@@ -212,7 +212,7 @@ fn a_gate_without_data_is_undecided() {
 fn failed_requests_miss_every_objective_and_rank_last() {
     let one_in_ten_failed = summarize(&Builder::new(1, 3600).requests(90, 10).0, &settings(&[], Some(2000)));
     let objective = &one_in_ten_failed.slo_objectives[0];
-    assert_eq!((objective.value, objective.met, objective.share_within), (None, false, 0.9));
+    assert_eq!((objective.value, objective.met, objective.share_within), (None, false, Some(0.9)));
     assert_eq!(one_in_ten_failed.slo_attainment, Some(0.9));
     assert_eq!(codes(&one_in_ten_failed), ["slo-missed", "requests-failed"]);
     let few_failed = summarize(&Builder::new(1, 3600).requests(99, 1).0, &settings(&[], Some(100)));
@@ -236,13 +236,30 @@ fn requests_of_one_token_meet_any_tpot_objective() {
 }
 
 #[test]
-fn in_flight_requests_make_the_attainment_an_interval() {
+fn requests_still_open_are_misses_or_unknown() {
+    // verdicts.md 4.3: 1000 sent, 890 within, 10 failed, 100 open of which 80 are over the limit already: 89.0..91.0 %.
     let mut builder = Builder::new(1, 3600).requests(890, 10);
     builder.0.requests.in_flight = 100;
     builder.0.requests.total += 100;
-    let summary = summarize(&builder.0, &settings(&[("sloAttainment", 0.9)], Some(2000)));
-    let (low, high) = summary.verdict.gates[0].interval.expect("requests are in flight");
-    assert!((low - 0.89).abs() < 1e-12 && (high - 0.99).abs() < 1e-12, "{low}..{high}");
+    let open = |seconds| OpenRequest { age: SimDuration::from_secs(seconds), first_token_came: false };
+    builder.0.open_requests = (0..100).map(|index| open(if index < 80 { 3 } else { 1 })).collect();
+    let gate =
+        |limit| summarize(&builder.0, &settings(&[("sloAttainment", limit)], Some(2000))).verdict.gates[0].clone();
+    let (low, high) = gate(0.9).interval.expect("requests were sent");
+    assert!((low - 0.89).abs() < 1e-12 && (high - 0.91).abs() < 1e-12, "{low}..{high}");
+    assert_eq!(gate(0.9).value, Some(low), "the lower end is compared");
+    let statuses = [0.89, 0.9, 0.91, 0.92].map(|limit| gate(limit).status);
+    assert_eq!(statuses, [GateStatus::Pass, GateStatus::Undecided, GateStatus::Undecided, GateStatus::Fail]);
+}
+
+#[test]
+fn a_first_token_in_time_counts_although_the_request_was_lost() {
+    // 10 completed; 5 killed, 4 of them after a first token that took 100 ms like all.
+    let mut builder = Builder::new(1, 3600).requests(10, 5);
+    builder.0.latencies.ttft.record_many(SimDuration::from_millis(100), 4);
+    builder.0.lost_after_first_token = 4;
+    let summary = summarize(&builder.0, &settings(&[], Some(2000)));
+    assert_eq!(summary.slo_objectives[0].share_within, Some(14.0 / 15.0));
 }
 
 #[test]

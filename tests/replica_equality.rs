@@ -89,7 +89,7 @@ fn run(engine: &mut dyn Replica, calls: &[(SimTime, Call)]) -> (Vec<EngineEvent>
     }
     let end = calls.last().map_or(SimTime::ZERO, |(at, _)| *at).saturating_add(SimDuration::from_secs(100_000));
     engine.call(end, Call::Scrape, &mut events, &mut rows);
-    (events, rows, wakes)
+    (events.into_iter().flat_map(EngineEvent::expanded).collect(), rows, wakes)
 }
 
 /// Both engines on the same calls; the wakes of either, and the preemptions.

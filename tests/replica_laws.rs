@@ -100,6 +100,7 @@ proptest! {
             match event {
                 EngineEvent::FirstToken { .. } => first += 1,
                 EngineEvent::TokenGaps { count, .. } => later += count,
+                EngineEvent::TokenGapRun { steps, count, .. } => later += steps * count,
                 EngineEvent::Finished(_) => {}
             }
         }

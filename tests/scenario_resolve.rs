@@ -31,6 +31,7 @@ apiVersion: serving.kserve.io/v1beta1
 kind: InferenceService
 metadata:
   name: opt-125m
+  annotations: {serving.kserve.io/autoscalerClass: external}
 spec:
   predictor:
     model:

@@ -1,7 +1,9 @@
 //! Laws of the `units` room over random inputs: times add up, texts come back as the values they show, quantities keep
 //! their order, random streams do not disturb each other.
 
-use kedasim::units::{Quantity, Seed, SimDuration, SimTime, math, parse_go_duration, parse_prometheus_duration};
+use kedasim::units::{
+    Quantity, Seed, SimDuration, SimTime, Stream, math, parse_go_duration, parse_prometheus_duration,
+};
 use proptest::prelude::*;
 
 /// 100 days in picoseconds: two of them still fit the clock.
@@ -143,7 +145,7 @@ proptest! {
     #[test]
     fn every_normal_and_exponential_takes_a_fixed_number_of_draws(seed: u64) {
         // What a stream gives next hangs on how many draws were made, never on what they gave.
-        let after = |skip: u32, draw: &dyn Fn(&mut kedasim::units::Stream)| {
+        let after = |skip: u32, draw: &dyn Fn(&mut Stream)| {
             let mut stream = Seed(seed).stream("count", 0);
             draw(&mut stream);
             let mut plain = Seed(seed).stream("count", 0);
@@ -170,5 +172,45 @@ proptest! {
         let (sin, cos) = (math::sin(x), math::cos(x));
         prop_assert!(near(sin * sin + cos * cos, 1.0));
         prop_assert!(near(math::sin(math::atan2(sin, cos)), sin));
+    }
+}
+
+/// Largest gap between the empirical distributions of two samples (Kolmogorov and Smirnov).
+fn distance(mut left: Vec<f64>, mut right: Vec<f64>) -> f64 {
+    left.sort_by(f64::total_cmp);
+    right.sort_by(f64::total_cmp);
+    let share = |sample: &[f64], x: f64| sample.partition_point(|value| *value <= x) as f64 / sample.len() as f64;
+    left.iter().chain(&right).map(|x| (share(&left, *x) - share(&right, *x)).abs()).fold(0.0, f64::max)
+}
+
+#[test]
+fn our_samplers_draw_from_the_distributions_of_rand_distr() {
+    use rand_distr::Distribution;
+    const N: usize = 20_000;
+    let mut judge = rand_pcg::Pcg64::new(1, 2);
+    let mut stream = Seed(11).stream("judged", 0);
+    let mut ours = |draw: fn(&mut Stream) -> f64| -> Vec<f64> { (0..N).map(|_| draw(&mut stream)).collect() };
+    let exponential = ours(Stream::exponential);
+    let normal = ours(Stream::normal);
+    let lognormal = ours(|stream| stream.lognormal(6.5, 0.9));
+    let uniform = ours(Stream::uniform_positive);
+    let mut theirs =
+        |draw: &dyn Fn(&mut rand_pcg::Pcg64) -> f64| -> Vec<f64> { (0..N).map(|_| draw(&mut judge)).collect() };
+    let exp = theirs(&|rng| rand_distr::Exp1.sample(rng));
+    let norm = theirs(&|rng| rand_distr::StandardNormal.sample(rng));
+    let log = rand_distr::LogNormal::new(6.5, 0.9).expect("valid parameters");
+    let log = theirs(&|rng| log.sample(rng));
+    let open = theirs(&|rng| rand_distr::OpenClosed01.sample(rng));
+    // The 99.9 % point of the two-sample distance for samples of this size.
+    let limit = 1.95 * (2.0 / N as f64).sqrt();
+    let pairs = [
+        ("exponential", exponential, exp),
+        ("normal", normal, norm),
+        ("lognormal", lognormal, log),
+        ("uniform", uniform, open),
+    ];
+    for (name, ours, theirs) in pairs {
+        let distance = distance(ours, theirs);
+        assert!(distance < limit, "{name}: {distance} is over {limit}");
     }
 }

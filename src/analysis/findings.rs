@@ -1,7 +1,7 @@
 //! Findings: what a run shows, how much and how sure, worst first.
 
 use crate::analysis::flapping::measured;
-use crate::analysis::{Finding, Flapping, Summary, rate_interval, slo};
+use crate::analysis::{Finding, Flapping, Summary, rate_interval};
 use crate::record::{DecisionRecord, HpaSync, MetricRecord, RunRecord};
 use crate::units::{Severity, SimDuration, SimTime};
 
@@ -11,9 +11,11 @@ const JITTERY: (f64, f64) = (4.0, 0.10);
 
 /// All findings of a run, worst first (`query-matched-nothing`, `flapping`, `requests-failed`, `at-max-replicas`, ...).
 pub fn findings(record: &RunRecord, summary: &Summary) -> Vec<Finding> {
-    let mut findings = unmatched_selectors(record);
+    let blind = blind_at_zero(record);
+    let mut findings = if blind.is_some() { Vec::new() } else { unmatched_selectors(record) };
+    findings.extend(blind);
     findings.extend(flapping_finding(record, summary));
-    findings.extend(missed_objectives(record, summary));
+    findings.extend(missed_objectives(summary));
     findings.extend(blocked_by_metric_error(record));
     findings.extend(failed_requests(summary));
     findings.extend(rejected_requests(summary));
@@ -25,6 +27,31 @@ pub fn findings(record: &RunRecord, summary: &Summary) -> Vec<Finding> {
 
 fn finding(code: &str, severity: Severity, message: String, evidence: Vec<String>) -> Finding {
     Finding { code: code.to_owned(), severity, message, evidence }
+}
+
+/// Requests were refused while the target was at zero and no poll saw them: vLLM's own series vanish with the last pod, so a
+/// query on them cannot wake it (vllm.md 5.4).
+fn blind_at_zero(record: &RunRecord) -> Option<Finding> {
+    let at_zero = |decision: &DecisionRecord| match decision {
+        DecisionRecord::KedaPoll(poll) => poll.spec_replicas == 0 && poll.new_replicas == 0,
+        DecisionRecord::HpaSync(_) => false,
+    };
+    let woke = |decision: &DecisionRecord| match decision {
+        DecisionRecord::KedaPoll(poll) => poll.spec_replicas == 0 && poll.new_replicas > 0,
+        DecisionRecord::HpaSync(_) => false,
+    };
+    let refused = record.requests.refused;
+    if refused == 0 || !record.decisions.iter().any(at_zero) || record.decisions.iter().any(woke) {
+        return None;
+    }
+    let message = format!(
+        "{refused} requests were refused while spec.replicas was 0, and no trigger saw them: it cannot scale from zero"
+    );
+    let evidence = vec![
+        "the series of vLLM pods vanish with the last pod; scale from zero needs a metric of what stands in front"
+            .to_owned(),
+    ];
+    Some(finding("blind-at-zero", Severity::Error, message, evidence))
 }
 
 fn unmatched_selectors(record: &RunRecord) -> Vec<Finding> {
@@ -115,20 +142,20 @@ fn flap_evidence(record: &RunRecord, flapping: &Flapping, load: f64) -> Vec<Stri
     evidence
 }
 
-fn missed_objectives(record: &RunRecord, summary: &Summary) -> Vec<Finding> {
+fn missed_objectives(summary: &Summary) -> Vec<Finding> {
     let missed = summary.slo_objectives.iter().filter(|objective| !objective.met);
     missed
         .map(|objective| {
-            if !slo::has_data(record, objective) {
+            let Some(share) = objective.share_within else {
                 let message =
                     format!("{}: no request with such a time ended, the objective cannot be judged", objective.name);
                 return finding("slo-no-data", Severity::Warning, message, Vec::new());
-            }
+            };
             let value = objective.value.map_or_else(|| "infinite".to_owned(), |value| format!("{value:.3} s"));
             let message = format!("{} is {value}, the limit is {} s", objective.name, objective.limit);
             let evidence = vec![
-                format!("{:.2} % of requests within the limit", 100.0 * objective.share_within),
-                "failed and timed out requests count as misses".to_owned(),
+                format!("{:.2} % of requests within the limit", 100.0 * share),
+                "failed, timed out and overdue requests count as misses".to_owned(),
             ];
             finding("slo-missed", Severity::Error, message, evidence)
         })

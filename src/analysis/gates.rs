@@ -1,4 +1,5 @@
-//! Gates: the limits that decide the exit code. A gate compares the point estimate; its interval stands beside it.
+//! Gates: the limits that decide the exit code. A gate compares the point estimate (of an attainment, the lower end of what
+//! is known); its interval stands beside it.
 
 use crate::analysis::{GateResult, GateStatus, Summary};
 use crate::scenario::AnalysisSettings;
@@ -15,6 +16,8 @@ pub fn evaluate_gates(summary: &Summary, settings: &AnalysisSettings) -> Vec<Gat
         let status = match value {
             None => GateStatus::Undecided,
             Some(value) if is_minimum && value >= gate.limit => GateStatus::Pass,
+            // The value is the lower end: requests still open may yet lift it over the limit.
+            Some(_) if is_minimum && interval.is_some_and(|(_, upper)| upper >= gate.limit) => GateStatus::Undecided,
             Some(value) if !is_minimum && value <= gate.limit => GateStatus::Pass,
             Some(_) => GateStatus::Fail,
         };
@@ -30,19 +33,9 @@ fn measure(summary: &Summary, name: &str) -> (Option<f64>, Option<(f64, f64)>) {
             // Without a measured time there is no rate; a measured rate always has a positive upper bound.
             if interval.1 > 0.0 { (Some(summary.flapping.flaps_per_hour), Some(interval)) } else { (None, None) }
         }
-        "sloAttainment" => (summary.slo_attainment, attainment_interval(summary)),
+        "sloAttainment" => (summary.slo_attainment, summary.slo_attainment_interval),
         "gpuHours" => (Some(summary.gpu_hours.billed), None),
         "failedRequests" => (Some((summary.requests.failed + summary.requests.timed_out) as f64), None),
         other => unreachable!("gate {other:?} is refused when the scenario is read"),
     }
-}
-
-/// The attainment if all requests still in flight miss, and if all meet it (verdicts.md 4.3).
-fn attainment_interval(summary: &Summary) -> Option<(f64, f64)> {
-    let in_flight = summary.requests.in_flight as f64;
-    let attainment = summary.slo_attainment.filter(|_| in_flight > 0.0)?;
-    let requests = summary.requests;
-    let ended = (requests.completed + requests.failed + requests.timed_out) as f64;
-    let within = attainment * ended;
-    Some((within / (ended + in_flight), (within + in_flight) / (ended + in_flight)))
 }

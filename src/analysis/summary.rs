@@ -65,6 +65,8 @@ pub struct Summary {
     /// slo.attainment: the least of the objectives' shares, an upper bound of the share of requests that met all of them;
     /// `None` without an SLO or without requests.
     pub slo_attainment: Option<f64>,
+    /// slo.attainmentInterval: if all requests still open miss, and if all of them that can still meet it do.
+    pub slo_attainment_interval: Option<(f64, f64)>,
     /// slo.perObjective.
     pub slo_objectives: Vec<SloObjective>,
     /// kvCache.
@@ -101,8 +103,10 @@ pub struct SloObjective {
     pub value: Option<f64>,
     /// Whether value <= limit to the histogram's resolution (false without samples).
     pub met: bool,
-    /// Share of ended requests that stayed within the limit.
-    pub share_within: f64,
+    /// Share of requests that stayed within the limit, those still open counted as misses; `None` without requests.
+    pub share_within: Option<f64>,
+    /// The same if all requests still open miss, and if all of them that still can stay within the limit do.
+    pub share_interval: Option<(f64, f64)>,
 }
 
 /// Outcome of a run.
@@ -178,9 +182,12 @@ pub fn summarize(record: &RunRecord, settings: &AnalysisSettings) -> Summary {
     let tokens = &record.tokens;
     let sending = tokens.first_sent.zip(tokens.last_completed).map(|(first, last)| last.saturating_since(first));
     let completed_tokens = tokens.prompt_completed + tokens.generated_completed;
+    // The bill covers the whole run, so its divisor does too, warm-up included.
+    let paid_tokens = tokens.completed_in_all;
     let gpu_hours = gpu_hours_with_window(record, record.info.gpus_per_replica, window);
     let cost_total = settings.gpu_hour_price.map(|price| price * gpu_hours.billed);
     let objectives: Vec<SloObjective> = settings.slo.iter().map(|limit| slo::objective(record, limit)).collect();
+    let attainment = slo::attainment(&objectives);
     let mut summary = Summary {
         run: record.info.clone(),
         policy: record.info.policy.clone(),
@@ -207,10 +214,9 @@ pub fn summarize(record: &RunRecord, settings: &AnalysisSettings) -> Summary {
         gpu_hours,
         replica_hours: gpu_hours_with_window(record, 1, window),
         cost_total,
-        cost_per_million_tokens: cost_total
-            .filter(|_| completed_tokens > 0)
-            .map(|cost| cost / (completed_tokens as f64 / 1e6)),
-        slo_attainment: slo::attainment(record, &settings.slo, &objectives),
+        cost_per_million_tokens: cost_total.filter(|_| paid_tokens > 0).map(|cost| cost / (paid_tokens as f64 / 1e6)),
+        slo_attainment: attainment.map(|(lower, _)| lower),
+        slo_attainment_interval: attainment,
         slo_objectives: objectives,
         kv: record.kv,
         verdict: Verdict { status: VerdictStatus::Pass, gates: Vec::new(), findings: Vec::new() },

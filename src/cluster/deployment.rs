@@ -146,12 +146,6 @@ impl Deployment {
     pub fn ready_replicas(&self) -> i32 {
         i32::try_from(self.pods.iter().filter(|pod| pod.is_ready()).count()).unwrap_or(i32::MAX)
     }
-    /// The routers' view loses pod `id`; nothing happens when it is gone already.
-    pub fn unroute(&mut self, id: PodId) {
-        if let Some(pod) = self.pods.iter_mut().find(|pod| pod.id == id) {
-            pod.routed = false;
-        }
-    }
     /// The engine of pod `id` takes no more requests (SIGTERM); nothing happens when it is gone already.
     pub fn stop_accepting(&mut self, id: PodId) {
         if let Some(pod) = self.pods.iter_mut().find(|pod| pod.id == id) {
@@ -210,7 +204,6 @@ impl Deployment {
             state: PodState::Unscheduled,
             times: PodTimes { created: now, ..PodTimes::default() },
             plan: StartupPlan::draw(&self.settings, self.seed, id, now),
-            routed: false,
             accepting: false,
         });
         id

@@ -18,7 +18,7 @@ fn a_run_begins_with_pods_that_serve() {
     assert_eq!((deployment.status_replicas, deployment.ready_replicas()), (3, 3));
     for (index, pod) in deployment.pods.iter().enumerate() {
         assert_eq!(pod.state, PodState::Routable);
-        assert!(pod.routed && pod.accepting);
+        assert!(pod.accepting);
         assert_eq!(pod.times.ready, Some(SimTime::ZERO));
         assert_eq!(pod.plan, StartupPlan::already_serving());
         assert_eq!(pod.node, Some(u32::try_from(index).expect("few pods")), "one pod per node");
@@ -63,9 +63,8 @@ fn a_new_pod_walks_through_its_states() {
         deployment.enter(id, state, at);
     }
     let pod = deployment.pod(id).expect("it exists");
-    assert!(pod.accepting && !pod.routed && pod.is_ready());
+    assert!(pod.accepting && pod.is_ready());
     deployment.enter(id, PodState::Routable, plan.routable);
-    assert!(deployment.pod(id).expect("it exists").routed);
 }
 
 #[test]
@@ -90,11 +89,9 @@ fn a_terminating_pod_leaves_the_status_but_keeps_its_node() {
     let victim = deployment.reconcile(SimTime::from_secs(5)).deleted[0];
     deployment.update_status();
     assert_eq!((deployment.status_replicas, deployment.ready_replicas()), (1, 1));
-    assert!(deployment.pod(victim).expect("it terminates").routed, "routers learn it later");
-    deployment.unroute(victim);
     deployment.stop_accepting(victim);
     let pod = deployment.pod(victim).expect("it terminates");
-    assert!(!pod.routed && !pod.accepting);
+    assert!(!pod.accepting);
     // Node 0 is full until the victim is gone, so the next pod opens node 1.
     deployment.spec_replicas = 2;
     let second = deployment.reconcile(SimTime::from_secs(6)).created[0];

@@ -97,8 +97,6 @@ pub struct Pod {
     pub times: PodTimes,
     /// When it will get further, drawn at creation.
     pub plan: StartupPlan,
-    /// Whether the routers' view still holds it (false once the removal has propagated).
-    pub routed: bool,
     /// Whether the engine takes new requests (false from SIGTERM on).
     pub accepting: bool,
 }
@@ -132,11 +130,7 @@ impl Pod {
         *slot = Some(now);
         match state {
             PodState::Listening => self.accepting = true,
-            PodState::Routable => self.routed = true,
-            PodState::Gone => {
-                self.routed = false;
-                self.accepting = false;
-            }
+            PodState::Gone => self.accepting = false,
             _ => {}
         }
         self.state = state;

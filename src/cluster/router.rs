@@ -22,14 +22,30 @@ pub enum RouterPolicy {
 pub struct Router {
     policy: RouterPolicy,
     seed: Seed,
+    /// Pods it knows to be ready, in pod order. A pod's death does not change it; only the news of it does.
+    view: Vec<PodId>,
     /// The pod picked last; only round robin looks at it.
     last: Option<PodId>,
 }
 
 impl Router {
-    /// A balancer with its own random stream.
+    /// A balancer with its own random stream, which knows no pod yet.
     pub fn new(policy: RouterPolicy, seed: Seed) -> Self {
-        Router { policy, seed, last: None }
+        Router { policy, seed, view: Vec::new(), last: None }
+    }
+    /// The news that `pod` is ready has arrived.
+    pub fn learn(&mut self, pod: PodId) {
+        if let Err(place) = self.view.binary_search(&pod) {
+            self.view.insert(place, pod);
+        }
+    }
+    /// The news that `pod` is no longer to be used has arrived.
+    pub fn forget(&mut self, pod: PodId) {
+        self.view.retain(|known| *known != pod);
+    }
+    /// The pods it knows to be ready, in pod order.
+    pub fn view(&self) -> &[PodId] {
+        &self.view
     }
     /// Picks one of `candidates` (pods in the router's view with their in-flight counts, in pod order); `None` when empty.
     /// Every draw is keyed by `request`, so that one policy's failures do not shift another's picks.

@@ -135,7 +135,7 @@ pub struct TerminationSettings {
 pub struct ClusterSettings {
     /// Spec written to pods created.
     pub create_latency: DurationDistribution,
-    /// Spec written (or pod deleted) to `status.replicas` updated.
+    /// Pods created or deleted to `status.replicas` updated.
     pub status_latency: DurationDistribution,
     /// Starts.
     pub startup: StartupSettings,

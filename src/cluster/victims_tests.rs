@@ -18,7 +18,6 @@ fn ready_for(id: u32, node: u32, seconds: u64) -> Pod {
         state: PodState::Routable,
         times: PodTimes { created: SimTime::ZERO, scheduled: Some(since), ready: Some(since), ..PodTimes::default() },
         plan: StartupPlan::already_serving(),
-        routed: true,
         accepting: true,
     }
 }

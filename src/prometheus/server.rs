@@ -156,6 +156,12 @@ impl PrometheusServer {
     pub fn query_recorded(&mut self, query: QueryId, eval_ms: i64) -> Result<QueryValue, EvalError> {
         self.evaluate(query, eval_ms, SimTime::NEVER)
     }
+    /// How far back the farthest-reaching compiled query looks: its ranges and offsets, or the lookback.
+    pub fn longest_reach(&self) -> SimDuration {
+        let reach = |compiled: &Compiled| reach_ms(&compiled.plan.root, &self.semantics);
+        let longest = self.queries.iter().map(reach).max().unwrap_or(0);
+        SimDuration::from_millis(u64::try_from(longest).unwrap_or(0))
+    }
     /// For each selector of `query`, whether it ever matched.
     pub fn selector_matches(&self, query: QueryId) -> Vec<SelectorMatch> {
         let compiled = &self.queries[query.0 as usize];

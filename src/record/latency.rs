@@ -33,6 +33,27 @@ impl LatencyHistogram {
         self.max_us = self.max_us.max(micros);
         self.sum_ps += u128::from(latency.as_ps()) * u128::from(count);
     }
+    /// Adds `count` equal latencies of each of `first`, `first + growth`, ..., `steps` in all: the same as that many calls, in
+    /// one step per bucket.
+    pub fn record_series(&mut self, first: SimDuration, growth: SimDuration, steps: u64, count: u64) {
+        let mut index = 0;
+        while index < steps {
+            let from_ps = first.as_ps() + growth.as_ps() * index;
+            let micros = from_ps / 1_000_000;
+            // The last picosecond that falls into the same bucket.
+            let edge_ps = (self.histogram.highest_equivalent(micros) + 1).saturating_mul(1_000_000) - 1;
+            let more = (edge_ps - from_ps).checked_div(growth.as_ps()).unwrap_or(u64::MAX);
+            let in_bucket = more.saturating_add(1).min(steps - index);
+            self.histogram.saturating_record_n(micros, in_bucket * count);
+            index += in_bucket;
+        }
+        if steps > 0 && count > 0 {
+            let last = first.as_ps() + growth.as_ps() * (steps - 1);
+            self.min_us = self.min_us.min(first.as_ps() / 1_000_000);
+            self.max_us = self.max_us.max(last / 1_000_000);
+            self.sum_ps += (u128::from(first.as_ps()) + u128::from(last)) * u128::from(steps) / 2 * u128::from(count);
+        }
+    }
     /// How many.
     pub fn count(&self) -> u64 {
         self.histogram.len()
@@ -61,6 +82,25 @@ impl LatencyHistogram {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_series_is_the_same_as_its_members() {
+        let cases = [
+            (7_000_000_000u64, 40_700, 500, 3),
+            (999, 1, 2_000, 1),
+            (56_000_000_000, 0, 9, 2),
+            (1_999_999_999, 7_654_321, 777, 5),
+        ];
+        for (first, growth, steps, count) in cases {
+            let (mut series, mut single) = (LatencyHistogram::default(), LatencyHistogram::default());
+            series.record_series(SimDuration::from_ps(first), SimDuration::from_ps(growth), steps, count);
+            for index in 0..steps {
+                single.record_many(SimDuration::from_ps(first + growth * index), count);
+            }
+            assert_eq!(series.histogram, single.histogram, "{first} + {growth} j");
+            assert_eq!((series.sum_ps, series.min_us, series.max_us), (single.sum_ps, single.min_us, single.max_us));
+        }
+    }
 
     #[test]
     fn quantiles_never_leave_the_samples() {

@@ -18,6 +18,8 @@ pub use lines::{
     FindingLine, SCHEMA_VERSION, check_version, decisions_from_jsonl, decisions_to_jsonl, events_to_jsonl,
 };
 pub use pods::PodRecord;
-pub use run::{KvTotals, Latencies, RequestTotals, RunInfo, RunRecord, SelectorRecord, TokenTotals, TriggerInfo};
+pub use run::{
+    KvTotals, Latencies, OpenRequest, RequestTotals, RunInfo, RunRecord, SelectorRecord, TokenTotals, TriggerInfo,
+};
 pub use table::{timeline_from_csv, timeline_to_csv};
 pub use timeline::{Timeline, TimelineRow};

@@ -18,6 +18,10 @@ pub struct RunRecord {
     pub pods: Vec<PodRecord>,
     /// Requests.
     pub requests: RequestTotals,
+    /// Requests that had not ended at the end, of those sent after the warm-up, in order of sending.
+    pub open_requests: Vec<OpenRequest>,
+    /// Of the failed and timed out requests: those whose first token had come.
+    pub lost_after_first_token: u64,
     /// Latencies.
     pub latencies: Latencies,
     /// Tokens.
@@ -102,7 +106,17 @@ pub struct RequestTotals {
     pub error: u64,
 }
 
-/// Latency histograms of completed requests that arrived after the warm-up.
+/// A request that had not ended at the end of the run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenRequest {
+    /// Time since it was sent.
+    pub age: SimDuration,
+    /// Whether its first token had come.
+    pub first_token_came: bool,
+}
+
+/// Latency histograms of requests that were sent after the warm-up: `ttft` of all whose first token came, the others of
+/// those that completed.
 #[derive(Clone, Debug, Default)]
 pub struct Latencies {
     /// Arrival to first token.
@@ -128,6 +142,8 @@ pub struct TokenTotals {
     pub prompt: u64,
     /// Tokens generated, those of failed requests included.
     pub generated: u64,
+    /// Prompt and generated tokens of all completed requests, those of the warm-up included.
+    pub completed_in_all: u64,
     /// First request sent.
     pub first_sent: Option<SimTime>,
     /// Last request completed.
@@ -137,11 +153,11 @@ pub struct TokenTotals {
 /// KV cache use over serving pods.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct KvTotals {
-    /// Mean of the timeline's samples.
+    /// Mean of the timeline's samples after the warm-up (each the mean over serving pods).
     pub mean_usage: f64,
-    /// Largest sample of any pod.
+    /// Largest of any pod at the end of any step, the warm-up included.
     pub max_usage: f64,
-    /// Preemptions.
+    /// Preemptions, those of the warm-up included.
     pub preemptions: u64,
 }
 

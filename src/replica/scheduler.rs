@@ -280,14 +280,20 @@ impl Engine {
         let count = self.decodes.count;
         self.metrics.observe_run(run, steps, count);
         self.advance(steps);
-        let (mut at, mut gap) = (run.start, run.duration(0));
-        for _ in 0..steps {
-            at += gap;
-            events.push(EngineEvent::TokenGaps { at, gap, count });
-            self.drain(at, at);
-            gap += SimDuration::from_ps(run.growth_ps);
+        if steps > 0 && count > 0 {
+            let growth = SimDuration::from_ps(run.growth_ps);
+            events.push(EngineEvent::TokenGapRun { start: run.start, first: run.duration(0), growth, steps, count });
         }
-        self.step_start = at;
+        // Whoever entered meanwhile was drained at the first boundary after it.
+        let last = run.boundary(steps);
+        while let Some(entered) =
+            self.inbox.front().map(|slot| self.live(*slot).entered).filter(|entered| *entered <= last)
+            && steps > 0
+        {
+            let boundary = run.boundary(run.first_boundary_from(entered));
+            self.drain(boundary, boundary);
+        }
+        self.step_start = last;
     }
 
     /// The prefill chunks of a step: whoever is computed to its end emits. Returns the prompt tokens of first tokens and
@@ -337,6 +343,8 @@ impl Engine {
     fn advance(&mut self, steps: u64) {
         let blocks = self.decodes.blocks_for(steps);
         self.free_blocks -= u32::try_from(blocks).expect("a run is planned within the free blocks");
+        // Within a run blocks are only taken, and chunks have theirs already, so the end is the peak.
+        self.peak_used_blocks = self.peak_used_blocks.max(self.config.kv_blocks - self.free_blocks);
         self.decodes.advance(steps);
     }
 

@@ -134,6 +134,7 @@ struct Cost {
 #[serde(rename_all = "camelCase")]
 struct Slo<'a> {
     attainment: Option<f64>,
+    attainment_interval: Option<(f64, f64)>,
     per_objective: Vec<Objective<'a>>,
 }
 
@@ -144,7 +145,8 @@ struct Objective<'a> {
     limit: f64,
     value: Option<f64>,
     met: bool,
-    share_within: f64,
+    share_within: Option<f64>,
+    share_interval: Option<(f64, f64)>,
 }
 
 #[derive(Serialize)]
@@ -327,6 +329,11 @@ fn slo(summary: &Summary) -> Slo<'_> {
         value: objective.value,
         met: objective.met,
         share_within: objective.share_within,
+        share_interval: objective.share_interval,
     });
-    Slo { attainment: summary.slo_attainment, per_objective: objectives.collect() }
+    Slo {
+        attainment: summary.slo_attainment,
+        attainment_interval: summary.slo_attainment_interval,
+        per_objective: objectives.collect(),
+    }
 }

@@ -78,13 +78,12 @@ pub(super) fn answer_lines(record: &RunRecord, summary: &Summary) -> Vec<(&'stat
         format!("{:.1}/s all, {:.1}/s completed", summary.tokens_per_second, summary.tokens_completed_per_second),
     ));
     for objective in &summary.slo_objectives {
-        if objective.value.is_none() && summary.requests.failed + summary.requests.timed_out == 0 {
+        let Some(share) = objective.share_within.map(|share| 100.0 * share) else {
             lines.push(("SLO", format!("{}: no data", objective.name)));
             continue;
-        }
+        };
         let value = objective.value.map_or_else(|| "infinite".to_owned(), seconds);
         let word = if objective.met { "met" } else { "missed" };
-        let share = 100.0 * objective.share_within;
         lines.push((
             "SLO",
             format!("{} {value}, limit {}: {word} ({share:.2} % within)", objective.name, seconds(objective.limit)),
@@ -110,6 +109,9 @@ pub(super) fn verdict_words(summary: &Summary) -> String {
         VerdictStatus::Fail => "FAIL",
         VerdictStatus::Undecided => "undecided",
     };
+    if summary.verdict.status == VerdictStatus::Fail {
+        return verdict.to_owned();
+    }
     let errors = summary.verdict.findings.iter().filter(|finding| finding.severity == Severity::Error).count();
     match errors {
         0 => verdict.to_owned(),

@@ -48,7 +48,7 @@ pub(super) fn resolve_engine(
     );
     let kv_blocks = kv_blocks(scenario, profile, workload, block_size, max_model_len, ledger);
     let model_name = model_name(scenario, profile, workload, ledger);
-    utilization_note(workload, ledger);
+    warn_of_unused_arguments(workload, profile, ledger);
     let step_time = match StepTime::new(&profile.step_time) {
         Ok(step_time) => step_time,
         Err(why) => {
@@ -145,11 +145,49 @@ fn model_name(scenario: &ScenarioFile, profile: &Profile, workload: Option<&Work
     ledger.pick(PATH, candidates, (profile.model.clone(), Origin::Assumed), |name| show::text(name))
 }
 
-/// The KV cache comes from the profile, whatever share of the memory the engine may use.
-fn utilization_note(workload: Option<&Workload>, ledger: &mut Ledger) {
-    if let Some(given) = workload.and_then(|workload| workload.args.get("gpu-memory-utilization")) {
-        let message = format!("--gpu-memory-utilization {} is not used: the profile states the KV cache", given.value);
-        let diagnostic = Diagnostic::note(given.span.clone(), "args", message);
-        ledger.push(diagnostic.help("give kvTokens or kvBlocks in the Scenario's replica section, as vLLM logs it"));
+/// Arguments that would change the engine but are not read: each is told, none is dropped in silence (vllm.md 1.2, keda.md
+/// 9.4).
+fn warn_of_unused_arguments(workload: Option<&Workload>, profile: &Profile, ledger: &mut Ledger) {
+    let Some(workload) = workload else { return };
+    let kv_cache = "give kvTokens or kvBlocks in the Scenario's replica section, as vLLM logs it";
+    let own_profile = "describe the engine with a kind: Profile of its own";
+    let not_modelled = "it is not modelled yet; leave it out, or take the run as one without it";
+    let unused = [
+        ("gpu-memory-utilization", kv_cache),
+        ("kv-cache-dtype", kv_cache),
+        ("cpu-offload-gb", kv_cache),
+        ("quantization", own_profile),
+        ("pipeline-parallel-size", own_profile),
+        ("data-parallel-size", own_profile),
+        ("enable-expert-parallel", own_profile),
+        ("speculative-config", own_profile),
+        ("enable-lora", not_modelled),
+        ("no-enable-chunked-prefill", not_modelled),
+        ("scheduling-policy", not_modelled),
+        ("long-prefill-token-threshold", not_modelled),
+        ("max-num-partial-prefills", not_modelled),
+        ("kv-transfer-config", not_modelled),
+        ("disable-log-stats", not_modelled),
+    ];
+    let mut warn = |name: &str, help: &str| {
+        let Some(given) = workload.args.get(name) else { return };
+        let written = if given.value.is_empty() { format!("--{name}") } else { format!("--{name} {}", given.value) };
+        let message = format!("{written} is not used: the numbers of profile {} stand", profile.name);
+        ledger.push(Diagnostic::warning(given.span.clone(), "args", message).help(help));
+    };
+    for (name, help) in unused {
+        warn(name, help);
+    }
+    let is = |name: &str, as_profiled: &[&str]| {
+        workload.args.get(name).is_none_or(|given| as_profiled.contains(&given.value.as_str()))
+    };
+    if !is("tensor-parallel-size", &[&profile.gpus.max(1).to_string()]) {
+        warn("tensor-parallel-size", own_profile);
+    }
+    // The CPU profile was fitted in float32, the GPU profiles in 16 bit.
+    let types: &[&str] =
+        if profile.gpus == 0 { &["auto", "float32", "float"] } else { &["auto", "bfloat16", "float16", "half"] };
+    if !is("dtype", types) {
+        warn("dtype", own_profile);
     }
 }

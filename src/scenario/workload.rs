@@ -3,7 +3,7 @@
 use crate::manifest::{Bundle, Deployment, Document, InferenceService, Node, PodTemplate, Value};
 use crate::scenario::engine_args::EngineArgs;
 use crate::scenario::ledger::Ledger;
-use crate::units::{Located, Span};
+use crate::units::{Diagnostic, Located, Span};
 
 /// Which server answers, for its behaviour at SIGTERM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +53,7 @@ pub(super) fn find_workload(bundle: &Bundle, target: &str, namespace: &str, ledg
     for document in services {
         if target.strip_suffix("-predictor") == Some(document.name.as_str()) {
             let service = InferenceService::read(document, &mut ledger.diagnostics)?;
+            warn_of_second_autoscaler(&service, ledger);
             return Some(from_service(service));
         }
     }
@@ -60,6 +61,24 @@ pub(super) fn find_workload(bundle: &Bundle, target: &str, namespace: &str, ledg
     let document = deployments.find(|document| document.name == target)?;
     let deployment = Deployment::read(document, &mut ledger.diagnostics)?;
     Some(from_deployment(deployment, &document.root))
+}
+
+/// With a hand-written ScaledObject only the autoscaler class `external` is right (keda.md 9.1).
+fn warn_of_second_autoscaler(service: &InferenceService, ledger: &mut Ledger) {
+    let class = service.autoscaler_class.as_ref();
+    let consequence = match class.map_or("hpa", |class| class.value.as_str()) {
+        "external" => return,
+        "none" => "KServe pins the replicas to minReplicas and undoes what the HPA writes",
+        "keda" => "KServe creates a ScaledObject of its own for the same target, and KEDA's webhook refuses the second",
+        _ => "KServe creates an HPA of its own for the same target, and KEDA's webhook refuses the ScaledObject",
+    };
+    let span = class.map_or_else(|| service.span.clone(), |class| class.span.clone());
+    let written = class.map_or_else(|| "no autoscalerClass (so hpa)".to_owned(), |class| format!("{:?}", class.value));
+    let path = "metadata.annotations.serving.kserve.io/autoscalerClass";
+    let message = format!("found {written}, expected \"external\": {consequence}");
+    let help =
+        "annotate the InferenceService with serving.kserve.io/autoscalerClass: external; the run takes it as given";
+    ledger.push(Diagnostic::warning(span, path, message).help(help));
 }
 
 fn from_service(service: InferenceService) -> Workload {

@@ -10,7 +10,7 @@ use crate::keda::{
 use crate::record::{DecisionRecord, HpaSync, KedaPoll, MetricRecord, ScaleSource};
 use crate::sim::event::Event;
 use crate::sim::world::World;
-use crate::units::{SimDuration, SimTime};
+use crate::units::SimTime;
 use std::collections::BTreeSet;
 
 impl World<'_> {
@@ -43,7 +43,7 @@ impl World<'_> {
             now: self.now,
             spec_replicas: self.deployment.spec_replicas,
             status_replicas: self.deployment.status_replicas,
-            ready_pods: self.deployment.ready_replicas(),
+            ready_pods: self.pods_running_and_ready(),
             pods_exist: self.deployment.pods.iter().any(|pod| pod.state != PodState::Gone),
             metrics: metrics.collect(),
             pods: Vec::new(),
@@ -212,26 +212,6 @@ impl World<'_> {
                 Ok(own.value_of(count, version))
             }
         }
-    }
-
-    /// How long the policy may still react to load that has ended: the scale-down window, one policy period and the rate
-    /// windows of the queries.
-    pub(super) fn reaction_time(&self) -> SimDuration {
-        if self.run.keda.scaled_object.annotations.paused {
-            return SimDuration::ZERO;
-        }
-        let hpa = &self.run.kubernetes.hpa;
-        let window = hpa.behavior.as_ref().map_or(self.run.kubernetes.flags.downscale_stabilization, |(_, down)| {
-            let longest = down.policies.iter().map(|policy| policy.period).max().unwrap_or_default();
-            down.stabilization_window + longest
-        });
-        let cooldown = if self.run.keda.scaled_object.min_replicas == 0 {
-            self.run.keda.scaled_object.cooldown_period + self.run.keda.scaled_object.polling_interval
-        } else {
-            SimDuration::ZERO
-        };
-        let lookback = self.run.monitoring.server.lookback;
-        window + cooldown + lookback + self.run.kubernetes.sync_period.times(2)
     }
 }
 

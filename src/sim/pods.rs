@@ -14,6 +14,7 @@ impl World<'_> {
     pub(super) fn host_existing_pod(&mut self, id: PodId) {
         let engine = Engine::new(Arc::clone(&self.run.engine));
         self.host_mut(id).engine = Some(engine);
+        self.router.learn(id);
         self.record_pod_state(id, "routable");
         self.discover(id, true);
     }
@@ -63,12 +64,24 @@ impl World<'_> {
         self.queue.push(kill, Event::PodStep(id, PodStep::Kill));
     }
 
+    /// Pods Running with condition Ready as the HPA counts them: those being deleted too, while their process lives.
+    pub(super) fn pods_running_and_ready(&self) -> i32 {
+        let serves = |pod: &&Pod| {
+            let stopped = self.host(pod.id).is_some_and(|host| host.stopped);
+            pod.is_ready() || (pod.state == PodState::Terminating && pod.times.ready.is_some() && !stopped)
+        };
+        i32::try_from(self.deployment.pods.iter().filter(serves).count()).unwrap_or(i32::MAX)
+    }
+
     /// A pod's life goes on; steps of a start that was cut short by a deletion are stale.
     pub(super) fn on_pod_step(&mut self, id: PodId, step: PodStep) {
+        if step == PodStep::Unrouted {
+            // The routers may learn of a deletion after the pod is gone; until then they send it requests.
+            return self.router.forget(id);
+        }
         let Some(pod) = self.deployment.pod(id) else { return };
         let (state, plan) = (pod.state, pod.plan);
         match step {
-            PodStep::Unrouted => return self.deployment.unroute(id),
             PodStep::Terminate => return self.on_terminate(id),
             PodStep::Kill => return self.end_process(id),
             PodStep::Gone => return self.on_gone(id),
@@ -86,6 +99,7 @@ impl World<'_> {
         self.record_pod_state(id, entered.event_word());
         match step {
             PodStep::Loading => self.discover(id, false),
+            PodStep::Routable => self.router.learn(id),
             PodStep::Listening => self.host_mut(id).engine = Some(Engine::new(Arc::clone(&self.run.engine))),
             _ => {}
         }
@@ -122,7 +136,6 @@ impl World<'_> {
     fn end_process(&mut self, id: PodId) {
         let Some(pod) = self.deployment.pod(id) else { return };
         assert!(pod.state == PodState::Terminating, "only a pod that is being deleted is stopped");
-        let now = self.now;
         let host = self.host_mut(id);
         if host.stopped {
             return;
@@ -134,7 +147,7 @@ impl World<'_> {
         self.deployment.stop_accepting(id);
         if let Some(mut engine) = engine {
             self.catch_up(&mut engine);
-            self.recorded.kv.preemptions += engine.totals(now).1;
+            self.archive_engine(&engine);
             let mut cut = 0;
             for request in engine.request_ids() {
                 if let Some(flight) = self.traffic.flights.get(&request).copied() {
@@ -147,8 +160,15 @@ impl World<'_> {
                 self.note(EventKind::RequestsFailed { pod: Some(pod), count: cut, cause: "killed" });
             }
         }
-        let gone = now + self.deployment.cleanup_delay(id);
+        let gone = self.now + self.deployment.cleanup_delay(id);
         self.queue.push(gone, Event::PodStep(id, PodStep::Gone));
+    }
+
+    /// Files what only the engine knows.
+    pub(super) fn archive_engine(&mut self, engine: &Engine) {
+        let kv = &mut self.recorded.kv;
+        kv.preemptions += engine.totals(self.now).1;
+        kv.max_usage = kv.max_usage.max(engine.peak_kv_usage());
     }
 
     fn on_gone(&mut self, id: PodId) {

@@ -12,6 +12,9 @@ use crate::units::{SimDuration, SimTime};
 /// More requests on their way than any fleet holds: the traffic outruns the replicas without bound.
 const MAX_FLIGHTS: usize = 5_000_000;
 
+/// A refused connection comes back at once, but not in no time (cluster.md section 5: under 5 ms).
+const SHORTEST_REFUSAL: SimDuration = SimDuration::from_millis(1);
+
 /// How a request ended without an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Failure {
@@ -72,7 +75,7 @@ impl World<'_> {
 
     fn dispatch(&mut self, request: Request, source: usize) {
         let candidates = self.candidates();
-        let flight = |pod| Flight { request, source, sent: self.now, pod };
+        let flight = |pod| Flight { request, source, sent: self.now, pod, first_token_came: false };
         let Some(pod) = self.router.pick(request.id, &candidates) else {
             return self.fail(flight(PodId(0)), Failure::Refused);
         };
@@ -100,8 +103,7 @@ impl World<'_> {
     /// deleted but still serve (`topology.go`, `CategorizeEndpoints`).
     fn candidates(&self) -> Vec<(PodId, usize)> {
         let in_flight = |id| self.host(id).map_or(0, |host| host.in_flight);
-        let view = self.deployment.pods.iter().filter(|pod| pod.routed);
-        let routed: Vec<(PodId, usize)> = view.map(|pod| (pod.id, in_flight(pod.id))).collect();
+        let routed: Vec<(PodId, usize)> = self.router.view().iter().map(|pod| (*pod, in_flight(*pod))).collect();
         if !routed.is_empty() {
             return routed;
         }
@@ -176,10 +178,14 @@ impl World<'_> {
     fn on_engine_event(&mut self, event: &EngineEvent) {
         match *event {
             EngineEvent::FirstToken { id, at } => {
-                let Some(flight) = self.traffic.flights.get(&id) else { return };
-                let ttft = at.since(flight.sent);
+                let Some(flight) = self.traffic.flights.get_mut(&id) else { return };
+                flight.first_token_came = true;
+                let (ttft, sent) = (at.since(flight.sent), flight.sent);
                 let prompt = u64::from(flight.request.prompt_tokens);
                 self.recorded.ttfts_since_row.push(ttft);
+                if self.measured(sent) {
+                    self.recorded.latencies.ttft.record(ttft);
+                }
                 if self.measured(at) {
                     self.recorded.tokens.prompt += prompt;
                     self.recorded.tokens.generated += 1;
@@ -191,6 +197,17 @@ impl World<'_> {
                     self.recorded.latencies.itl.record_many(gap, count);
                 }
             }
+            EngineEvent::TokenGapRun { start, first, growth, steps, count } => {
+                if self.measured(start) {
+                    self.recorded.tokens.generated += count * steps;
+                    self.recorded.latencies.itl.record_series(first, growth, steps, count);
+                } else {
+                    // The warm-up may end within the run.
+                    for single in event.expanded() {
+                        self.on_engine_event(&single);
+                    }
+                }
+            }
             EngineEvent::Finished(finished) => self.complete(&finished),
         }
     }
@@ -198,13 +215,14 @@ impl World<'_> {
     fn complete(&mut self, finished: &Finished) {
         let Some(flight) = self.traffic.flights.remove(&finished.id) else { return };
         self.ended(&flight);
+        let tokens = u64::from(finished.prompt_tokens) + u64::from(finished.generated_tokens);
+        self.recorded.tokens.completed_in_all += tokens;
         if self.measured(flight.sent) {
             let recorded = &mut self.recorded;
             recorded.requests.completed += 1;
             recorded.tokens.prompt_completed += u64::from(finished.prompt_tokens);
             recorded.tokens.generated_completed += u64::from(finished.generated_tokens);
             recorded.tokens.last_completed = Some(finished.at);
-            recorded.latencies.ttft.record(finished.first_token.since(flight.sent));
             recorded.latencies.e2e.record(finished.at.since(flight.sent));
             recorded.latencies.queue.record(finished.scheduled.since(flight.sent));
             let gaps = u64::from(finished.generated_tokens.saturating_sub(1));
@@ -213,7 +231,7 @@ impl World<'_> {
                 recorded.latencies.tpot.record(SimDuration::from_ps(per_token));
             }
         }
-        self.answer(&flight);
+        self.answer(&flight, self.now);
     }
 
     /// A request ends without an answer.
@@ -226,6 +244,8 @@ impl World<'_> {
             self.traffic.last_end = Some(self.now);
         }
         if self.measured(flight.sent) {
+            let lost = matches!(failure, Failure::Killed | Failure::TimedOut);
+            self.recorded.lost_after_first_token += u64::from(lost && flight.first_token_came);
             let totals = &mut self.recorded.requests;
             match failure {
                 Failure::Refused => {
@@ -240,7 +260,10 @@ impl World<'_> {
                 Failure::Rejected => totals.rejected += 1,
             }
         }
-        self.answer(&flight);
+        // A refusal has to travel, too: a worker without think time must not send again at the same instant for ever.
+        let refusal = self.run.router_latency.times(2).max(SHORTEST_REFUSAL);
+        let at_once = matches!(failure, Failure::Refused | Failure::Rejected);
+        self.answer(&flight, if at_once { self.now + refusal } else { self.now });
     }
 
     fn ended(&mut self, flight: &Flight) {
@@ -250,10 +273,9 @@ impl World<'_> {
         host.in_flight = host.in_flight.saturating_sub(1);
     }
 
-    /// The client knows how its request ended (a closed-loop worker goes on).
-    fn answer(&mut self, flight: &Flight) {
-        let now = self.now;
-        self.traffic.sources[flight.source].response(&flight.request, now);
+    /// The client knows at `at` how its request ended (a closed-loop worker goes on).
+    fn answer(&mut self, flight: &Flight, at: SimTime) {
+        self.traffic.sources[flight.source].response(&flight.request, at);
         self.schedule_arrival(flight.source);
     }
 

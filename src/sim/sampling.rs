@@ -23,19 +23,16 @@ impl World<'_> {
     fn sample_row(&mut self) -> TimelineRow {
         let now = self.now;
         let (mut running, mut waiting, mut usage_sum, mut serving) = (0, 0, 0.0, 0u32);
-        let mut usage_max = self.recorded.kv.max_usage;
         for host in self.hosts.iter().flatten() {
             let Some(engine) = &host.engine else { continue };
             let (own_running, own_waiting, usage) = engine.gauges(now);
             running += u64::from(own_running);
             waiting += u64::from(own_waiting);
             usage_sum += usage;
-            usage_max = f64::max(usage_max, usage);
             serving += 1;
         }
         let kv_usage = if serving == 0 { 0.0 } else { usage_sum / f64::from(serving) };
         if self.measured(now) {
-            self.recorded.kv.max_usage = usage_max;
             self.recorded.kv_sum += kv_usage;
             self.recorded.kv_samples += 1;
         }

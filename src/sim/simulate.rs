@@ -2,11 +2,11 @@
 
 use crate::cluster::StartupPlan;
 use crate::keda::COMPOSITE;
-use crate::record::{EventKind, RunInfo, RunRecord, SelectorRecord, TriggerInfo};
+use crate::record::{EventKind, OpenRequest, RunInfo, RunRecord, SelectorRecord, TriggerInfo};
 use crate::scenario::ResolvedRun;
 use crate::sim::event::Event;
 use crate::sim::world::World;
-use crate::traffic::TrafficSource;
+use crate::traffic::{RequestId, TrafficSource};
 use crate::units::SimTime;
 use thiserror::Error;
 
@@ -70,7 +70,7 @@ pub fn simulate(run: &ResolvedRun, check: bool) -> Result<RunRecord, SimulateErr
 /// Closes the books.
 fn finish(mut world: World<'_>) -> RunRecord {
     let end = world.now;
-    let exhausted = world.traffic.sources.iter().all(TrafficSource::exhausted);
+    let exhausted = world.traffic.sources.iter().all(TrafficSource::exhausted) && world.traffic.flights.is_empty();
     if let Some(at) = world.traffic.last_send.filter(|_| exhausted) {
         world.recorded.events.push(crate::record::Event { t: at, kind: EventKind::TrafficStopped });
         world.recorded.events.sort_by_key(|event| event.t);
@@ -80,16 +80,15 @@ fn finish(mut world: World<'_>) -> RunRecord {
         world.archive_pod(id, end);
         if let Some(mut engine) = world.host_mut(id).engine.take() {
             world.catch_up(&mut engine);
-            world.recorded.kv.preemptions += engine.totals(end).1;
+            world.archive_engine(&engine);
         }
     }
     world.recorded.pods.sort_by(|left, right| (left.created, &left.name).cmp(&(right.created, &right.name)));
     if world.recorded.kv_samples > 0 {
         world.recorded.kv.mean_usage = world.recorded.kv_sum / world.recorded.kv_samples as f64;
     }
-    let unmeasured = |sent: SimTime| sent.as_ps() < world.run.warmup.as_ps();
-    let in_flight = world.traffic.flights.values().filter(|flight| !unmeasured(flight.sent)).count();
-    world.recorded.requests.in_flight = in_flight as u64;
+    let open_requests = open_requests(&world);
+    world.recorded.requests.in_flight = open_requests.len() as u64;
     let selectors = selectors(&world);
     let info = info(world.run, end);
     let recorded = world.recorded;
@@ -100,6 +99,8 @@ fn finish(mut world: World<'_>) -> RunRecord {
         timeline: recorded.timeline,
         pods: recorded.pods,
         requests: recorded.requests,
+        open_requests,
+        lost_after_first_token: recorded.lost_after_first_token,
         latencies: recorded.latencies,
         tokens: recorded.tokens,
         kv: recorded.kv,
@@ -107,7 +108,21 @@ fn finish(mut world: World<'_>) -> RunRecord {
     }
 }
 
+/// Requests sent after the warm-up that have not ended, in order of sending (a map has none of its own).
+fn open_requests(world: &World<'_>) -> Vec<OpenRequest> {
+    let measured = world.traffic.flights.values().filter(|flight| world.measured(flight.sent));
+    let mut open: Vec<(SimTime, RequestId, bool)> =
+        measured.map(|flight| (flight.sent, flight.request.id, flight.first_token_came)).collect();
+    open.sort_unstable();
+    let end = world.now;
+    open.into_iter().map(|(sent, _, came)| OpenRequest { age: end.since(sent), first_token_came: came }).collect()
+}
+
+/// Whether each selector found anything; nothing to say when no query was ever asked.
 fn selectors(world: &World<'_>) -> Vec<SelectorRecord> {
+    if world.run.fixed_replicas {
+        return Vec::new();
+    }
     let triggers = &world.run.keda.scaled_object.triggers;
     let mut records = Vec::new();
     for (trigger, query) in triggers.iter().zip(&world.monitoring.queries) {

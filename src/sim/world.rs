@@ -54,6 +54,7 @@ pub(super) struct Flight {
     pub(super) source: usize,
     pub(super) sent: SimTime,
     pub(super) pod: PodId,
+    pub(super) first_token_came: bool,
 }
 
 /// What runs on a pod: the engine while its process lives, and Prometheus' view of it.
@@ -108,6 +109,7 @@ pub(super) struct Recorded {
     pub(super) latencies: Latencies,
     pub(super) tokens: TokenTotals,
     pub(super) kv: KvTotals,
+    pub(super) lost_after_first_token: u64,
     pub(super) kv_samples: u64,
     pub(super) kv_sum: f64,
     /// Requests sent since the last row of the timeline.

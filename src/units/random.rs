@@ -3,10 +3,12 @@
 //! The same seed gives the same arrivals, lengths and start-up times whatever the policy does (common random numbers,
 //! which is what makes two policies comparable on one seed). Generator: PCG-64 (O'Neill, "PCG: A Family of Simple Fast
 //! Space-Efficient Statistically Good Algorithms for Random Number Generation", 2014), state from the seed, stream from
-//! the purpose's name and the entity's number. Distributions are sampled by inversion through [`crate::units::math`].
+//! the purpose's name and the entity's number. Of `rand_distr`'s distributions only those are used that call no system libm; the
+//! others are sampled here, through [`crate::units::math`], and judged against `rand_distr`'s in `tests/units_laws.rs`.
 
 use crate::units::{SimDuration, math};
 use rand::{Rng, RngExt};
+use rand_distr::{Distribution, StandardUniform};
 use rand_pcg::Pcg64;
 
 /// A run's seed; hands out streams.
@@ -30,7 +32,7 @@ impl Seed {
 impl Stream {
     /// Uniform in [0, 1), 53 bits.
     pub fn uniform(&mut self) -> f64 {
-        self.0.random::<f64>()
+        StandardUniform.sample(&mut self.0)
     }
     /// Uniform in (0, 1]: safe for logarithms.
     pub fn uniform_positive(&mut self) -> f64 {

@@ -116,10 +116,9 @@ impl Driver {
     pub fn gaps(&self) -> Vec<(u64, u64, u64)> {
         self.events
             .iter()
+            .flat_map(|event| event.expanded())
             .filter_map(|event| match event {
-                EngineEvent::TokenGaps { at, gap, count } => {
-                    Some((at.as_millis_floor(), gap.as_millis_floor(), *count))
-                }
+                EngineEvent::TokenGaps { at, gap, count } => Some((at.as_millis_floor(), gap.as_millis_floor(), count)),
                 _ => None,
             })
             .collect()

@@ -44,6 +44,8 @@ impl Builder {
             timeline: Timeline::default(),
             pods: Vec::new(),
             requests: RequestTotals::default(),
+            open_requests: Vec::new(),
+            lost_after_first_token: 0,
             latencies: Latencies::default(),
             tokens: TokenTotals::default(),
             kv: KvTotals::default(),
