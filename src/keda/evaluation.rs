@@ -9,11 +9,12 @@ use crate::keda::{
     Composite, ExecutorState, FallbackBehavior, KedaVersion, Modifiers, ScaledObjectSpec, TargetCounts, Trigger,
     TriggerValue,
 };
+use crate::units::SimTime;
 
 /// The first release whose scale loop uses fallback too.
 const FALLBACK_IN_LOOP: KedaVersion = KedaVersion { major: 2, minor: 19, patch: 0 };
-/// The first release whose cached records survive an error.
-const RECORDS_SURVIVE: KedaVersion = KedaVersion { major: 2, minor: 21, patch: 0 };
+/// The first release whose cached records survive an error, and whose polls do not ask again where they cannot matter.
+const V2_21: KedaVersion = KedaVersion { major: 2, minor: 21, patch: 0 };
 
 /// What KEDA remembers of one ScaledObject.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -31,6 +32,8 @@ pub struct TriggerState {
     pub failures: u32,
     /// What the last poll found, for triggers with `useCachedMetrics`.
     pub record: Option<TriggerReport>,
+    /// What the last sync saw.
+    pub seen: Option<TriggerReport>,
 }
 
 /// A trigger's answer as treated.
@@ -46,8 +49,10 @@ pub struct TriggerReport {
     pub error: Option<String>,
     /// Whether fallback stands in for a failed answer.
     pub fallback: bool,
-    /// Whether it is the last poll's record.
+    /// Whether it was not asked now: the last poll's record, or from 2.21 on a poll that takes what the last sync saw.
     pub cached: bool,
+    /// When the trigger was asked.
+    pub asked: SimTime,
 }
 
 /// What the formula's metric is told.
@@ -91,6 +96,16 @@ impl KedaState {
     pub fn asks(&self, index: usize) -> bool {
         self.triggers[index].record.is_none()
     }
+
+    /// Whether a poll asks the triggers. From 2.21 on it takes what the last sync saw where polls cannot move the target
+    /// (a minimum, no idle count), no record is kept and no formula is used (keda#8031).
+    pub fn poll_asks(&self, spec: &ScaledObjectSpec, version: KedaVersion) -> bool {
+        let matters = spec.min_replicas == 0
+            || spec.idle_replicas.is_some()
+            || spec.modifiers.is_some()
+            || spec.triggers.iter().any(|own| own.use_cached_metrics);
+        version < V2_21 || matters || self.triggers.iter().any(|own| own.seen.is_none())
+    }
 }
 
 /// A poll of the scale loop over one fresh answer per trigger.
@@ -103,6 +118,7 @@ pub fn evaluate_poll(
     state: &KedaState,
     answers: Vec<Result<TriggerValue, String>>,
     counts: TargetCounts,
+    asked: SimTime,
 ) -> Evaluation {
     assert_eq!(answers.len(), spec.triggers.len(), "one answer per trigger");
     let failed = answers.iter().any(Result::is_err);
@@ -110,16 +126,16 @@ pub fn evaluate_poll(
     let mut reports = Vec::with_capacity(answers.len());
     for (index, answer) in answers.into_iter().enumerate() {
         let trigger = &spec.triggers[index];
+        let plain = plain(answer, asked);
         let report = if version >= FALLBACK_IN_LOOP {
-            let failures = &mut next.triggers[index].failures;
-            with_fallback(spec, version, trigger, failures, answer, counts)
+            with_fallback(spec, version, trigger, &mut next.triggers[index].failures, plain, counts)
         } else {
-            plain(answer)
+            plain
         };
         reports.push(report);
     }
     // An error clears the scalers' cache, the records with it.
-    let dropped = failed && version < RECORDS_SURVIVE;
+    let dropped = failed && version < V2_21;
     for (index, trigger) in spec.triggers.iter().enumerate().filter(|(_, own)| own.use_cached_metrics) {
         let record = TriggerReport { cached: true, ..reports[index].clone() };
         next.triggers[index].record = (!dropped && trigger.use_cached_metrics).then_some(record);
@@ -137,6 +153,7 @@ pub fn evaluate_sync(
     state: &KedaState,
     answers: Vec<Option<Result<TriggerValue, String>>>,
     counts: TargetCounts,
+    asked: SimTime,
 ) -> Evaluation {
     assert_eq!(answers.len(), spec.triggers.len(), "one answer or record per trigger");
     let mut next = state.clone();
@@ -145,16 +162,31 @@ pub fn evaluate_sync(
         let memory = &mut next.triggers[index];
         let trigger = &spec.triggers[index];
         let report = match (answer, memory.record.clone()) {
-            (Some(answer), _) => with_fallback(spec, version, trigger, &mut memory.failures, answer, counts),
+            (Some(answer), _) => {
+                with_fallback(spec, version, trigger, &mut memory.failures, plain(answer, asked), counts)
+            }
             (None, Some(record)) => from_record(spec, version, trigger, &mut memory.failures, record, counts),
             (None, None) => panic!("{} has neither an answer nor a record", trigger.metric_name),
         };
+        memory.seen = Some(report.clone());
         reports.push(report);
     }
     conclude(spec, reports, next, counts)
 }
 
-fn plain(answer: Result<TriggerValue, String>) -> TriggerReport {
+/// A poll that does not ask ([`KedaState::poll_asks`]): what the last sync saw stands, and nothing is counted.
+///
+/// # Panics
+/// When there was no sync yet.
+pub fn evaluate_poll_from_syncs(spec: &ScaledObjectSpec, state: &KedaState, counts: TargetCounts) -> Evaluation {
+    let seen = |own: &TriggerState| {
+        let report = own.seen.clone().expect("a poll asks itself until every trigger was asked by a sync");
+        TriggerReport { cached: true, ..report }
+    };
+    conclude(spec, state.triggers.iter().map(seen).collect(), state.clone(), counts)
+}
+
+fn plain(answer: Result<TriggerValue, String>, asked: SimTime) -> TriggerReport {
     let (value, error) = match answer {
         Ok(value) => (Some(value), None),
         Err(error) => (None, Some(error)),
@@ -166,6 +198,7 @@ fn plain(answer: Result<TriggerValue, String>) -> TriggerReport {
         error,
         fallback: false,
         cached: false,
+        asked,
     }
 }
 
@@ -175,10 +208,9 @@ fn with_fallback(
     version: KedaVersion,
     trigger: &Trigger,
     failures: &mut u32,
-    answer: Result<TriggerValue, String>,
+    report: TriggerReport,
     counts: TargetCounts,
 ) -> TriggerReport {
-    let report = plain(answer);
     if report.error.is_none() {
         *failures = 0;
         return report;
@@ -214,16 +246,7 @@ fn from_record(
     if record.fallback {
         return record;
     }
-    match &record.error {
-        None => {
-            *failures = 0;
-            record
-        }
-        Some(error) => {
-            let again = with_fallback(spec, version, trigger, failures, Err(error.clone()), counts);
-            TriggerReport { cached: true, ..again }
-        }
-    }
+    with_fallback(spec, version, trigger, failures, record, counts)
 }
 
 fn conclude(

@@ -6,6 +6,7 @@ use crate::keda::{Fallback, ScalingAnnotations, TargetType};
 use proptest::prelude::*;
 
 const NEW: KedaVersion = version(2, 20, 2);
+const NOW: SimTime = SimTime::from_secs(90);
 const COUNTS: TargetCounts = TargetCounts { spec_replicas: 2, ready_pods: 2 };
 
 fn good(value: f64) -> Result<TriggerValue, String> {
@@ -51,9 +52,9 @@ fn failures_of_polls_and_syncs_count_together_and_success_forgets() {
     ];
     for (index, (sync, answer, failures, milli, substitute)) in table.into_iter().enumerate() {
         let found = if sync {
-            evaluate_sync(&spec, NEW, &state, vec![Some(answer)], COUNTS)
+            evaluate_sync(&spec, NEW, &state, vec![Some(answer)], COUNTS, NOW)
         } else {
-            evaluate_poll(&spec, NEW, &state, vec![answer], COUNTS)
+            evaluate_poll(&spec, NEW, &state, vec![answer], COUNTS, NOW)
         };
         state = found.next.clone();
         let report = &found.triggers[0];
@@ -72,12 +73,12 @@ fn before_2_19_polls_do_not_fall_back_and_do_not_count() {
     let spec = ScaledObjectSpec { fallback: fallback(FallbackBehavior::Static), ..spec() };
     let mut state = KedaState::new(&spec);
     for _ in 0..5 {
-        let found = evaluate_poll(&spec, version(2, 18, 3), &state, vec![bad()], COUNTS);
+        let found = evaluate_poll(&spec, version(2, 18, 3), &state, vec![bad()], COUNTS, NOW);
         assert!(found.error && !found.active);
         state = found.next;
     }
     assert_eq!(state.triggers[0].failures, 0);
-    let sync = |state: &KedaState| evaluate_sync(&spec, version(2, 18, 3), state, vec![Some(bad())], COUNTS);
+    let sync = |state: &KedaState| evaluate_sync(&spec, version(2, 18, 3), state, vec![Some(bad())], COUNTS, NOW);
     assert_eq!(sync(&sync(&state).next).triggers[0].milli, Some(40_000));
 }
 
@@ -98,7 +99,7 @@ fn without_a_fallback_that_acts_an_error_stays() {
         let counts = TargetCounts { ready_pods, ..COUNTS };
         let mut state = KedaState::new(&spec);
         for failures in 1..6 {
-            let found = evaluate_sync(&spec, version, &state, vec![Some(bad())], counts);
+            let found = evaluate_sync(&spec, version, &state, vec![Some(bad())], counts, NOW);
             assert_eq!((found.triggers[0].milli, found.error, found.next.triggers[0].failures), (None, true, failures));
             state = found.next;
         }
@@ -110,10 +111,10 @@ fn triggers_fall_back_each_for_itself() {
     let spec = ScaledObjectSpec { triggers: named(2), fallback: fallback(FallbackBehavior::Static), ..spec() };
     let mut state = KedaState::new(&spec);
     state.triggers[0].failures = 1;
-    let found = evaluate_poll(&spec, NEW, &state, vec![bad(), good(0.0)], COUNTS);
+    let found = evaluate_poll(&spec, NEW, &state, vec![bad(), good(0.0)], COUNTS, NOW);
     let milli: Vec<Option<i64>> = found.triggers.iter().map(|own| own.milli).collect();
     assert_eq!((milli, found.active, found.error), (vec![Some(40_000), Some(0)], true, false));
-    let found = evaluate_poll(&spec, NEW, &KedaState::new(&spec), vec![bad(), good(7.0)], COUNTS);
+    let found = evaluate_poll(&spec, NEW, &KedaState::new(&spec), vec![bad(), good(7.0)], COUNTS, NOW);
     assert_eq!((found.active, found.error), (true, true), "one active, one failing");
 }
 
@@ -123,14 +124,14 @@ fn records_serve_syncs_between_polls() {
     let spec = ScaledObjectSpec { triggers: vec![cached, trigger()], ..spec() };
     let state = KedaState::new(&spec);
     assert!(state.asks(0), "nothing is recorded before the first poll");
-    let state = evaluate_poll(&spec, NEW, &state, vec![good(5.0), good(6.0)], COUNTS).next;
+    let state = evaluate_poll(&spec, NEW, &state, vec![good(5.0), good(6.0)], COUNTS, NOW).next;
     assert_eq!((state.asks(0), state.asks(1)), (false, true));
-    let found = evaluate_sync(&spec, NEW, &state, vec![None, Some(good(8.0))], COUNTS);
+    let found = evaluate_sync(&spec, NEW, &state, vec![None, Some(good(8.0))], COUNTS, NOW);
     let seen: Vec<_> = found.triggers.iter().map(|own| (own.milli, own.cached)).collect();
     assert_eq!(seen, [(Some(5_000), true), (Some(8_000), false)]);
     // An error anywhere in a poll drops the records before 2.21 and leaves them after.
     for (version, asks) in [(NEW, true), (version(2, 21, 0), false)] {
-        let state = evaluate_poll(&spec, version, &state, vec![good(5.0), bad()], COUNTS).next;
+        let state = evaluate_poll(&spec, version, &state, vec![good(5.0), bad()], COUNTS, NOW).next;
         assert_eq!(state.asks(0), asks, "{version:?}");
     }
 }
@@ -140,13 +141,39 @@ fn a_recorded_error_counts_at_every_sync_and_a_recorded_substitute_at_none() {
     let cached = Trigger { use_cached_metrics: true, ..trigger() };
     let spec = ScaledObjectSpec { triggers: vec![cached], fallback: fallback(FallbackBehavior::Static), ..spec() };
     let newer = version(2, 21, 0);
-    let state = evaluate_poll(&spec, newer, &KedaState::new(&spec), vec![bad()], COUNTS).next;
-    let found = evaluate_sync(&spec, newer, &state, vec![None], COUNTS);
+    let state = evaluate_poll(&spec, newer, &KedaState::new(&spec), vec![bad()], COUNTS, NOW).next;
+    let found = evaluate_sync(&spec, newer, &state, vec![None], COUNTS, NOW);
     let report = &found.triggers[0];
     assert_eq!((report.milli, report.cached, found.next.triggers[0].failures), (Some(40_000), true, 2));
-    let state = evaluate_poll(&spec, newer, &found.next, vec![bad()], COUNTS).next;
-    let found = evaluate_sync(&spec, newer, &state, vec![None], COUNTS);
+    let state = evaluate_poll(&spec, newer, &found.next, vec![bad()], COUNTS, NOW).next;
+    let found = evaluate_sync(&spec, newer, &state, vec![None], COUNTS, NOW);
     assert_eq!((found.triggers[0].fallback, found.next.triggers[0].failures), (true, 3));
+}
+
+#[test]
+fn polls_of_2_21_take_what_the_last_sync_saw_where_they_cannot_matter() {
+    let newer = version(2, 21, 0);
+    let minimum = ScaledObjectSpec { min_replicas: 1, ..spec() };
+    let cached = Trigger { use_cached_metrics: true, ..trigger() };
+    // spec, version, whether a poll asks after a sync.
+    let table = [
+        (minimum.clone(), newer, false), // nothing to decide
+        (minimum.clone(), NEW, true),    // before
+        (spec(), newer, true),           // zero is open
+        (ScaledObjectSpec { idle_replicas: Some(0), ..minimum.clone() }, newer, true), // idle is
+        (ScaledObjectSpec { triggers: vec![cached], ..minimum.clone() }, newer, true), // records are kept
+    ];
+    for (spec, version, asks) in table {
+        let state = KedaState::new(&spec);
+        assert!(state.poll_asks(&spec, version), "before the first sync there is nothing to take");
+        let state = evaluate_sync(&spec, version, &state, vec![Some(good(5.0))], COUNTS, NOW).next;
+        assert_eq!(state.poll_asks(&spec, version), asks, "{spec:?} {version:?}");
+    }
+    let own = ScaledObjectSpec { fallback: fallback(FallbackBehavior::Static), ..minimum };
+    let state = evaluate_sync(&own, newer, &KedaState::new(&own), vec![Some(bad())], COUNTS, NOW).next;
+    let found = evaluate_poll_from_syncs(&own, &state, COUNTS);
+    assert_eq!((found.error, found.active, found.next.triggers[0].failures), (true, false, 1), "not counted again");
+    assert!(found.triggers[0].cached && found.triggers[0].asked == NOW);
 }
 
 #[test]
@@ -162,7 +189,7 @@ fn a_formula_takes_the_triggers_place() {
     ];
     for (formula, a, b, value, milli, active) in table {
         let spec = with_formula(formula, None);
-        let found = evaluate_poll(&spec, NEW, &KedaState::new(&spec), vec![good(a), good(b)], COUNTS);
+        let found = evaluate_poll(&spec, NEW, &KedaState::new(&spec), vec![good(a), good(b)], COUNTS, NOW);
         let report = found.composite.expect("there is a formula");
         assert_eq!((report.value, report.milli, report.active), (value, milli, active), "{formula}");
         assert_eq!((found.active, found.error), (active, false), "{formula}");
@@ -173,7 +200,7 @@ fn a_formula_takes_the_triggers_place() {
         own.activation_target = 3.0;
     }
     for (b, active) in [(2.0, false), (2.001, true)] {
-        let found = evaluate_poll(&spec, NEW, &KedaState::new(&spec), vec![good(1.0), good(b)], COUNTS);
+        let found = evaluate_poll(&spec, NEW, &KedaState::new(&spec), vec![good(1.0), good(b)], COUNTS, NOW);
         assert_eq!(found.active, active, "{b}");
     }
 }
@@ -196,7 +223,7 @@ fn errors_under_a_formula() {
         let spec = with_formula(formula, behavior);
         let mut state = KedaState::new(&spec);
         state.triggers[0].failures = failures;
-        let found = evaluate_poll(&spec, NEW, &state, vec![bad(), good(3.0)], COUNTS);
+        let found = evaluate_poll(&spec, NEW, &state, vec![bad(), good(3.0)], COUNTS, NOW);
         let report = found.composite.expect("there is a formula");
         let seen = (report.milli, found.active, found.error, report.fallback);
         assert_eq!(seen, (milli, active, error, substitute), "{formula} {behavior:?} {failures}");
@@ -210,7 +237,7 @@ fn a_fallback_of_a_formula_needs_a_whole_target() {
     spec.fallback = spec.fallback.map(|own| Fallback { valid: false, ..own });
     let mut state = KedaState::new(&spec);
     state.triggers[0].failures = 9;
-    let found = evaluate_poll(&spec, NEW, &state, vec![bad(), good(3.0)], COUNTS);
+    let found = evaluate_poll(&spec, NEW, &state, vec![bad(), good(3.0)], COUNTS, NOW);
     assert!(found.error && !found.active);
 }
 
@@ -225,7 +252,7 @@ proptest! {
         let mut row = 0;
         for answer in answers {
             row = if answer.is_some() { 0 } else { row + 1 };
-            let found = evaluate_poll(&spec, NEW, &state, vec![answer.map_or_else(bad, good)], COUNTS);
+            let found = evaluate_poll(&spec, NEW, &state, vec![answer.map_or_else(bad, good)], COUNTS, NOW);
             prop_assert_eq!(found.next.triggers[0].failures, row);
             prop_assert_eq!(found.triggers[0].fallback, row > threshold);
             prop_assert_eq!(found.error, row > 0 && row <= threshold);

@@ -31,7 +31,8 @@ mod workload_trigger;
 pub use annotations::ScalingAnnotations;
 pub use cron_trigger::CronTrigger;
 pub use evaluation::{
-    CompositeReport, Evaluation, KedaState, TriggerReport, TriggerState, evaluate_poll, evaluate_sync,
+    CompositeReport, Evaluation, KedaState, TriggerReport, TriggerState, evaluate_poll, evaluate_poll_from_syncs,
+    evaluate_sync,
 };
 pub use executor::{ExecutorState, PollAction, PollDecision, PollObservation, paused, poll};
 pub use fallback::{Fallback, FallbackBehavior, TargetCounts};

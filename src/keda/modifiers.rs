@@ -6,7 +6,7 @@
 
 use crate::keda::formula_names::unknown_name;
 use crate::keda::{KedaVersion, TargetType, Trigger};
-use crate::manifest::{Fields, ScaledObject, UnknownKeys, Value as Written};
+use crate::manifest::{self, Fields, ScaledObject, UnknownKeys, Value as Written};
 use crate::units::{Diagnostic, Diagnostics, Located};
 use expr::{Context, Program, Value};
 
@@ -143,6 +143,7 @@ pub(super) fn resolve(
     let activation_target = activation.map_or(Some(0.0), |own| number(&own, "activationTarget", diagnostics, |_| true));
     let target_type = target_type(metric_type.as_ref(), diagnostics);
     let program = compile(written, &formula, diagnostics);
+    warn_nameless(written, diagnostics);
     Some(Modifiers {
         formula: formula.value,
         target: target_number?,
@@ -151,6 +152,19 @@ pub(super) fn resolve(
         target_type: target_type?,
         program: program?,
     })
+}
+
+/// A trigger without a name is queried and takes no part in the formula; KEDA only logs it.
+fn warn_nameless(written: &ScaledObject, diagnostics: &mut Diagnostics) {
+    let resource = |own: &&manifest::Trigger| ["cpu", "memory"].contains(&own.kind.value.as_str());
+    let named = |own: &&manifest::Trigger| own.name.as_ref().is_some_and(|name| !name.value.is_empty());
+    for trigger in written.triggers.iter().filter(|own| !resource(own) && !named(own)) {
+        let message = "a trigger without a name takes no part in the formula";
+        let path = format!("{}.name", trigger.path);
+        diagnostics.push(
+            Diagnostic::warning(trigger.span.clone(), path, message).help("give it a name and use it in the formula"),
+        );
+    }
 }
 
 /// A number as Go's `ParseFloat` reads it; upstream's text when it is none or not `allowed`.

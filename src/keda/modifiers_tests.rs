@@ -20,7 +20,7 @@ fn object(entries: &[(&str, &str)], names: &[&str]) -> ScaledObject {
     object.triggers = names
         .iter()
         .zip(0..)
-        .map(|(name, index)| crate::manifest::Trigger { name: Some(text(name, 99)), ..written_trigger(index) })
+        .map(|(name, index)| manifest::Trigger { name: Some(text(name, 99)), ..written_trigger(index) })
         .collect();
     object
 }
@@ -93,6 +93,13 @@ fn the_block_is_read_and_defaulted() {
         let expected = if none.is_empty() { "" } else { "error ScalingModifiers.Formula is mandatory" };
         assert!(found.is_err_and(|why| why.contains(expected) && why.is_empty() == expected.is_empty()));
     }
+    let mut nameless = object(&[("formula", "a"), ("target", "2")], &["a", "b"]);
+    nameless.triggers[1].name = None;
+    let (_, messages) = ScaledObjectSpec::resolve(&nameless, NEW).expect("valid");
+    assert!(
+        messages.to_string().contains("spec.triggers[1].name: a trigger without a name takes no part"),
+        "{messages}"
+    );
     let stray = object(&[("formula", "a"), ("target", "2"), ("activation", "1")], &["a"]);
     let (_, messages) = ScaledObjectSpec::resolve(&stray, NEW).expect("valid");
     assert!(messages.to_string().contains("unknown key \"activation\""), "{messages}");

@@ -41,7 +41,8 @@ pub struct MetricRecord {
     pub active: Option<bool>,
     /// Whether `milli` is the fallback's substitute for an answer that failed.
     pub fallback: bool,
-    /// Whether it is what the last poll found (`useCachedMetrics`).
+    /// Whether it was not asked now: what the last poll found (`useCachedMetrics`), or in a poll from KEDA 2.21 on what the
+    /// last sync saw. `query_time` is when it was asked.
     pub cached: bool,
     /// Why it failed.
     pub error: Option<String>,

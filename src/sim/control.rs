@@ -5,7 +5,8 @@ use crate::cluster::PodState;
 use crate::hpa::{MetricObservation, MetricTarget, Observation, RescaleReason, Tolerated, reconcile};
 use crate::keda::{
     COMPOSITE, CompositeReport, Evaluation, Modifiers, PollAction, PollObservation, TargetCounts, Trigger, TriggerKind,
-    TriggerReport, TriggerValue, evaluate_poll, evaluate_sync, paused, poll, value_from_query,
+    TriggerReport, TriggerValue, evaluate_poll, evaluate_poll_from_syncs, evaluate_sync, paused, poll,
+    value_from_query,
 };
 use crate::record::{DecisionRecord, HpaSync, KedaPoll, MetricRecord, ScaleSource};
 use crate::sim::event::Event;
@@ -60,7 +61,7 @@ impl World<'_> {
             let asks = self.control.keda.asks(index);
             answers.push(asks.then(|| self.read_trigger(index, trigger, eval)));
         }
-        let evaluation = evaluate_sync(spec, run.keda.version, &self.control.keda, answers, self.target_counts());
+        let evaluation = evaluate_sync(spec, run.keda.version, &self.control.keda, answers, self.target_counts(), eval);
         self.keep(evaluation, eval).0
     }
 
@@ -130,11 +131,16 @@ impl World<'_> {
             return self.apply_poll(action, "paused", (Vec::new(), false, false));
         }
         let eval = self.evaluation_time();
-        let mut answers = Vec::with_capacity(spec.triggers.len());
-        for (index, trigger) in spec.triggers.iter().enumerate() {
-            answers.push(self.read_trigger(index, trigger, eval));
-        }
-        let evaluation = evaluate_poll(spec, run.keda.version, &self.control.keda, answers, self.target_counts());
+        let (version, counts) = (run.keda.version, self.target_counts());
+        let evaluation = if self.control.keda.poll_asks(spec, version) {
+            let mut answers = Vec::with_capacity(spec.triggers.len());
+            for (index, trigger) in spec.triggers.iter().enumerate() {
+                answers.push(self.read_trigger(index, trigger, eval));
+            }
+            evaluate_poll(spec, version, &self.control.keda, answers, counts, eval)
+        } else {
+            evaluate_poll_from_syncs(spec, &self.control.keda, counts)
+        };
         let (metrics, active, error) = self.keep(evaluation, eval);
         let observation = PollObservation { now: t, created: SimTime::ZERO, spec_replicas, active, error };
         let decision = poll(spec, self.control.keda.executor, observation);
@@ -180,7 +186,7 @@ impl World<'_> {
             // A formula's inputs have no target in the HPA.
             let metric = run.kubernetes.hpa.metrics.get(index).filter(|_| spec.modifiers.is_none());
             let target_milli = metric.map_or(0, |metric| target_milli(metric.target));
-            records.push(trigger_record(trigger, report, target_milli, eval));
+            records.push(trigger_record(trigger, report, target_milli));
         }
         self.control.keda = evaluation.next;
         (records, active, error)
@@ -215,11 +221,11 @@ impl World<'_> {
     }
 }
 
-fn trigger_record(trigger: &Trigger, report: TriggerReport, target_milli: i64, eval: SimTime) -> MetricRecord {
+fn trigger_record(trigger: &Trigger, report: TriggerReport, target_milli: i64) -> MetricRecord {
     MetricRecord {
         trigger: trigger.metric_name.clone(),
         query: trigger.asks(),
-        query_time: eval,
+        query_time: report.asked,
         value: report.value,
         milli: report.milli,
         target_milli,
