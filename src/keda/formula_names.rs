@@ -2,7 +2,7 @@
 //! name up only when it evaluates it, so that a mistake in a branch would wait for the branch.
 
 /// Words of the language that look like names.
-const WORDS: [&str; 16] = [
+const WORDS: [&str; 14] = [
     "true",
     "false",
     "nil",
@@ -17,12 +17,10 @@ const WORDS: [&str; 16] = [
     "startsWith",
     "endsWith",
     "matches",
-    "get",
-    "len",
 ];
 
-/// The first name that is neither bound by the caller nor by `let`, with its line and column (both from 1, as upstream
-/// counts lines; columns count from 0 there and from 1 in its messages). Functions, fields and `#` are passed over.
+/// The first name that is neither bound by the caller nor by `let`, with its line and column in the formula as written,
+/// both from 1. Functions, fields and `#` are passed over: the library checks them when it runs.
 pub(super) fn unknown_name<'a>(formula: &'a str, bound: &[&str]) -> Option<(&'a str, usize, usize)> {
     let tokens = names(formula);
     let mut local: Vec<&str> = Vec::new();

@@ -139,7 +139,7 @@ fn metric_specs(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hpa::{KubernetesVersion, Policy, PolicyKind};
+    use crate::hpa::{KubernetesVersion, Policy, PolicyKind, SelectPolicy};
     use crate::keda::Trigger;
     use crate::keda::test_support::{OLD, spec, trigger, version, written};
     use crate::manifest::Bundle;
@@ -224,7 +224,11 @@ spec:
 
     fn from_text(min: &str, behavior: &str, threshold: &str) -> Result<HpaSpec, String> {
         let yaml = WRITTEN.replace("MIN", min).replace("BEHAVIOR", behavior).replace("THRESHOLD", threshold);
-        let bundle = Bundle::from_text(&yaml, "so.yaml").expect("readable YAML");
+        hpa_of(&yaml)
+    }
+
+    fn hpa_of(yaml: &str) -> Result<HpaSpec, String> {
+        let bundle = Bundle::from_text(yaml, "so.yaml").expect("readable YAML");
         let mut messages = Diagnostics::new();
         let written = ScaledObject::read(&bundle.documents[0], &mut messages).expect("a ScaledObject");
         assert_eq!(messages, Diagnostics::new());
@@ -268,5 +272,43 @@ spec:
                 .contains("spec.advanced.horizontalPodAutoscalerConfig.behavior.scaleUp.stabilizationWindowSeconds"),
             "{found}"
         );
+    }
+
+    #[test]
+    fn paused_directions_are_disabled_and_keep_the_rest() {
+        let paused = |annotations: &str, behavior: &str| {
+            let yaml = WRITTEN.replace("MIN", "1").replace("BEHAVIOR", behavior).replace("THRESHOLD", "5");
+            let yaml = yaml.replace("{name: so}", &format!("{{name: so, annotations: {{{annotations}}}}}"));
+            hpa_of(&yaml).map(|hpa| hpa.behavior)
+        };
+        let (scale_in, scale_out) =
+            ("autoscaling.keda.sh/paused-scale-in: \"true\"", "autoscaling.keda.sh/paused-scale-out: \"true\"");
+        assert_eq!(paused("", "null"), Ok(None));
+        let (up, down) = paused(scale_in, "null").expect("valid").expect("a behaviour appears");
+        assert_eq!((up.select_policy, down.select_policy), (SelectPolicy::Max, SelectPolicy::Disabled));
+        let (up, down) = paused(scale_out, "{scaleUp: {selectPolicy: Min, stabilizationWindowSeconds: 9}}")
+            .expect("valid")
+            .expect("kept");
+        assert_eq!((up.select_policy, down.select_policy), (SelectPolicy::Disabled, SelectPolicy::Max));
+        assert_eq!(up.stabilization_window, SimDuration::from_secs(9));
+        let (up, down) = paused(&format!("{scale_in}, {scale_out}"), "{}").expect("valid").expect("kept");
+        assert_eq!((up.select_policy, down.select_policy), (SelectPolicy::Disabled, SelectPolicy::Disabled));
+    }
+
+    #[test]
+    fn a_formula_makes_one_metric() {
+        let with = |target: &str, metric_type: &str| {
+            let block = format!("scalingModifiers: {{formula: a * 2, target: \"{target}\"{metric_type}}}");
+            let yaml = WRITTEN.replace("MIN", "1").replace("BEHAVIOR", "null").replace("THRESHOLD", "0");
+            let yaml = yaml.replace("  advanced:\n", &format!("  advanced:\n    {block}\n"));
+            hpa_of(&yaml.replacen("- type: prometheus", "- type: prometheus\n      name: a", 1)).map(|hpa| hpa.metrics)
+        };
+        // The inputs' own thresholds (one of them 0) are no matter.
+        let one = |target| Ok(vec![MetricSpec { name: "composite-metric".into(), target }]);
+        assert_eq!(with("2", ""), one(MetricTarget::ExternalAverageValue(2000)));
+        assert_eq!(with("0.7", ", metricType: Value"), one(MetricTarget::ExternalValue(700)));
+        assert_eq!(with("0.0019", ""), one(MetricTarget::ExternalAverageValue(1)), "cut, not rounded");
+        let refused = with("0.0009", "").expect_err("cut to zero");
+        assert!(refused.contains("spec.advanced.scalingModifiers.target: found a target of 0.0009, which becomes 0"));
     }
 }

@@ -63,13 +63,28 @@ fn formulas_come_to_what_upstream_makes_of_them() {
     for (formula, expected) in table {
         assert_eq!(value(formula, Some(3.0), 2.0), Ok(Composite::Number(expected)), "{formula}");
     }
-    // The llm-d guard: queue, running, pending, replicas.
-    let guard = "let demand = max(queue, running / 16.0); pending > 0 ? min(demand, replicas) : demand";
+}
+
+#[test]
+fn a_queue_guard_as_llm_d_ships_it() {
+    let formula = "let queue_per_replica = 1; let running_per_replica = 16; \
+                   let demand = max(queue / queue_per_replica, running / running_per_replica); \
+                   demand <= replicas ? demand : max(demand - (pending ?? 0), replicas)";
     let names = ["queue", "running", "pending", "replicas"];
-    let modifiers = resolved(&[("formula", guard), ("target", "1")], &names).expect("compiles");
+    let modifiers = resolved(&[("formula", formula), ("target", "1")], &names).expect("compiles");
     let named = names.map(|name| Trigger { name: Some(name.to_owned()), ..trigger() });
-    let found = modifiers.evaluate(&named, &[5_000, 40_000, 1_000, 2_000].map(Some));
-    assert_eq!(found, Ok(Composite::Number(2.0)));
+    // queue, running, pending, replicas, composite.
+    let table = [
+        (5, 40, Some(1), 2, 4.0), // the demand of 5 less the pod on its way
+        (0, 16, Some(0), 2, 1.0), // less than there is
+        (5, 40, None, 2, 5.0),    // nil counts as none on their way
+        (5, 40, Some(9), 2, 2.0), // never below what there is
+    ];
+    for (queue, running, pending, replicas, expected) in table {
+        let milli = [Some(queue), Some(running), pending, Some(replicas)].map(|own: Option<i64>| own.map(|n| n * 1000));
+        let found = modifiers.evaluate(&named, &milli);
+        assert_eq!(found, Ok(Composite::Number(expected)), "{queue} {running} {pending:?} {replicas}");
+    }
 }
 
 #[test]

@@ -114,8 +114,7 @@ pub(super) fn resolve(
     let target_type = target_type(&mut reader);
     let (kind, metric_name, threshold) = match written.kind.value.as_str() {
         "cron" => {
-            let own = cron_trigger::read(&mut reader, target_type);
-            let own = own?;
+            let own = cron_trigger::read(&mut reader, target_type)?;
             let name = cron_trigger::metric_name(index, &own);
             (TriggerKind::Cron(own), name, 1.0)
         }
