@@ -19,8 +19,83 @@ const WORDS: [&str; 14] = [
     "matches",
 ];
 
+/// The language's functions (expr-lang/expr v1.17 `builtin/builtin.go`).
+const FUNCTIONS: [&str; 71] = [
+    "all",
+    "none",
+    "any",
+    "one",
+    "filter",
+    "map",
+    "find",
+    "findIndex",
+    "findLast",
+    "findLastIndex",
+    "count",
+    "sum",
+    "groupBy",
+    "sortBy",
+    "reduce",
+    "len",
+    "type",
+    "abs",
+    "ceil",
+    "floor",
+    "round",
+    "int",
+    "float",
+    "string",
+    "trim",
+    "trimPrefix",
+    "trimSuffix",
+    "upper",
+    "lower",
+    "split",
+    "splitAfter",
+    "replace",
+    "repeat",
+    "join",
+    "indexOf",
+    "lastIndexOf",
+    "hasPrefix",
+    "hasSuffix",
+    "max",
+    "min",
+    "mean",
+    "median",
+    "toJSON",
+    "fromJSON",
+    "toBase64",
+    "fromBase64",
+    "now",
+    "duration",
+    "date",
+    "timezone",
+    "first",
+    "last",
+    "get",
+    "take",
+    "keys",
+    "values",
+    "toPairs",
+    "fromPairs",
+    "reverse",
+    "uniq",
+    "concat",
+    "flatten",
+    "sort",
+    "bitand",
+    "bitor",
+    "bitxor",
+    "bitnand",
+    "bitnot",
+    "bitshl",
+    "bitshr",
+    "bitushr",
+];
+
 /// The first name that is neither bound by the caller nor by `let`, with its line and column in the formula as written,
-/// both from 1. Functions, fields and `#` are passed over: the library checks them when it runs.
+/// both from 1. A call needs a function; fields and `#` are passed over.
 pub(super) fn unknown_name<'a>(formula: &'a str, bound: &[&str]) -> Option<(&'a str, usize, usize)> {
     let tokens = names(formula);
     let mut local: Vec<&str> = Vec::new();
@@ -33,7 +108,8 @@ pub(super) fn unknown_name<'a>(formula: &'a str, bound: &[&str]) -> Option<(&'a 
         }
         after_let = token.text == "let";
         let known = WORDS.contains(&token.text) || bound.contains(&token.text) || local.contains(&token.text);
-        if !known && !token.is_call && !token.is_field {
+        let known = known || token.is_call && FUNCTIONS.contains(&token.text);
+        if !known && !token.is_field {
             let before = &formula[..token.at];
             let line = before.matches('\n').count() + 1;
             let column = before.len() - before.rfind('\n').map_or(0, |at| at + 1) + 1;
@@ -119,6 +195,7 @@ mod tests {
             ("a == 1 ? 'foo' + \"bar \\\" baz\" : `qux`", None), // strings
             ("a /* foo */ + b // bar", None),                    // comments
             ("a ?? nil", None),                                  // nil
+            ("a > 1e9 ? avg(a) : b", Some(("avg", 1, 11))),      // no such function
             ("1..c", Some(("c", 1, 4))),                         // a range's end is no field
             ("", None),                                          // nothing
         ];
