@@ -123,6 +123,8 @@ apiVersion: monitoring.coreos.com/v1
 kind: PodMonitor
 metadata: {name: pm, namespace: mon}
 spec:
+  selector: {}
+  namespaceSelector: {any: true}
   podMetricsEndpoints: [{port: web, interval: 20s}]
 ";
     let run = resolved(&[SCALED_OBJECT, SERVICE, SCENARIO, monitor]);

@@ -5,6 +5,7 @@
 
 mod engine_args;
 mod ledger;
+mod monitor_choice;
 mod origin;
 mod profile_choice;
 mod profile_file;

@@ -109,7 +109,9 @@ fn resolve_into(bundle: &Bundle, overrides: &Overrides, ledger: &mut Ledger) -> 
     let controllers = resolve_controllers(&scenario, &written, ledger);
     let namespace = written.namespace.as_ref().map_or("default", |namespace| namespace.value.as_str());
     let target = written.scale_target_ref.name.value.as_str();
-    let workload = find_workload(bundle, target, namespace, ledger);
+    let workload = find_workload(bundle, &written.scale_target_ref, namespace, ledger);
+    // The pods stand where their workload does, also where KEDA would look elsewhere.
+    let pods_namespace = workload.as_ref().map_or_else(|| namespace.to_owned(), |workload| workload.namespace.clone());
     let profile = choose_profile(bundle, overrides, &scenario, workload.as_ref(), ledger);
     let engine = profile.as_ref().and_then(|profile| resolve_engine(&scenario, profile, workload.as_ref(), ledger));
     let (profile, (keda, kubernetes)) = (profile?, controllers?);
@@ -137,7 +139,7 @@ fn resolve_into(bundle: &Bundle, overrides: &Overrides, ledger: &mut Ledger) -> 
         "as the OpenAI client has it",
         show::duration_text,
     );
-    let monitoring = resolve_monitoring(bundle, &scenario, workload.as_ref(), target, namespace, ledger);
+    let monitoring = resolve_monitoring(bundle, &scenario, workload.as_ref(), target, &pods_namespace, ledger);
     let initial_replicas = resolve_initial(overrides, &scenario, &keda.scaled_object, ledger);
     let traffic = traffic?;
     let (duration, warmup) = resolve_duration(overrides, &scenario, &traffic.spec, ledger)?;

@@ -72,6 +72,8 @@ pub struct MonitoringSettings {
     pub scrape: ScrapeSettings,
     /// Target labels common to all pods, in addition to `pod` and `instance`: namespace, container, endpoint, job.
     pub target_labels: Vec<(String, String)>,
+    /// Whether any monitor selects the pods; without one nothing is ever scraped.
+    pub scraped: bool,
 }
 
 /// KEDA.
