@@ -225,3 +225,74 @@ fn bad_flags() {
     case().fails_with(&[".", "--set", "spec.triggers[4].type=cron"], &["spec.triggers[4]"]);
     case().fails_with(&[".", "--name", "nobody"], &["nobody", "so"]);
 }
+
+/// The usual policy and scenario.
+fn usual(name: &str) -> Case {
+    Case::new(name).file("so.yaml", SCALED_OBJECT).file("scenario.yaml", SCENARIO)
+}
+
+#[test]
+fn a_set_path_that_names_an_unknown_key() {
+    let case = usual("set-unknown");
+    let fails = |set: &str, parts: &[&str]| case.fails_with(&[".", "--set", set], parts);
+    fails("spec.maxReplicas=5", &["--set: spec.maxReplicas: unknown key", "did you mean maxReplicaCount?"]);
+    fails("spec.advanced.x.y=5", &["--set: spec.advanced.x: unknown key"]);
+    fails("Scenario:spec.durration=5m", &["--set: Scenario:spec.durration", "did you mean duration?"]);
+    fails("Scenario:spec.seed=one", &["--set: Scenario:spec.seed: found the string \"one\""]);
+    fails("spec.triggers=[]", &["--set: spec.triggers: found an empty list"]);
+    fails("Traffic:spec.stop=1m", &["no Traffic was read", "Scenario:spec.traffic"]);
+}
+
+#[test]
+fn a_set_value_is_what_its_field_wants() {
+    let case = usual("set-typed");
+    for set in [
+        "spec.triggers[0].metadata.activationThreshold=3",
+        "Scenario:spec.kubernetes.version=1.32",
+        "Scenario:spec.kubernetes.version=1.30",
+        "Scenario:spec.prometheus.version=3",
+        "Scenario:spec.router={policy: round-robin}",
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_kedasim"))
+            .current_dir(&case.folder)
+            .args(["simulate", ".", "--out", "out", "--set", set])
+            .output()
+            .expect("the binary runs");
+        assert!(output.status.success(), "{set}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+#[test]
+fn documents_that_are_not_read_are_told() {
+    let others = "apiVersion: v1\nkind: Service\nmetadata: {name: web}\n---\napiVersion: serving.kserve.io/v1alpha1\nkind: LLMInferenceService\nmetadata: {name: big}\n---\napiVersion: monitoring.coreos.com/v1\nkind: PrometheusRule\nmetadata: {name: rules}\n";
+    let case = usual("skipped").file("others.yaml", others);
+    let output = Command::new(env!("CARGO_BIN_EXE_kedasim"))
+        .current_dir(&case.folder)
+        .args(["simulate", ".", "--out", "out"])
+        .output()
+        .expect("the binary runs");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{stderr}");
+    assert!(stderr.contains("note: ./others.yaml:1:1: Service web is not read"), "{stderr}");
+    assert!(stderr.contains("note: ./others.yaml:5:1: LLMInferenceService big is not modelled yet"), "{stderr}");
+    assert!(stderr.contains("warning: ./others.yaml:9:1: PrometheusRule rules is not modelled yet"), "{stderr}");
+}
+
+#[test]
+fn kinds_that_cannot_be_run() {
+    let hpa =
+        "apiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata: {name: h}\nspec: {maxReplicas: 2}\n";
+    let case = Case::new("hpa").file("hpa.yaml", hpa).file("scenario.yaml", SCENARIO);
+    case.fails_with(&["."], &["hpa.yaml:1:1", "a plain HorizontalPodAutoscaler is not modelled yet"]);
+    let misspelt = SCENARIO.replace("kind: Scenario", "kind: Scenaro");
+    let case = Case::new("own-kind").file("so.yaml", SCALED_OBJECT).file("scenario.yaml", &misspelt);
+    case.fails_with(&["."], &["scenario.yaml:2:7", "\"Scenaro\"", "did you mean Scenario?"]);
+}
+
+#[test]
+fn a_template_inside_a_block_of_text() {
+    let query = "query: |-\n          sum({{ .Values.metric }})";
+    let text = SCALED_OBJECT.replace("query: sum(vllm:num_requests_running)", query);
+    let case = Case::new("block-template").file("so.yaml", &text).file("scenario.yaml", SCENARIO);
+    case.fails_with(&["."], &["so.yaml:", "unrendered template", "helm template . | kedasim simulate -"]);
+}

@@ -3,7 +3,7 @@
 use crate::analysis::{Summary, VerdictStatus, summarize};
 use crate::cli::args::{FailOn, Format, SimulateArgs};
 use crate::cli::outcome::{Failure, Outcome, print, talk};
-use crate::manifest::{Bundle, Input, parse_value};
+use crate::manifest::{Bundle, Input};
 use crate::report::{summary_json, summary_markdown, summary_text, write_run};
 use crate::scenario::{
     GATE_NAMES, GateLimit, Overrides, ResolvedRun, attach_traffic, replace_scenario, resolve, scenario_yaml,
@@ -57,7 +57,7 @@ fn prepare(args: &SimulateArgs) -> Result<ResolvedRun, Failure> {
             let message = format!("found {assignment:?}, expected PATH=VALUE");
             return Err(Diagnostic::error(None, "--set", message).into());
         };
-        bundle.set(path.trim(), parse_value(value))?;
+        bundle.set_text(path.trim(), value)?;
     }
     Ok(resolve(&bundle, &overrides)?)
 }

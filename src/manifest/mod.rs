@@ -22,7 +22,7 @@ mod yaml;
 pub use behavior::{Behavior, ScalingPolicy, ScalingRules};
 pub use bundle::{Bundle, Document, Input, Skipped};
 pub use deployment::{ContainerPort, Deployment, PodTemplate, Probe};
-pub use fields::{Fields, UnknownKeys};
+pub use fields::{Fields, UnknownKeys, nearest};
 pub use inference_service::InferenceService;
 pub use node::{Key, Node, Value};
 pub use pod_monitor::{MonitorNamespaces, MonitorPort, PodMonitor};

@@ -2,7 +2,7 @@
 
 use crate::manifest::{Document, Fields, UnknownKeys};
 use crate::replica::{Profile, StepTimeCoefficients};
-use crate::scenario::values::{count, non_negative, not_modelled, positive, spec_of};
+use crate::scenario::values::{count, name_kind, non_negative, not_modelled, positive, spec_of};
 use crate::units::{Diagnostic, Diagnostics};
 
 /// Reads a Profile document.
@@ -11,7 +11,9 @@ use crate::units::{Diagnostic, Diagnostics};
 /// All mistakes, located.
 pub fn read_profile(document: &Document) -> Result<Profile, Diagnostics> {
     let mut diagnostics = Diagnostics::new();
-    match profile(document, &mut diagnostics) {
+    let profile = profile(document, &mut diagnostics);
+    name_kind("Profile", &mut diagnostics);
+    match profile {
         Some(profile) if !diagnostics.has_errors() => Ok(profile),
         _ => Err(diagnostics),
     }

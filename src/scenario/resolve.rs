@@ -54,6 +54,7 @@ pub struct Overrides {
 /// All mistakes, located: no or several ScaledObjects, no profile (lists candidates), no traffic (shows `--traffic`), ...
 pub fn resolve(bundle: &Bundle, overrides: &Overrides) -> Result<ResolvedRun, Diagnostics> {
     let mut ledger = Ledger::default();
+    tell_unread(bundle, &mut ledger);
     let run = resolve_into(bundle, overrides, &mut ledger);
     match run {
         Some(mut run) if !ledger.diagnostics.has_errors() => {
@@ -194,6 +195,34 @@ fn resolve_controllers(
     Some((keda, KubernetesSettings { flags, hpa, sync_period, sync_latency_min, sync_latency_max }))
 }
 
+/// Documents that stand in the input and have no part in the run, each with what that means.
+fn tell_unread(bundle: &Bundle, ledger: &mut Ledger) {
+    for skipped in &bundle.skipped {
+        let message = format!("{} {} is not read", skipped.kind, skipped.name);
+        ledger.push(Diagnostic::note(skipped.span.clone(), "", message));
+    }
+    for document in &bundle.documents {
+        let (kind, name, span) = (&document.kind, &document.name, document.root.span.clone());
+        ledger.push(match kind.as_str() {
+            "PrometheusRule" => {
+                let message =
+                    format!("PrometheusRule {name} is not modelled yet, its recording rules are not evaluated");
+                Diagnostic::warning(span, "", message)
+                    .help("a query over one of its series comes back empty; write the rule's expression into the query")
+            }
+            "LLMInferenceService" => {
+                Diagnostic::note(span, "", format!("LLMInferenceService {name} is not modelled yet and not read"))
+            }
+            "HorizontalPodAutoscaler" if bundle.of_kind("ScaledObject").next().is_some() => {
+                let message =
+                    format!("HorizontalPodAutoscaler {name} is not read: only the ScaledObject's own HPA is simulated");
+                Diagnostic::note(span, "", message)
+            }
+            _ => continue,
+        });
+    }
+}
+
 fn scenario_file(bundle: &Bundle, ledger: &mut Ledger) -> Option<ScenarioFile> {
     let documents: Vec<&Document> = bundle.of_kind("Scenario").collect();
     match documents.as_slice() {
@@ -220,6 +249,11 @@ fn scaled_object(bundle: &Bundle, overrides: &Overrides, ledger: &mut Ledger) ->
         documents.iter().filter(|document| overrides.name.as_ref().is_none_or(|name| *name == document.name)).collect();
     let diagnostic = match (fitting.as_slice(), &overrides.name) {
         ([document], _) => return ScaledObject::read(document, &mut ledger.diagnostics),
+        ([], _) if documents.is_empty() && bundle.of_kind("HorizontalPodAutoscaler").next().is_some() => {
+            let place = bundle.of_kind("HorizontalPodAutoscaler").next().map(|document| document.root.span.clone());
+            Diagnostic::error(place, "", "a plain HorizontalPodAutoscaler is not modelled yet")
+                .help("give the ScaledObject whose HPA is to be simulated")
+        }
         ([], _) if documents.is_empty() => {
             let skipped: Vec<&str> = bundle.skipped.iter().map(|skipped| skipped.kind.as_str()).collect();
             let found = bundle.documents.iter().map(|document| document.kind.as_str()).chain(skipped);

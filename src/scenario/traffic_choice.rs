@@ -3,7 +3,7 @@
 use crate::manifest::{Bundle, Document, Input};
 use crate::scenario::ledger::{Ledger, flag};
 use crate::scenario::profile_choice::folder_of;
-use crate::scenario::values::{join, spec_of};
+use crate::scenario::values::{join, name_kind, spec_of};
 use crate::scenario::written::TrafficWritten;
 use crate::scenario::{Overrides, ScenarioFile, read_traffic, show};
 use crate::traffic::{Arrivals, LengthDistribution, Trace, TrafficSpec};
@@ -131,7 +131,10 @@ fn from_document(document: &Document, ledger: &mut Ledger) -> Option<ChosenTraff
     let found = spec_of(&document.root, &mut diagnostics);
     ledger.diagnostics.0.append(&mut diagnostics.0);
     let (name, spec) = found?;
-    let spec_read = ledger.take(read_traffic(spec, "spec"))?;
+    let spec_read = ledger.take(read_traffic(spec, "spec").map_err(|mut found| {
+        name_kind("Traffic", &mut found);
+        found
+    }))?;
     note(&spec_read, &spec.span, ledger);
     Some(ChosenTraffic { spec: spec_read, name: name.map(|name| name.value) })
 }

@@ -148,6 +148,16 @@ pub(super) fn count(fields: &mut Fields<'_>, key: &'static str, diagnostics: &mu
     Some(given.map(|value| u32::try_from(value).expect("the range was checked")))
 }
 
+/// Names the kind in the paths of what the command line set, as whoever typed it did: `Scenario:spec.seed`.
+pub(super) fn name_kind(kind: &str, diagnostics: &mut Diagnostics) {
+    for diagnostic in &mut diagnostics.0 {
+        let is_set = diagnostic.span.as_ref().is_some_and(|span| span.line == 0 && &*span.file == "--set");
+        if is_set && !diagnostic.path.contains(':') {
+            diagnostic.path = format!("{kind}:{}", diagnostic.path);
+        }
+    }
+}
+
 /// The `spec` of one of our documents, after checking the document's own keys.
 pub(super) fn spec_of<'n>(
     root: &'n Node,

@@ -83,13 +83,32 @@ fn resolve_point(sweep: &SweepFile, bundle: &Bundle, index: usize) -> Result<Res
     let mut bundle = bundle.clone();
     let values = values_at(sweep, index);
     for (axis, value) in sweep.axes.iter().zip(&values) {
-        bundle.set(&axis.path.value, (*value).clone()).map_err(|mut diagnostic| {
-            // The axis stands in the sweep's file; the setter knows no file.
-            diagnostic.span = Some(axis.path.span.clone());
-            Diagnostics::from(diagnostic)
-        })?;
+        let set = bundle.set_at(&axis.path.value, (*value).clone(), &axis.path.span);
+        set.map_err(|diagnostic| named_axes(sweep, diagnostic.into()))?;
     }
-    resolve(&bundle, &Overrides::default()).map_err(|found| at_point(sweep, &values, found))
+    let run =
+        resolve(&bundle, &Overrides::default()).map_err(|found| named_axes(sweep, at_point(sweep, &values, found)))?;
+    // What the API server would only warn of is surely not what the author of an axis meant.
+    let is_axis = |found: &&Diagnostic| {
+        sweep.axes.iter().any(|axis| found.span.as_ref() == Some(&axis.path.span))
+            && found.message.starts_with("unknown key")
+    };
+    if let Some(unknown) = run.diagnostics.0.iter().find(is_axis) {
+        let unknown = Diagnostic { severity: Severity::Error, ..unknown.clone() };
+        return Err(named_axes(sweep, unknown.into()));
+    }
+    Ok(run)
+}
+
+/// Messages that stand at an axis name it.
+fn named_axes(sweep: &SweepFile, mut found: Diagnostics) -> Diagnostics {
+    for diagnostic in &mut found.0 {
+        let axis = sweep.axes.iter().find(|axis| diagnostic.span.as_ref() == Some(&axis.path.span));
+        if let Some(axis) = axis {
+            diagnostic.path = format!("axis {}", axis.path.value);
+        }
+    }
+    found
 }
 
 fn run_point(sweep: &SweepFile, bundle: &Bundle, index: usize, seed: u64) -> Result<SweepPoint, Diagnostics> {
