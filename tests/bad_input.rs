@@ -296,3 +296,91 @@ fn a_template_inside_a_block_of_text() {
     let case = Case::new("block-template").file("so.yaml", &text).file("scenario.yaml", SCENARIO);
     case.fails_with(&["."], &["so.yaml:", "unrendered template", "helm template . | kedasim simulate -"]);
 }
+
+#[test]
+fn names_that_are_no_file_names() {
+    let named = |name: &str| SCENARIO.replace("metadata: {name: s}", &format!("metadata: {{name: {name}}}"));
+    for name in ["a/b", "..", "\"a b\"", "\"\""] {
+        let case = Case::new("names").file("so.yaml", SCALED_OBJECT).file("scenario.yaml", &named(name));
+        case.fails_with(&["."], &["scenario.yaml:3:18", "metadata.name"]);
+    }
+    for name in ["a/b", "So", "-so", "so.", "a_b"] {
+        let text = SCALED_OBJECT.replace("{name: so}", &format!("{{name: {name}}}"));
+        let case = Case::new("names").file("so.yaml", &text).file("scenario.yaml", SCENARIO);
+        case.fails_with(&["."], &["so.yaml:3:18", "metadata.name", "DNS-1123"]);
+    }
+    let extra = SCENARIO.replace("{name: s}", "{name: s, nmae: t}");
+    let case = Case::new("names").file("so.yaml", SCALED_OBJECT).file("scenario.yaml", &extra);
+    case.fails_with(&["."], &["metadata.nmae", "did you mean name?"]);
+}
+
+#[test]
+fn numbers_out_of_range() {
+    let case = usual("range");
+    case.fails_with(&[".", "--fixed-replicas", "10001"], &["--fixed-replicas", "0..=10000"]);
+    case.fails_with(&[".", "--fixed-replicas", "-1"], &["--fixed-replicas", "0..=10000"]);
+    case.fails_with(&[".", "--seed", "-1"], &["--seed", "a whole number from 0 to 9223372036854775807"]);
+    case.fails_with(&[".", "--gate", "sloAttainment=99"], &["--gate", "sloAttainment", "share from 0 to 1"]);
+    case.fails_with(&[".", "--gate", "gpuHours=1", "--gate", "gpuHours=2"], &["--gate", "gpuHours twice"]);
+    case.fails_with(&[".", "--gate", "gpuHour=1"], &["did you mean gpuHours?"]);
+    let twice = [".", "--set", "spec.maxReplicaCount=1", "--set", "spec.maxReplicaCount=2"];
+    case.fails_with(&twice, &["--set", "spec.maxReplicaCount twice"]);
+    let workers = SCENARIO.replace("{poisson: {rate: 0.1}}", "{closedLoop: {workers: 100001, think: 1s}}");
+    let case = Case::new("range-workers").file("so.yaml", SCALED_OBJECT).file("scenario.yaml", &workers);
+    case.fails_with(&["."], &["workers", "1 to 100000"]);
+    let warm = SCENARIO.replace("duration: 5m", "warmup: 5m").replace("{constant: 20}}", "{constant: 20}, stop: 4m}");
+    let case = Case::new("range-warmup").file("so.yaml", SCALED_OBJECT).file("scenario.yaml", &warm);
+    case.fails_with(&["."], &["scenario.yaml:5:11", "spec.warmup", "traffic of 4m"]);
+}
+
+#[test]
+fn missing_files_that_a_scenario_names() {
+    let traffic: String =
+        SCENARIO
+            .lines()
+            .map(|line| {
+                if line.contains("traffic:") {
+                    "  traffic: {file: gone.yaml}\n".to_owned()
+                } else {
+                    format!("{line}\n")
+                }
+            })
+            .collect();
+    let case = Case::new("gone").file("so.yaml", SCALED_OBJECT).file("scenario.yaml", &traffic);
+    case.fails_with(&["."], &["scenario.yaml:7:19", "gone.yaml", "no such file", "the folder of ./scenario.yaml"]);
+    let profile = SCENARIO.replace("opt-125m-cpu", "gone.yaml");
+    let case = Case::new("gone").file("so.yaml", SCALED_OBJECT).file("scenario.yaml", &profile);
+    case.fails_with(&["."], &["scenario.yaml:6:22", "gone.yaml", "no such file"]);
+    let case = usual("other-kind").file("other.yaml", "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\n");
+    case.fails_with(&[".", "--traffic", "so.yaml"], &["so.yaml holds no Traffic document, only ScaledObject"]);
+}
+
+#[test]
+fn mistakes_in_a_sweep() {
+    let sweep = |spec: &str, parts: &[&str]| {
+        let text = format!("apiVersion: kedasim.dev/v1alpha1\nkind: Sweep\nmetadata: {{name: w}}\nspec:\n{spec}");
+        let case = usual("sweep").file("sweep.txt", &text);
+        let output = Command::new(env!("CARGO_BIN_EXE_kedasim"))
+            .current_dir(&case.folder)
+            .args(["sweep", "sweep.txt", "--out", "out"])
+            .output()
+            .expect("the binary runs");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{stderr}");
+        for part in parts {
+            assert!(stderr.contains(part), "{part:?} is not in: {stderr}");
+        }
+        assert_eq!(stderr.matches("error:").count(), 1, "{stderr}");
+        assert!(!case.folder.join("out").exists(), "something was written");
+    };
+    let axes = "  axes: {spec.maxReplicaCount: [2, 3]}\n";
+    sweep(&format!("  policy: gone\n{axes}"), &["sweep.txt:5:11: spec.policy: gone", "the folder of sweep.txt"]);
+    sweep(&format!("  policy: .\n  scenario: gone.yaml\n{axes}"), &["sweep.txt:6:13: spec.scenario: gone.yaml"]);
+    let heatmap = "  heatmap: {x: spec.maxReplicaCount, y: spec.maxReplicaCount, value: flapz}\n";
+    sweep(&format!("  policy: .\n{axes}{heatmap}"), &["sweep.txt:7:", "spec.heatmap.value", "\"flapz\""]);
+    sweep("  policy: .\n  axes: {\"Scenario:spec.seed\": [1, 2]}\n", &["sweep.txt:6:10", "use seeds:"]);
+    sweep("  policy: .\n  axes: {spec.maxReplicaCount: [2, 3, 2]}\n", &["sweep.txt:6:39", "found the integer 2 twice"]);
+    sweep("  policy: .\n  axes: {spec.maxReplicas: [2]}\n", &["sweep.txt:6:10: axis spec.maxReplicas: unknown key"]);
+    sweep("  policy: .\n  axes: {\"Traffic:spec.stop\": [1m]}\n", &["sweep.txt:6:10", "Scenario:spec.traffic"]);
+    sweep(&format!("  policy: .\n{axes}  seeds: [3, 3]\n"), &["spec.seeds[1]", "the seed 3 twice"]);
+}

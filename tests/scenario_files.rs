@@ -203,7 +203,7 @@ fn a_profile_is_read_and_its_gaps_are_told() {
 fn a_sweep_is_read() {
     let spec = "policy: ../p\naxes:\n  spec.triggers[0].metadata.threshold: [\"3\", \"4\"]\n  spec.pollingInterval: [15, 30]\nseeds: 5\nheatmap: {x: spec.pollingInterval, y: \"spec.triggers[0].metadata.threshold\", value: gpuHours}";
     let sweep = read_sweep(&own("Sweep", spec)).expect("the sweep is right");
-    assert_eq!((sweep.name.as_str(), sweep.seeds, sweep.axes.len()), ("t", 5, 2));
+    assert_eq!((sweep.name.as_str(), sweep.seeds.len(), sweep.axes.len()), ("t", 5, 2));
     assert_eq!(sweep.axes[0].values, [Value::Str("3".to_owned()), Value::Str("4".to_owned())]);
     assert_eq!(sweep.heatmap.expect("given").0, "spec.pollingInterval");
 }
@@ -223,4 +223,13 @@ fn a_mistake_in_a_sweep_is_told() {
         let told = read_sweep(&own("Sweep", spec)).expect_err("the sweep is wrong").to_string();
         assert!(told.contains(part), "{spec}: {part:?} is missing in\n{told}");
     }
+}
+
+#[test]
+fn seeds_are_a_number_or_a_list() {
+    let read =
+        |seeds: &str| read_sweep(&own("Sweep", &format!("policy: p\naxes: {{a: [1]}}\n{seeds}"))).expect("right").seeds;
+    assert_eq!(read(""), [1]);
+    assert_eq!(read("seeds: 3"), [1, 2, 3]);
+    assert_eq!(read("seeds: [3, 9]"), [3, 9]);
 }

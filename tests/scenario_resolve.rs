@@ -350,7 +350,7 @@ fn another_scenario_takes_the_place_of_the_folders() {
 fn the_example_sweep_is_read_and_its_first_point_resolves() {
     let bundle = Bundle::load(&[Input::Path(root("policies/sweeps/opt-125m-threshold-window.yaml"))]).expect("loads");
     let sweep = kedasim::scenario::read_sweep(&bundle.documents[0]).expect("the sweep is right");
-    let mut policy = Bundle::load(&[Input::Path(sweep.policy.clone())]).expect("the policy loads");
+    let mut policy = Bundle::load(&[Input::Path(sweep.policy.value.clone())]).expect("the policy loads");
     for axis in &sweep.axes {
         policy.set(&axis.path.value, axis.values[0].clone()).expect("the axis names a value");
     }
@@ -377,4 +377,13 @@ fn a_recorded_trace_is_cut_and_what_its_reader_remarks_is_passed_on() {
     assert!(!trace.notes.is_empty());
     let told = refused(&[SCALED_OBJECT, SERVICE, &scenario.replace("burst.csv", "gone.csv")], &Overrides::default());
     assert!(told.contains("gone.csv") && told.contains("p.yaml:"), "{told}");
+}
+
+#[test]
+fn a_scenarios_folder_gives_its_scenario_alone() {
+    let folder = root("policies/opt-125m");
+    let mut bundle = Bundle::load(&[Input::Path(folder.clone())]).expect("the folder loads");
+    replace_scenario(&mut bundle, &folder).expect("the folder has a Scenario");
+    let run = resolve(&bundle, &Overrides::default()).unwrap_or_else(|found| panic!("{found}"));
+    assert_eq!((run.scenario.as_str(), run.traffic_name.as_str()), ("stable-2", "stable-2"));
 }

@@ -19,10 +19,10 @@ fn sweep(axes: &[(&str, Vec<Value>)]) -> SweepFile {
     };
     SweepFile {
         name: "small".to_owned(),
-        policy: root("policies/opt-125m"),
+        policy: Located::new(root("policies/opt-125m"), Span::new("sweep.yaml", 5, 11)),
         scenario: None,
         axes: axes.iter().map(axis).collect(),
-        seeds: 2,
+        seeds: vec![1, 2],
         heatmap: None,
     }
 }

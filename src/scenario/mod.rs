@@ -33,6 +33,7 @@ pub use resolved::{
 pub use scenario_yaml::scenario_yaml;
 pub use sweep_file::{SweepAxis, SweepFile, read_sweep};
 pub use traffic_file::read_traffic;
+pub use values::at_reference;
 pub use written::{
     ClusterWritten, KubernetesWritten, PrometheusWritten, ReplicaWritten, RouterWritten, ScenarioFile, TrafficWritten,
     read_scenario,

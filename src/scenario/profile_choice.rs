@@ -1,9 +1,10 @@
 //! Which profile a run uses: named by the command line or the Scenario, a Profile document among the input, or the one
 //! built-in that fits model and GPUs.
 
-use crate::manifest::{Bundle, Input};
+use crate::manifest::{Bundle, Input, nearest};
 use crate::replica::{Profile, built_in_profiles};
 use crate::scenario::ledger::{Ledger, flag};
+use crate::scenario::values::at_reference;
 use crate::scenario::workload::Workload;
 use crate::scenario::{Origin, Overrides, ScenarioFile, read_profile, show};
 use crate::units::{Diagnostic, Located};
@@ -59,10 +60,13 @@ fn named_profile(bundle: &Bundle, name: &Located<String>, folder: &Path, ledger:
     if !is_file {
         let message = format!("there is no built-in profile and no Profile document called {:?}", name.value);
         let diagnostic = Diagnostic::error(name.span.clone(), PATH, message);
-        ledger.push(diagnostic.help(format!("built-in profiles: {}", names(&built_in))));
+        let guess = nearest(&name.value, built_in.iter().map(|profile| profile.name.as_str()));
+        let guess = guess.map(|guess| format!("did you mean {guess}? ")).unwrap_or_default();
+        ledger.push(diagnostic.help(format!("{guess}built-in profiles: {}", names(&built_in))));
         return None;
     }
-    let loaded = ledger.take(Bundle::load(&[Input::Path(folder.join(&name.value))]))?;
+    let loaded = Bundle::load(&[Input::Path(folder.join(&name.value))]);
+    let loaded = ledger.take(loaded.map_err(|found| at_reference(found, &name.span, PATH)))?;
     let documents: Vec<_> = loaded.of_kind("Profile").collect();
     if let [document] = documents.as_slice() {
         return ledger.take(read_profile(document));

@@ -10,14 +10,15 @@ use crate::scenario::ledger::{Ledger, flag};
 use crate::scenario::profile_choice::choose_profile;
 use crate::scenario::resolve_engine::resolve_engine;
 use crate::scenario::resolve_world::{resolve_cluster, resolve_controller, resolve_monitoring};
-use crate::scenario::traffic_choice::{choose_traffic, ends, is_document, traffic_path};
+use crate::scenario::traffic_choice::{choose_traffic, end_of, ends, is_document, traffic_path};
+use crate::scenario::values::at_reference;
 use crate::scenario::workload::{Workload, find_workload};
 use crate::scenario::{
     AnalysisSettings, GateLimit, KedaSettings, KubernetesSettings, Origin, ResolvedRun, ScenarioFile, SloMetric,
     read_scenario, show,
 };
 use crate::traffic::TrafficSpec;
-use crate::units::{Diagnostic, Diagnostics, Located, Seed, SimDuration};
+use crate::units::{Diagnostic, Diagnostics, Located, Seed, SimDuration, SimTime, Span};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -67,7 +68,8 @@ pub fn resolve(bundle: &Bundle, overrides: &Overrides) -> Result<ResolvedRun, Di
     }
 }
 
-/// Puts the Scenario (and what else stands in its file) in place of the Scenario documents of `bundle`: `--scenario`.
+/// Puts the Scenario of `path` in place of the Scenario documents of `bundle`: `--scenario`. Traffic and Profile documents
+/// beside it come along; what else a folder holds belongs to the policy, which was given apart.
 ///
 /// # Errors
 /// The file cannot be read or holds no Scenario.
@@ -75,11 +77,15 @@ pub fn replace_scenario(bundle: &mut Bundle, path: &Path) -> Result<(), Diagnost
     let mut loaded = Bundle::load(&[Input::Path(path.to_owned())])?;
     if loaded.of_kind("Scenario").next().is_none() {
         let message = format!("found no Scenario in {}, expected one", path.display());
-        return Err(Diagnostic::error(flag("--scenario"), "", message).into());
+        return Err(Diagnostic::error(Span::new("--scenario", 0, 0), "", message).into());
     }
     bundle.documents.retain(|document| document.kind != "Scenario");
+    let known: Vec<Span> = bundle.documents.iter().map(|document| document.root.span.clone()).collect();
+    loaded.documents.retain(|document| {
+        document.kind == "Scenario"
+            || (matches!(document.kind.as_str(), "Traffic" | "Profile") && !known.contains(&document.root.span))
+    });
     bundle.documents.append(&mut loaded.documents);
-    bundle.skipped.append(&mut loaded.skipped);
     Ok(())
 }
 
@@ -92,10 +98,11 @@ pub fn attach_traffic(bundle: &mut Bundle, overrides: &Overrides) -> Result<(), 
     let mut ledger = Ledger::default();
     let scenario = scenario_file(bundle, &mut ledger);
     let Some(scenario) = scenario else { return Err(ledger.diagnostics) };
-    let Some((path, _)) = traffic_path(overrides, &scenario) else { return Ok(()) };
+    let Some((path, span)) = traffic_path(overrides, &scenario) else { return Ok(()) };
     let known = bundle.of_kind("Traffic").any(|document| document.file.as_deref() == Some(path.as_path()));
     if is_document(&path) && !known {
-        let loaded = Bundle::load(&[Input::Path(path)])?;
+        let loaded =
+            Bundle::load(&[Input::Path(path)]).map_err(|found| at_reference(found, &span, "spec.traffic.file"))?;
         bundle.documents.extend(loaded.documents.into_iter().filter(|document| document.kind == "Traffic"));
     }
     Ok(())
@@ -145,10 +152,12 @@ fn resolve_into(bundle: &Bundle, overrides: &Overrides, ledger: &mut Ledger) -> 
     let traffic = traffic?;
     let (duration, warmup) = resolve_duration(overrides, &scenario, &traffic.spec, ledger)?;
     let analysis = resolve_analysis(overrides, &scenario, ledger);
+    let traffic_name = traffic.name.clone().unwrap_or_default();
     let name = scenario.name.as_ref().map(|name| name.value.clone()).or(traffic.name);
     Some(ResolvedRun {
         policy: keda.scaled_object.name.clone(),
         scenario: name.unwrap_or_else(|| "scenario".to_owned()),
+        traffic_name,
         seed,
         duration,
         warmup,
@@ -344,10 +353,14 @@ fn resolve_duration(
     };
     let default = (SimDuration::ZERO, Origin::Assumed);
     let warmup = ledger.pick("spec.warmup", [scenario.warmup.clone()], default, show::duration_text);
-    if let Some(duration) = duration
-        && warmup >= duration
+    let limit = match duration {
+        Some(duration) => Some((duration, "a run")),
+        None => end_of(traffic).map(|end| (end.since(SimTime::ZERO), "traffic")),
+    };
+    if let Some((limit, what)) = limit
+        && warmup >= limit
     {
-        let message = format!("found a warm-up of {warmup} in a run of {duration}, expected a shorter one");
+        let message = format!("found a warm-up of {warmup} in {what} of {limit}, expected a shorter one");
         let span = scenario.warmup.as_ref().map(|given| given.span.clone());
         ledger.push(Diagnostic::error(span, "spec.warmup", message));
         return None;

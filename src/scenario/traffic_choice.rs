@@ -3,7 +3,7 @@
 use crate::manifest::{Bundle, Document, Input};
 use crate::scenario::ledger::{Ledger, flag};
 use crate::scenario::profile_choice::folder_of;
-use crate::scenario::values::{join, name_kind, spec_of};
+use crate::scenario::values::{at_reference, join, name_kind, spec_of};
 use crate::scenario::written::TrafficWritten;
 use crate::scenario::{Overrides, ScenarioFile, read_traffic, show};
 use crate::traffic::{Arrivals, LengthDistribution, Trace, TrafficSpec};
@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 const PATH: &str = "spec.traffic";
+const FILE_PATH: &str = "spec.traffic.file";
 
 /// Traffic with the name of what it came from.
 pub(super) struct ChosenTraffic {
@@ -105,25 +106,25 @@ fn from_document_file(
     let loaded = match Bundle::load(&[Input::Path(path.to_owned())]) {
         Ok(loaded) => loaded,
         Err(found) => {
-            ledger.diagnostics.0.extend(at_reference(found, span));
+            ledger.diagnostics.0.extend(at_reference(found, span, FILE_PATH).0);
             return None;
         }
     };
     let documents: Vec<&Document> = loaded.of_kind("Traffic").collect();
+    if documents.is_empty() {
+        let kinds: Vec<&str> = loaded.documents.iter().map(|document| document.kind.as_str()).collect();
+        let found = if kinds.is_empty() { "no kind that is read".to_owned() } else { kinds.join(", ") };
+        let message = format!("{} holds no Traffic document, only {found}", path.display());
+        let diagnostic = Diagnostic::error(span.clone(), PATH, message);
+        ledger.push(diagnostic.help("a generator is kind: Traffic in YAML, a recorded trace is CSV or JSONL"));
+        return None;
+    }
     if let [document] = documents.as_slice() {
         return from_document(document, ledger);
     }
     let message = format!("found {} Traffic documents in {}, expected one", documents.len(), path.display());
     ledger.push(Diagnostic::error(span.clone(), PATH, message));
     None
-}
-
-/// Messages without a place of their own point at the reference.
-fn at_reference(found: Diagnostics, span: &Span) -> impl Iterator<Item = Diagnostic> {
-    found.0.into_iter().map(|mut diagnostic| {
-        diagnostic.span.get_or_insert_with(|| span.clone());
-        diagnostic
-    })
 }
 
 fn from_document(document: &Document, ledger: &mut Ledger) -> Option<ChosenTraffic> {
@@ -185,4 +186,17 @@ fn note(spec: &TrafficSpec, span: &Span, ledger: &mut Ledger) {
 /// Whether the source sends nothing any more from some moment on.
 pub(super) fn ends(spec: &TrafficSpec) -> bool {
     spec.stop != SimTime::NEVER || matches!(spec.arrivals, Arrivals::Stages(_) | Arrivals::Recorded(_))
+}
+
+/// When the source sends nothing any more, as far as it says so.
+pub(super) fn end_of(spec: &TrafficSpec) -> Option<SimTime> {
+    let own = match &spec.arrivals {
+        Arrivals::Stages(stages) => stages.iter().fold(spec.start, |end, (length, _)| end.saturating_add(*length)),
+        Arrivals::Recorded(trace) => {
+            let last = trace.rows.last().map_or(SimTime::ZERO, |row| row.at);
+            spec.start.saturating_add(last.since(SimTime::ZERO))
+        }
+        _ => SimTime::NEVER,
+    };
+    Some(own.min(spec.stop)).filter(|end| *end != SimTime::NEVER)
 }

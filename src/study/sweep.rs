@@ -4,7 +4,7 @@
 
 use crate::analysis::{Summary, summarize};
 use crate::manifest::{Bundle, Input, Value};
-use crate::scenario::{Overrides, ResolvedRun, SweepFile, attach_traffic, replace_scenario, resolve};
+use crate::scenario::{Overrides, ResolvedRun, SweepFile, at_reference, attach_traffic, replace_scenario, resolve};
 use crate::sim::simulate;
 use crate::units::{Diagnostic, Diagnostics, Seed, Severity};
 use rayon::prelude::*;
@@ -36,9 +36,11 @@ pub struct SweepOutcome {
 /// # Errors
 /// The first grid point (in grid order) that does not resolve, with its axis values in the message.
 pub fn run_sweep(sweep: &SweepFile, jobs: usize) -> Result<SweepOutcome, Diagnostics> {
-    let mut bundle = Bundle::load(&[Input::Path(sweep.policy.clone())])?;
+    let policy = Bundle::load(&[Input::Path(sweep.policy.value.clone())]);
+    let mut bundle = policy.map_err(|found| at_reference(found, &sweep.policy.span, "spec.policy"))?;
     if let Some(scenario) = &sweep.scenario {
-        replace_scenario(&mut bundle, scenario)?;
+        let replaced = replace_scenario(&mut bundle, &scenario.value);
+        replaced.map_err(|found| at_reference(found, &scenario.span, "spec.scenario"))?;
     }
     attach_traffic(&mut bundle, &Overrides::default())?;
     let pool = rayon::ThreadPoolBuilder::new().num_threads(jobs).build().map_err(|error| {
@@ -53,11 +55,12 @@ fn run_grid(sweep: &SweepFile, bundle: &Bundle) -> Result<Vec<SweepPoint>, Diagn
     let size: usize = sweep.axes.iter().map(|axis| axis.values.len()).product();
     // A point that does not resolve is reported before any time goes into the others.
     in_order((0..size).into_par_iter().map(|index| resolve_point(sweep, bundle, index).map(|_| ())))?;
-    let seeds = usize::try_from(sweep.seeds).expect("the reader limits the number of seeds");
-    in_order((0..size * seeds).into_par_iter().map(|index| {
-        let seed = (index % seeds) as u64 + 1;
-        run_point(sweep, bundle, index / seeds, seed)
-    }))
+    let seeds = sweep.seeds.len();
+    in_order(
+        (0..size * seeds)
+            .into_par_iter()
+            .map(|index| run_point(sweep, bundle, index / seeds, sweep.seeds[index % seeds])),
+    )
 }
 
 /// All values, or the error of the lowest index.
@@ -167,10 +170,10 @@ mod tests {
         };
         SweepFile {
             name: "s".to_owned(),
-            policy: PathBuf::from("p"),
+            policy: Located::new(PathBuf::from("p"), Span::new("s.yaml", 3, 3)),
             scenario: None,
             axes: vec![axis("a", &[1, 2]), axis("b", &[10, 20, 30])],
-            seeds: 1,
+            seeds: vec![1],
             heatmap: None,
         }
     }
