@@ -384,3 +384,33 @@ fn mistakes_in_a_sweep() {
     sweep("  policy: .\n  axes: {\"Traffic:spec.stop\": [1m]}\n", &["sweep.txt:6:10", "Scenario:spec.traffic"]);
     sweep(&format!("  policy: .\n{axes}  seeds: [3, 3]\n"), &["spec.seeds[1]", "the seed 3 twice"]);
 }
+
+#[test]
+fn conformance_says_what_is_missing() {
+    let conformance = |arguments: &[&str], parts: &[&str]| {
+        let case = Case::new("conformance").file("empty.jsonl", "").file(
+            "cases.jsonl",
+            "{\"id\": \"a\", \"dataset\": \"d\", \"query\": \"up\", \"eval_time_ms\": 0, \"type\": \"vector\", \"expected\": []}\n",
+        );
+        let output = Command::new(env!("CARGO_BIN_EXE_kedasim"))
+            .current_dir(&case.folder)
+            .arg("conformance")
+            .args(arguments)
+            .output()
+            .expect("the binary runs");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{stderr}");
+        for part in parts {
+            assert!(stderr.contains(part), "{part:?} is not in: {stderr}");
+        }
+    };
+    conformance(&["promql", "empty.jsonl"], &["found no case"]);
+    conformance(&["promql", "cases.jsonl"], &["cases.jsonl:1", "\"d\"", "the file that holds the datasets"]);
+}
+
+#[test]
+fn a_policy_that_is_not_text() {
+    let case = usual("binary");
+    fs::write(case.folder.join("blob.yaml"), [0x7f, b'E', b'L', b'F', 0xff, 0xfe]).expect("writable");
+    case.fails_with(&["blob.yaml"], &["blob.yaml:1:", "not text"]);
+}

@@ -80,7 +80,7 @@ gates: {gpuHours: 40, flapsPerHour: 1}";
 #[test]
 fn a_mistake_in_a_scenario_is_placed_and_explained() {
     // (spec, parts of the message)
-    let cases: [(&str, &[&str]); 14] = [
+    let cases: [(&str, &[&str]); 15] = [
         ("durration: 30m", &["test.yaml:5:3", "spec.durration", "did you mean duration?"]),
         ("replications: 5", &["spec.replications", "not modelled yet"]),
         ("cluster: {preset: cold-gpu}", &["cold-gpu is not modelled yet", "warm-gpu, cpu-demo"]),
@@ -90,6 +90,7 @@ fn a_mistake_in_a_scenario_is_placed_and_explained() {
         ("client: {retries: 2}", &["spec.client.retries", "not modelled yet"]),
         ("replica: {vllmVersion: 0.33}", &["spec.replica.vllmVersion", "quotes"]),
         ("replica: {vllmVersion: \"0.9\"}", &["0.11 or later"]),
+        ("replica: {vllmVersion: \"0.34\"}", &["expected 0.11 to 0.33"]),
         ("replica: {gpuMemoryUtilization: 0.8}", &["kvTokens"]),
         ("cluster: {startup: {sandbox: {median: 5s, p95: 2s}}}", &["expected 0 < median <= p95"]),
         ("cluster: {startup: {sandbox: {median: 5s}}}", &["{min, max}"]),
@@ -151,6 +152,7 @@ fn impossible_traffic_is_refused() {
         (format!("arrivals: {{poison: {{rate: 1}}}}\n{lengths}"), "did you mean poisson?"),
         (lengths.to_owned(), "arrivals is missing"),
         (format!("{arrivals}\nprompt: {{constant: 0}}\noutput: {{constant: 1}}"), "at least 1"),
+        (format!("{arrivals}\nprompt: {{constant: 1e12}}\noutput: {{constant: 1}}"), "integer from 1 to 4294967295"),
         (format!("{arrivals}\nprompt: {{uniform: {{min: 9, max: 3}}}}\noutput: {{constant: 1}}"), "min <= max"),
         (format!("{arrivals}\nprompt: {{geometric: {{hazard: 1.5}}}}\noutput: {{constant: 1}}"), "at most 1"),
         (format!("{arrivals}\nprompt: {{geometric: {{hazard: 0}}}}\noutput: {{constant: 1}}"), "above 0"),

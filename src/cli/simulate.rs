@@ -6,7 +6,8 @@ use crate::cli::outcome::{Failure, Outcome, print, talk};
 use crate::manifest::{Bundle, Input, nearest};
 use crate::report::{summary_json, summary_markdown, summary_text, write_run};
 use crate::scenario::{
-    GATE_NAMES, GateLimit, Overrides, ResolvedRun, attach_traffic, replace_scenario, resolve, scenario_yaml,
+    GATE_NAMES, GateLimit, Overrides, ResolvedRun, attach_profile, attach_traffic, replace_scenario, resolve,
+    scenario_yaml,
 };
 use crate::sim::{SimulateError, simulate};
 use crate::units::{Diagnostic, Seed, Severity, SimDuration, parse_go_duration};
@@ -66,6 +67,9 @@ fn prepare(args: &SimulateArgs) -> Result<ResolvedRun, Failure> {
         let path = path.trim();
         if paths.contains(&path) {
             return Err(Diagnostic::error(None, "--set", format!("found {path} twice, expected it once")).into());
+        }
+        if path.starts_with("Profile:") && !paths.iter().any(|earlier| earlier.starts_with("Profile:")) {
+            attach_profile(&mut bundle, &overrides)?;
         }
         paths.push(path);
         bundle.set_text(path, value)?;

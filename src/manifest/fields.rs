@@ -89,7 +89,7 @@ impl<'n> Fields<'n> {
             Some(value) if range.contains(&value) => Some(Located::new(value, node.span.clone())),
             _ => {
                 let (start, end) = (*range.start(), *range.end());
-                let too_large = matches!(node.value, Value::Int(value) if value > end);
+                let too_large = value.is_some_and(|value| value > end);
                 let expected = if end < i64::from(i32::MAX) || too_large {
                     format!("an integer from {start} to {end}")
                 } else if start <= i64::from(i32::MIN) && !matches!(node.value, Value::Int(_)) {

@@ -24,8 +24,8 @@ mod written;
 mod written_sections;
 
 pub use origin::{Assumption, Origin};
-pub use profile_file::read_profile;
-pub use resolve::{Overrides, attach_traffic, replace_scenario, resolve};
+pub use profile_file::{profile_yaml, read_profile};
+pub use resolve::{Overrides, attach_profile, attach_traffic, replace_scenario, resolve};
 pub use resolved::{
     AnalysisSettings, GATE_NAMES, GateLimit, KedaSettings, KubernetesSettings, MonitoringSettings, ResolvedRun,
     SloLimit, SloMetric,

@@ -7,7 +7,7 @@ use crate::cluster::RouterPolicy;
 use crate::keda::{KedaVersion, ScaledObjectSpec, generate_hpa};
 use crate::manifest::{Bundle, Document, Input, ScaledObject};
 use crate::scenario::ledger::{Ledger, flag};
-use crate::scenario::profile_choice::choose_profile;
+use crate::scenario::profile_choice::{choose_profile, profile_path};
 use crate::scenario::resolve_engine::resolve_engine;
 use crate::scenario::resolve_world::{resolve_cluster, resolve_controller, resolve_monitoring};
 use crate::scenario::traffic_choice::{choose_traffic, end_of, ends, is_document, traffic_path};
@@ -15,7 +15,7 @@ use crate::scenario::values::at_reference;
 use crate::scenario::workload::{Workload, find_workload};
 use crate::scenario::{
     AnalysisSettings, GateLimit, KedaSettings, KubernetesSettings, Origin, ResolvedRun, ScenarioFile, SloMetric,
-    read_scenario, show,
+    profile_yaml, read_scenario, show,
 };
 use crate::traffic::TrafficSpec;
 use crate::units::{Diagnostic, Diagnostics, Located, Seed, SimDuration, SimTime, Span};
@@ -105,6 +105,40 @@ pub fn attach_traffic(bundle: &mut Bundle, overrides: &Overrides) -> Result<(), 
             Bundle::load(&[Input::Path(path)]).map_err(|found| at_reference(found, &span, "spec.traffic.file"))?;
         bundle.documents.extend(loaded.documents.into_iter().filter(|document| document.kind == "Traffic"));
     }
+    Ok(())
+}
+
+/// Puts the profile that the run would use first among the Profile documents of `bundle`, also a built-in one, so that paths
+/// such as `Profile:spec.kvTokens` can be set before resolving.
+///
+/// # Errors
+/// No profile can be chosen.
+pub fn attach_profile(bundle: &mut Bundle, overrides: &Overrides) -> Result<(), Diagnostics> {
+    let mut ledger = Ledger::default();
+    let scenario = scenario_file(bundle, &mut ledger);
+    let written = scaled_object(bundle, overrides, &mut ledger);
+    let (Some(scenario), Some(written)) = (scenario, written) else { return Err(ledger.diagnostics) };
+    if let Some((path, span)) = profile_path(bundle, overrides, &scenario)
+        && !bundle.of_kind("Profile").any(|document| document.file.as_deref() == Some(path.as_path()))
+    {
+        let loaded = Bundle::load(&[Input::Path(path)]);
+        let loaded = loaded.map_err(|found| at_reference(found, &span, "spec.replica.profile"))?;
+        bundle.documents.extend(loaded.documents.into_iter().filter(|document| document.kind == "Profile"));
+    }
+    let namespace = written.namespace.as_ref().map_or("default", |namespace| namespace.value.as_str());
+    let workload = find_workload(bundle, &written.scale_target_ref, namespace, &mut ledger);
+    let Some(profile) = choose_profile(bundle, overrides, &scenario, workload.as_ref(), &mut ledger) else {
+        return Err(ledger.diagnostics);
+    };
+    let is_chosen = |document: &Document| document.kind == "Profile" && document.name == profile.name;
+    let document = match bundle.documents.iter().position(is_chosen) {
+        Some(at) => bundle.documents.remove(at),
+        None => {
+            let file = format!("built-in profile {}", profile.name);
+            Bundle::from_text(&profile_yaml(&profile), &file)?.documents.remove(0)
+        }
+    };
+    bundle.documents.insert(0, document);
     Ok(())
 }
 

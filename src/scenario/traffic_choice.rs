@@ -1,6 +1,6 @@
 //! Which traffic a run gets: the command line's, the Scenario's, or the one Traffic document among the input.
 
-use crate::manifest::{Bundle, Document, Input};
+use crate::manifest::{Bundle, Document, Input, Node};
 use crate::scenario::ledger::{Ledger, flag};
 use crate::scenario::profile_choice::folder_of;
 use crate::scenario::values::{at_reference, join, name_kind, spec_of};
@@ -55,10 +55,10 @@ pub(super) fn choose_traffic(
         if is_document(&path) {
             from_document_file(bundle, &path, &span, window, ledger)?
         } else {
-            recorded(&path, &span, window, ledger)?
+            recorded(&path, &span, window, section(bundle), ledger)?
         }
     } else if let Some(TrafficWritten::Inline(inline)) = &scenario.traffic {
-        note(&inline.value, &inline.span, ledger);
+        note(&inline.value, &inline.span, section(bundle), ledger);
         ChosenTraffic { spec: inline.value.clone(), name: None }
     } else {
         from_bundle(bundle, ledger)?
@@ -136,11 +136,17 @@ fn from_document(document: &Document, ledger: &mut Ledger) -> Option<ChosenTraff
         name_kind("Traffic", &mut found);
         found
     }))?;
-    note(&spec_read, &spec.span, ledger);
+    note(&spec_read, &spec.span, Some(spec), ledger);
     Some(ChosenTraffic { spec: spec_read, name: name.map(|name| name.value) })
 }
 
-fn recorded(path: &Path, span: &Span, window: (SimTime, SimTime), ledger: &mut Ledger) -> Option<ChosenTraffic> {
+fn recorded(
+    path: &Path,
+    span: &Span,
+    window: (SimTime, SimTime),
+    section: Option<&Node>,
+    ledger: &mut Ledger,
+) -> Option<ChosenTraffic> {
     let trace = match Trace::read(path) {
         Ok(trace) => trace,
         Err(wrong) => {
@@ -162,25 +168,31 @@ fn recorded(path: &Path, span: &Span, window: (SimTime, SimTime), ledger: &mut L
         start: window.0,
         stop: window.1,
     };
-    note(&spec, span, ledger);
+    note(&spec, span, section, ledger);
     Some(ChosenTraffic { spec, name })
 }
 
-/// Notes the traffic in the form that a Scenario can carry.
-fn note(spec: &TrafficSpec, span: &Span, ledger: &mut Ledger) {
+/// Notes the traffic in the form that a Scenario can carry: each value at its own place in `node`, else at `span`.
+fn note(spec: &TrafficSpec, span: &Span, node: Option<&Node>, ledger: &mut Ledger) {
+    let place = |key: &str| node.and_then(|node| node.get(key)).map_or(span, |own| &own.span);
     if let Arrivals::Recorded(_) = spec.arrivals {
         ledger.given("spec.traffic.file", show::arrivals(&spec.arrivals), span);
     } else {
-        ledger.given("spec.traffic.arrivals", show::arrivals(&spec.arrivals), span);
-        ledger.given("spec.traffic.prompt", show::lengths(&spec.prompt), span);
-        ledger.given("spec.traffic.output", show::lengths(&spec.output), span);
+        ledger.given("spec.traffic.arrivals", show::arrivals(&spec.arrivals), place("arrivals"));
+        ledger.given("spec.traffic.prompt", show::lengths(&spec.prompt), place("prompt"));
+        ledger.given("spec.traffic.output", show::lengths(&spec.output), place("output"));
     }
     if spec.start != SimTime::ZERO {
-        ledger.given("spec.traffic.start", show::instant(spec.start), span);
+        ledger.given("spec.traffic.start", show::instant(spec.start), place("start"));
     }
     if spec.stop != SimTime::NEVER {
-        ledger.given("spec.traffic.stop", show::instant(spec.stop), span);
+        ledger.given("spec.traffic.stop", show::instant(spec.stop), place("stop"));
     }
+}
+
+/// The traffic section of the Scenario.
+fn section(bundle: &Bundle) -> Option<&Node> {
+    bundle.of_kind("Scenario").next()?.root.get("spec")?.get("traffic")
 }
 
 /// Whether the source sends nothing any more from some moment on.

@@ -4,7 +4,9 @@
 
 use crate::analysis::{Summary, summarize};
 use crate::manifest::{Bundle, Input, Value};
-use crate::scenario::{Overrides, ResolvedRun, SweepFile, at_reference, attach_traffic, replace_scenario, resolve};
+use crate::scenario::{
+    Overrides, ResolvedRun, SweepFile, at_reference, attach_profile, attach_traffic, replace_scenario, resolve,
+};
 use crate::sim::simulate;
 use crate::units::{Diagnostic, Diagnostics, Seed, Severity};
 use rayon::prelude::*;
@@ -43,6 +45,9 @@ pub fn run_sweep(sweep: &SweepFile, jobs: usize) -> Result<SweepOutcome, Diagnos
         replaced.map_err(|found| at_reference(found, &scenario.span, "spec.scenario"))?;
     }
     attach_traffic(&mut bundle, &Overrides::default())?;
+    if sweep.axes.iter().any(|axis| axis.path.value.starts_with("Profile:")) {
+        attach_profile(&mut bundle, &Overrides::default())?;
+    }
     let pool = rayon::ThreadPoolBuilder::new().num_threads(jobs).build().map_err(|error| {
         Diagnostics::from(Diagnostic::error(None, "", format!("cannot start {jobs} threads: {error}")))
     })?;
