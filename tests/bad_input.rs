@@ -225,3 +225,192 @@ fn bad_flags() {
     case().fails_with(&[".", "--set", "spec.triggers[4].type=cron"], &["spec.triggers[4]"]);
     case().fails_with(&[".", "--name", "nobody"], &["nobody", "so"]);
 }
+
+/// The usual policy and scenario.
+fn usual(name: &str) -> Case {
+    Case::new(name).file("so.yaml", SCALED_OBJECT).file("scenario.yaml", SCENARIO)
+}
+
+#[test]
+fn a_set_path_that_names_an_unknown_key() {
+    let case = usual("set-unknown");
+    let fails = |set: &str, parts: &[&str]| case.fails_with(&[".", "--set", set], parts);
+    fails("spec.maxReplicas=5", &["--set: spec.maxReplicas: unknown key", "did you mean maxReplicaCount?"]);
+    fails("spec.advanced.x.y=5", &["--set: spec.advanced.x: unknown key"]);
+    fails("Scenario:spec.durration=5m", &["--set: Scenario:spec.durration", "did you mean duration?"]);
+    fails("Scenario:spec.seed=one", &["--set: Scenario:spec.seed: found the string \"one\""]);
+    fails("spec.triggers=[]", &["--set: spec.triggers: found an empty list"]);
+    fails("Traffic:spec.stop=1m", &["no Traffic was read", "Scenario:spec.traffic"]);
+}
+
+#[test]
+fn a_set_value_is_what_its_field_wants() {
+    let case = usual("set-typed");
+    for set in [
+        "spec.triggers[0].metadata.activationThreshold=3",
+        "Scenario:spec.kubernetes.version=1.32",
+        "Scenario:spec.kubernetes.version=1.30",
+        "Scenario:spec.prometheus.version=3",
+        "Scenario:spec.router={policy: round-robin}",
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_kedasim"))
+            .current_dir(&case.folder)
+            .args(["simulate", ".", "--out", "out", "--set", set])
+            .output()
+            .expect("the binary runs");
+        assert!(output.status.success(), "{set}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+#[test]
+fn documents_that_are_not_read_are_told() {
+    let others = "apiVersion: v1\nkind: Service\nmetadata: {name: web}\n---\napiVersion: serving.kserve.io/v1alpha1\nkind: LLMInferenceService\nmetadata: {name: big}\n---\napiVersion: monitoring.coreos.com/v1\nkind: PrometheusRule\nmetadata: {name: rules}\n";
+    let case = usual("skipped").file("others.yaml", others);
+    let output = Command::new(env!("CARGO_BIN_EXE_kedasim"))
+        .current_dir(&case.folder)
+        .args(["simulate", ".", "--out", "out"])
+        .output()
+        .expect("the binary runs");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{stderr}");
+    assert!(stderr.contains("note: ./others.yaml:1:1: Service web is not read"), "{stderr}");
+    assert!(stderr.contains("note: ./others.yaml:5:1: LLMInferenceService big is not modelled yet"), "{stderr}");
+    assert!(stderr.contains("warning: ./others.yaml:9:1: PrometheusRule rules is not modelled yet"), "{stderr}");
+}
+
+#[test]
+fn kinds_that_cannot_be_run() {
+    let hpa =
+        "apiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata: {name: h}\nspec: {maxReplicas: 2}\n";
+    let case = Case::new("hpa").file("hpa.yaml", hpa).file("scenario.yaml", SCENARIO);
+    case.fails_with(&["."], &["hpa.yaml:1:1", "a plain HorizontalPodAutoscaler is not modelled yet"]);
+    let misspelt = SCENARIO.replace("kind: Scenario", "kind: Scenaro");
+    let case = Case::new("own-kind").file("so.yaml", SCALED_OBJECT).file("scenario.yaml", &misspelt);
+    case.fails_with(&["."], &["scenario.yaml:2:7", "\"Scenaro\"", "did you mean Scenario?"]);
+}
+
+#[test]
+fn a_template_inside_a_block_of_text() {
+    let query = "query: |-\n          sum({{ .Values.metric }})";
+    let text = SCALED_OBJECT.replace("query: sum(vllm:num_requests_running)", query);
+    let case = Case::new("block-template").file("so.yaml", &text).file("scenario.yaml", SCENARIO);
+    case.fails_with(&["."], &["so.yaml:", "unrendered template", "helm template . | kedasim simulate -"]);
+}
+
+#[test]
+fn names_that_are_no_file_names() {
+    let named = |name: &str| SCENARIO.replace("metadata: {name: s}", &format!("metadata: {{name: {name}}}"));
+    for name in ["a/b", "..", "\"a b\"", "\"\""] {
+        let case = Case::new("names").file("so.yaml", SCALED_OBJECT).file("scenario.yaml", &named(name));
+        case.fails_with(&["."], &["scenario.yaml:3:18", "metadata.name"]);
+    }
+    for name in ["a/b", "So", "-so", "so.", "a_b"] {
+        let text = SCALED_OBJECT.replace("{name: so}", &format!("{{name: {name}}}"));
+        let case = Case::new("names").file("so.yaml", &text).file("scenario.yaml", SCENARIO);
+        case.fails_with(&["."], &["so.yaml:3:18", "metadata.name", "DNS-1123"]);
+    }
+    let extra = SCENARIO.replace("{name: s}", "{name: s, nmae: t}");
+    let case = Case::new("names").file("so.yaml", SCALED_OBJECT).file("scenario.yaml", &extra);
+    case.fails_with(&["."], &["metadata.nmae", "did you mean name?"]);
+}
+
+#[test]
+fn numbers_out_of_range() {
+    let case = usual("range");
+    case.fails_with(&[".", "--fixed-replicas", "10001"], &["--fixed-replicas", "0..=10000"]);
+    case.fails_with(&[".", "--fixed-replicas", "-1"], &["--fixed-replicas", "0..=10000"]);
+    case.fails_with(&[".", "--seed", "-1"], &["--seed", "a whole number from 0 to 9223372036854775807"]);
+    case.fails_with(&[".", "--gate", "sloAttainment=99"], &["--gate", "sloAttainment", "share from 0 to 1"]);
+    case.fails_with(&[".", "--gate", "gpuHours=1", "--gate", "gpuHours=2"], &["--gate", "gpuHours twice"]);
+    case.fails_with(&[".", "--gate", "gpuHour=1"], &["did you mean gpuHours?"]);
+    let twice = [".", "--set", "spec.maxReplicaCount=1", "--set", "spec.maxReplicaCount=2"];
+    case.fails_with(&twice, &["--set", "spec.maxReplicaCount twice"]);
+    let workers = SCENARIO.replace("{poisson: {rate: 0.1}}", "{closedLoop: {workers: 100001, think: 1s}}");
+    let case = Case::new("range-workers").file("so.yaml", SCALED_OBJECT).file("scenario.yaml", &workers);
+    case.fails_with(&["."], &["workers", "1 to 100000"]);
+    let warm = SCENARIO.replace("duration: 5m", "warmup: 5m").replace("{constant: 20}}", "{constant: 20}, stop: 4m}");
+    let case = Case::new("range-warmup").file("so.yaml", SCALED_OBJECT).file("scenario.yaml", &warm);
+    case.fails_with(&["."], &["scenario.yaml:5:11", "spec.warmup", "traffic of 4m"]);
+}
+
+#[test]
+fn missing_files_that_a_scenario_names() {
+    let traffic: String =
+        SCENARIO
+            .lines()
+            .map(|line| {
+                if line.contains("traffic:") {
+                    "  traffic: {file: gone.yaml}\n".to_owned()
+                } else {
+                    format!("{line}\n")
+                }
+            })
+            .collect();
+    let case = Case::new("gone").file("so.yaml", SCALED_OBJECT).file("scenario.yaml", &traffic);
+    case.fails_with(&["."], &["scenario.yaml:7:19", "gone.yaml", "no such file", "the folder of ./scenario.yaml"]);
+    let profile = SCENARIO.replace("opt-125m-cpu", "gone.yaml");
+    let case = Case::new("gone").file("so.yaml", SCALED_OBJECT).file("scenario.yaml", &profile);
+    case.fails_with(&["."], &["scenario.yaml:6:22", "gone.yaml", "no such file"]);
+    let case = usual("other-kind").file("other.yaml", "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\n");
+    case.fails_with(&[".", "--traffic", "so.yaml"], &["so.yaml holds no Traffic document, only ScaledObject"]);
+}
+
+#[test]
+fn mistakes_in_a_sweep() {
+    let sweep = |spec: &str, parts: &[&str]| {
+        let text = format!("apiVersion: kedasim.dev/v1alpha1\nkind: Sweep\nmetadata: {{name: w}}\nspec:\n{spec}");
+        let case = usual("sweep").file("sweep.txt", &text);
+        let output = Command::new(env!("CARGO_BIN_EXE_kedasim"))
+            .current_dir(&case.folder)
+            .args(["sweep", "sweep.txt", "--out", "out"])
+            .output()
+            .expect("the binary runs");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{stderr}");
+        for part in parts {
+            assert!(stderr.contains(part), "{part:?} is not in: {stderr}");
+        }
+        assert_eq!(stderr.matches("error:").count(), 1, "{stderr}");
+        assert!(!case.folder.join("out").exists(), "something was written");
+    };
+    let axes = "  axes: {spec.maxReplicaCount: [2, 3]}\n";
+    sweep(&format!("  policy: gone\n{axes}"), &["sweep.txt:5:11: spec.policy: gone", "the folder of sweep.txt"]);
+    sweep(&format!("  policy: .\n  scenario: gone.yaml\n{axes}"), &["sweep.txt:6:13: spec.scenario: gone.yaml"]);
+    let heatmap = "  heatmap: {x: spec.maxReplicaCount, y: spec.maxReplicaCount, value: flapz}\n";
+    sweep(&format!("  policy: .\n{axes}{heatmap}"), &["sweep.txt:7:", "spec.heatmap.value", "\"flapz\""]);
+    sweep("  policy: .\n  axes: {\"Scenario:spec.seed\": [1, 2]}\n", &["sweep.txt:6:10", "use seeds:"]);
+    sweep("  policy: .\n  axes: {spec.maxReplicaCount: [2, 3, 2]}\n", &["sweep.txt:6:39", "found the integer 2 twice"]);
+    sweep("  policy: .\n  axes: {spec.maxReplicas: [2]}\n", &["sweep.txt:6:10: axis spec.maxReplicas: unknown key"]);
+    sweep("  policy: .\n  axes: {\"Traffic:spec.stop\": [1m]}\n", &["sweep.txt:6:10", "Scenario:spec.traffic"]);
+    sweep(&format!("  policy: .\n{axes}  seeds: [3, 3]\n"), &["spec.seeds[1]", "the seed 3 twice"]);
+}
+
+#[test]
+fn conformance_says_what_is_missing() {
+    let conformance = |arguments: &[&str], parts: &[&str]| {
+        let case = Case::new("conformance").file("empty.jsonl", "").file(
+            "cases.jsonl",
+            "{\"id\": \"a\", \"dataset\": \"d\", \"query\": \"up\", \"eval_time_ms\": 0, \"type\": \"vector\", \"expected\": []}\n",
+        );
+        let output = Command::new(env!("CARGO_BIN_EXE_kedasim"))
+            .current_dir(&case.folder)
+            .arg("conformance")
+            .args(arguments)
+            .output()
+            .expect("the binary runs");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{stderr}");
+        for part in parts {
+            assert!(stderr.contains(part), "{part:?} is not in: {stderr}");
+        }
+    };
+    conformance(&["promql", "empty.jsonl"], &["found no case"]);
+    conformance(&["promql", "cases.jsonl"], &["cases.jsonl:1", "\"d\"", "the file that holds the datasets"]);
+}
+
+#[test]
+fn a_policy_that_is_not_text() {
+    let case = usual("binary");
+    fs::write(case.folder.join("blob.yaml"), [0x7f, b'E', b'L', b'F', 0xff, 0xfe]).expect("writable");
+    case.fails_with(&["blob.yaml"], &["blob.yaml:1:", "not text"]);
+}

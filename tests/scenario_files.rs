@@ -80,7 +80,7 @@ gates: {gpuHours: 40, flapsPerHour: 1}";
 #[test]
 fn a_mistake_in_a_scenario_is_placed_and_explained() {
     // (spec, parts of the message)
-    let cases: [(&str, &[&str]); 14] = [
+    let cases: [(&str, &[&str]); 15] = [
         ("durration: 30m", &["test.yaml:5:3", "spec.durration", "did you mean duration?"]),
         ("replications: 5", &["spec.replications", "not modelled yet"]),
         ("cluster: {preset: cold-gpu}", &["cold-gpu is not modelled yet", "warm-gpu, cpu-demo"]),
@@ -90,6 +90,7 @@ fn a_mistake_in_a_scenario_is_placed_and_explained() {
         ("client: {retries: 2}", &["spec.client.retries", "not modelled yet"]),
         ("replica: {vllmVersion: 0.33}", &["spec.replica.vllmVersion", "quotes"]),
         ("replica: {vllmVersion: \"0.9\"}", &["0.11 or later"]),
+        ("replica: {vllmVersion: \"0.34\"}", &["expected 0.11 to 0.33"]),
         ("replica: {gpuMemoryUtilization: 0.8}", &["kvTokens"]),
         ("cluster: {startup: {sandbox: {median: 5s, p95: 2s}}}", &["expected 0 < median <= p95"]),
         ("cluster: {startup: {sandbox: {median: 5s}}}", &["{min, max}"]),
@@ -151,6 +152,7 @@ fn impossible_traffic_is_refused() {
         (format!("arrivals: {{poison: {{rate: 1}}}}\n{lengths}"), "did you mean poisson?"),
         (lengths.to_owned(), "arrivals is missing"),
         (format!("{arrivals}\nprompt: {{constant: 0}}\noutput: {{constant: 1}}"), "at least 1"),
+        (format!("{arrivals}\nprompt: {{constant: 1e12}}\noutput: {{constant: 1}}"), "integer from 1 to 4294967295"),
         (format!("{arrivals}\nprompt: {{uniform: {{min: 9, max: 3}}}}\noutput: {{constant: 1}}"), "min <= max"),
         (format!("{arrivals}\nprompt: {{geometric: {{hazard: 1.5}}}}\noutput: {{constant: 1}}"), "at most 1"),
         (format!("{arrivals}\nprompt: {{geometric: {{hazard: 0}}}}\noutput: {{constant: 1}}"), "above 0"),
@@ -203,7 +205,7 @@ fn a_profile_is_read_and_its_gaps_are_told() {
 fn a_sweep_is_read() {
     let spec = "policy: ../p\naxes:\n  spec.triggers[0].metadata.threshold: [\"3\", \"4\"]\n  spec.pollingInterval: [15, 30]\nseeds: 5\nheatmap: {x: spec.pollingInterval, y: \"spec.triggers[0].metadata.threshold\", value: gpuHours}";
     let sweep = read_sweep(&own("Sweep", spec)).expect("the sweep is right");
-    assert_eq!((sweep.name.as_str(), sweep.seeds, sweep.axes.len()), ("t", 5, 2));
+    assert_eq!((sweep.name.as_str(), sweep.seeds.len(), sweep.axes.len()), ("t", 5, 2));
     assert_eq!(sweep.axes[0].values, [Value::Str("3".to_owned()), Value::Str("4".to_owned())]);
     assert_eq!(sweep.heatmap.expect("given").0, "spec.pollingInterval");
 }
@@ -223,4 +225,13 @@ fn a_mistake_in_a_sweep_is_told() {
         let told = read_sweep(&own("Sweep", spec)).expect_err("the sweep is wrong").to_string();
         assert!(told.contains(part), "{spec}: {part:?} is missing in\n{told}");
     }
+}
+
+#[test]
+fn seeds_are_a_number_or_a_list() {
+    let read =
+        |seeds: &str| read_sweep(&own("Sweep", &format!("policy: p\naxes: {{a: [1]}}\n{seeds}"))).expect("right").seeds;
+    assert_eq!(read(""), [1]);
+    assert_eq!(read("seeds: 3"), [1, 2, 3]);
+    assert_eq!(read("seeds: [3, 9]"), [3, 9]);
 }

@@ -3,9 +3,10 @@
 use kedasim::cluster::{DurationDistribution, RouterPolicy, TerminationMode};
 use kedasim::manifest::{Bundle, Input, Value};
 use kedasim::scenario::{
-    GateLimit, Overrides, ResolvedRun, attach_traffic, read_scenario, replace_scenario, resolve, scenario_yaml,
+    GateLimit, Overrides, ResolvedRun, attach_profile, attach_traffic, read_scenario, replace_scenario, resolve,
+    scenario_yaml,
 };
-use kedasim::traffic::Arrivals;
+use kedasim::traffic::{Arrivals, TrafficSource};
 use kedasim::units::{Seed, SimDuration, SimTime};
 use std::path::{Path, PathBuf};
 
@@ -123,6 +124,8 @@ apiVersion: monitoring.coreos.com/v1
 kind: PodMonitor
 metadata: {name: pm, namespace: mon}
 spec:
+  selector: {}
+  namespaceSelector: {any: true}
   podMetricsEndpoints: [{port: web, interval: 20s}]
 ";
     let run = resolved(&[SCALED_OBJECT, SERVICE, SCENARIO, monitor]);
@@ -348,7 +351,7 @@ fn another_scenario_takes_the_place_of_the_folders() {
 fn the_example_sweep_is_read_and_its_first_point_resolves() {
     let bundle = Bundle::load(&[Input::Path(root("policies/sweeps/opt-125m-threshold-window.yaml"))]).expect("loads");
     let sweep = kedasim::scenario::read_sweep(&bundle.documents[0]).expect("the sweep is right");
-    let mut policy = Bundle::load(&[Input::Path(sweep.policy.clone())]).expect("the policy loads");
+    let mut policy = Bundle::load(&[Input::Path(sweep.policy.value.clone())]).expect("the policy loads");
     for axis in &sweep.axes {
         policy.set(&axis.path.value, axis.values[0].clone()).expect("the axis names a value");
     }
@@ -375,4 +378,63 @@ fn a_recorded_trace_is_cut_and_what_its_reader_remarks_is_passed_on() {
     assert!(!trace.notes.is_empty());
     let told = refused(&[SCALED_OBJECT, SERVICE, &scenario.replace("burst.csv", "gone.csv")], &Overrides::default());
     assert!(told.contains("gone.csv") && told.contains("p.yaml:"), "{told}");
+}
+
+#[test]
+fn a_scenarios_folder_gives_its_scenario_alone() {
+    let folder = root("policies/opt-125m");
+    let mut bundle = Bundle::load(&[Input::Path(folder.clone())]).expect("the folder loads");
+    replace_scenario(&mut bundle, &folder).expect("the folder has a Scenario");
+    let run = resolve(&bundle, &Overrides::default()).unwrap_or_else(|found| panic!("{found}"));
+    assert_eq!((run.scenario.as_str(), run.traffic_name.as_str()), ("stable-2", "stable-2"));
+}
+
+#[test]
+fn a_built_in_profile_can_be_set_once_it_is_attached() {
+    let resolved_with = |overrides: &Overrides| {
+        let mut bundle = bundle(&[SCALED_OBJECT, SERVICE, SCENARIO]);
+        attach_profile(&mut bundle, overrides).unwrap_or_else(|found| panic!("{found}"));
+        bundle.set_text("Profile:spec.stepTime.wMs", "77").expect("the path exists");
+        resolve(&bundle, overrides).unwrap_or_else(|found| panic!("{found}"))
+    };
+    let plain = resolved(&[SCALED_OBJECT, SERVICE, SCENARIO]);
+    for overrides in [
+        Overrides::default(), // Chosen by the model.
+        Overrides { profile: Some("opt-125m-cpu".to_owned()), ..Overrides::default() },
+    ] {
+        let run = resolved_with(&overrides);
+        assert_eq!(run.profile, "opt-125m-cpu");
+        assert_ne!(run.engine, plain.engine);
+        assert_eq!(run.engine.async_scheduling, plain.engine.async_scheduling);
+    }
+}
+
+#[test]
+fn each_value_of_the_traffic_has_its_own_place() {
+    let text = scenario_yaml(&resolved(&[SCALED_OBJECT, SERVICE, SCENARIO]));
+    let line_of = |key: &str| {
+        let line = text.lines().find(|line| line.trim_start().starts_with(key)).expect("the key is there");
+        let (_, place) = line.rsplit_once("p.yaml:").expect("it has a place");
+        place.split(':').next().expect("a line").parse::<u32>().expect("a number")
+    };
+    let arrivals = line_of("arrivals:");
+    assert_eq!((line_of("prompt:"), line_of("output:")), (arrivals + 1, arrivals + 2), "{text}");
+}
+
+#[test]
+fn start_and_stop_bound_the_sending_of_a_recorded_trace() {
+    let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("cut.csv");
+    let rows = "Timestamp,Model,Request tokens,Response tokens,Total tokens,Log Type\n\
+                5,ChatGPT,10,5,15,API log\n6,ChatGPT,20,7,27,API log\n9,ChatGPT,30,7,37,API log\n";
+    std::fs::write(&file, rows).expect("the target folder can be written");
+    let scenario = SCENARIO.split("  traffic:").next().expect("split gives a first part");
+    let scenario = format!("{scenario}  traffic: {{file: {}, start: 2m, stop: 124s}}\n", file.display());
+    let run = resolved(&[SCALED_OBJECT, SERVICE, &scenario]);
+    let mut source = TrafficSource::new(&run.traffic[0], Seed(1));
+    let mut sent = Vec::new();
+    while let Some(at) = source.next_arrival() {
+        sent.push((at, source.pop().prompt_tokens));
+    }
+    // The row of 124 s, 4 s after the first, falls on the stop.
+    assert_eq!(sent, [(SimTime::from_secs(120), 10), (SimTime::from_secs(121), 20)]);
 }

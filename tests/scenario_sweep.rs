@@ -19,10 +19,10 @@ fn sweep(axes: &[(&str, Vec<Value>)]) -> SweepFile {
     };
     SweepFile {
         name: "small".to_owned(),
-        policy: root("policies/opt-125m"),
+        policy: Located::new(root("policies/opt-125m"), Span::new("sweep.yaml", 5, 11)),
         scenario: None,
         axes: axes.iter().map(axis).collect(),
-        seeds: 2,
+        seeds: vec![1, 2],
         heatmap: None,
     }
 }
@@ -57,4 +57,17 @@ fn a_point_that_does_not_resolve_is_named() {
     let lost = sweep(&[("spec.triggers[7].metadata.threshold", texts(&["5"]))]);
     let told = run_sweep(&lost, 2).expect_err("there is one trigger").to_string();
     assert!(told.contains("sweep.yaml:7:5"), "{told}");
+}
+
+#[test]
+fn an_axis_with_an_unknown_key_is_told_at_the_axis() {
+    for (path, part) in [
+        ("spec.maxReplicas", "sweep.yaml:7:5: axis spec.maxReplicas: unknown key \"maxReplicas\""),
+        ("Scenario:spec.durration", "sweep.yaml:7:5: axis Scenario:spec.durration: "),
+        ("Traffic:spec.arrival", "sweep.yaml:7:5: axis Traffic:spec.arrival: "),
+    ] {
+        let told = run_sweep(&sweep(&[(path, vec![Value::Int(5)])]), 2).expect_err("no such key").to_string();
+        assert!(told.contains(part) && told.contains("did you mean"), "{told}");
+        assert_eq!(told.matches("error:").count(), 1, "{told}");
+    }
 }

@@ -47,7 +47,8 @@ pub(super) struct SimulateArgs {
     #[arg(long, value_name = "DURATION")]
     pub(super) duration: Option<String>,
     /// The seed of all random numbers.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    #[arg(value_parser = seed)]
     pub(super) seed: Option<u64>,
     /// Change one value of the policy or scenario, e.g. 'spec.triggers[0].metadata.threshold=6' or 'Scenario:spec.seed=2'.
     #[arg(long, value_name = "PATH=VALUE")]
@@ -56,7 +57,8 @@ pub(super) struct SimulateArgs {
     #[arg(long, value_name = "NAME=LIMIT")]
     pub(super) gate: Vec<String>,
     /// Switch autoscaling off and keep N replicas.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    #[arg(value_parser = clap::value_parser!(i32).range(0..=10_000))]
     pub(super) fixed_replicas: Option<i32>,
     /// Check every invariant after every event (slow).
     #[arg(long)]
@@ -64,12 +66,18 @@ pub(super) struct SimulateArgs {
     /// Exit with 1 when a finding is at least this bad.
     #[arg(long, value_name = "LEVEL", default_value = "never")]
     pub(super) fail_on: FailOn,
-    /// Where to write the run; by default output/<policy>-<scenario>-<seed>.
+    /// Where to write the run; by default output/<policy>-<scenario>-<seed>, with --traffic output/<policy>-<scenario>+<traffic>-<seed>.
     #[arg(long, value_name = "DIR")]
     pub(super) out: Option<PathBuf>,
     /// What to print.
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(super) format: Format,
+}
+
+/// A seed, as a Scenario may have it.
+fn seed(text: &str) -> Result<u64, String> {
+    let seed = text.parse::<u64>().ok().filter(|seed| i64::try_from(*seed).is_ok());
+    seed.ok_or_else(|| format!("expected a whole number from 0 to {}", i64::MAX))
 }
 
 #[derive(Debug, Args)]

@@ -109,10 +109,20 @@ impl Comparison<'_> {
             self.mismatches.push(Mismatch {
                 step: self.step,
                 field: field.to_owned(),
-                expected: format!("{expected:?}"),
-                found: format!("{found:?}"),
+                expected: shown(expected),
+                found: shown(found),
             });
         }
+    }
+}
+
+/// A value for whoever does not read Rust: an absent one is `nothing`.
+fn shown<T: Debug>(value: &T) -> String {
+    let text = format!("{value:?}");
+    match text.strip_prefix("Some(").and_then(|inside| inside.strip_suffix(')')) {
+        Some(inside) => inside.to_owned(),
+        None if text == "None" => "nothing".to_owned(),
+        None => text,
     }
 }
 

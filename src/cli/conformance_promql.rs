@@ -30,6 +30,8 @@ pub struct Outcome {
 pub struct Corpus {
     datasets: BTreeMap<String, Value>,
     cases: BTreeMap<String, Vec<Value>>,
+    /// Where the first case of a dataset stands.
+    places: BTreeMap<String, String>,
 }
 
 /// Runs every case of `files` and writes the failures and a summary to `out`; (passed, failed).
@@ -83,6 +85,7 @@ impl Corpus {
                     corpus.datasets.insert(dataset, value);
                 } else {
                     text_of(&value, "query").with_context(place)?;
+                    corpus.places.entry(dataset.clone()).or_insert_with(place);
                     corpus.cases.entry(dataset).or_default().push(value);
                 }
             }
@@ -97,7 +100,10 @@ impl Corpus {
     pub fn outcomes(&self, version: PrometheusVersion) -> Result<Vec<Outcome>> {
         let mut outcomes = Vec::new();
         for (name, cases) in &self.cases {
-            let dataset = self.datasets.get(name).with_context(|| format!("no dataset is named {name}"))?;
+            let dataset = self.datasets.get(name).with_context(|| {
+                let place = self.places.get(name).map_or("", String::as_str);
+                format!("{place}: no dataset is named {name:?}; give the file that holds the datasets too")
+            })?;
             let mut server = PrometheusServer::new(PrometheusSettings {
                 version,
                 lookback: SimDuration::from_secs(300),
@@ -172,7 +178,7 @@ fn difference(
         return Ok(match answer {
             Err((found, _)) if *found == kind => None,
             Err((found, message)) => Some(format!("expected a {kind} error, found a {found} error: {message}")),
-            Ok(value) => Some(format!("expected a {kind} error, found {value:?}")),
+            Ok(value) => Some(format!("expected a {kind} error, found {}", shown(value))),
         });
     }
     let value = match answer {
@@ -214,7 +220,28 @@ fn difference(
         ("scalar" | "string" | "vector" | "matrix", _) => false,
         (other, _) => bail!("unknown result type {other:?}"),
     };
-    Ok(if same { None } else { Some(format!("expected {wanted}, found {value:?}")) })
+    Ok(if same { None } else { Some(format!("expected {wanted}, found {}", shown(value))) })
+}
+
+/// A computed value in the form of the recorded ones.
+fn shown(value: &QueryValue) -> String {
+    let labels = |labels: &Labels| labels.iter().map(|(k, v)| (k.to_owned(), Value::from(v))).collect::<Value>();
+    let json = match value {
+        QueryValue::Scalar(value) => serde_json::json!({"value": value.to_string()}),
+        QueryValue::String(text) => serde_json::json!({"string": text}),
+        QueryValue::Vector(elements) => elements
+            .iter()
+            .map(|(own, value)| serde_json::json!({"labels": labels(own), "value": value.to_string()}))
+            .collect(),
+        QueryValue::Matrix(elements) => elements
+            .iter()
+            .map(|(own, samples)| {
+                let samples: Vec<(i64, String)> = samples.iter().map(|(at, value)| (*at, value.to_string())).collect();
+                serde_json::json!({"labels": labels(own), "values": samples})
+            })
+            .collect(),
+    };
+    json.to_string()
 }
 
 fn sorted<T>(mut elements: Vec<(Labels, T)>) -> Vec<(Labels, T)> {

@@ -91,11 +91,14 @@ pub(super) fn talk(text: &str) {
 /// Writes the result to stdout.
 pub(super) fn print(text: &str) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes())?;
-    if !text.ends_with('\n') {
-        out.write_all(b"\n")?;
-    }
-    Ok(out.flush()?)
+    let mut write = || {
+        out.write_all(text.as_bytes())?;
+        if !text.ends_with('\n') {
+            out.write_all(b"\n")?;
+        }
+        out.flush()
+    };
+    write().map_err(|error| Failure::Internal(anyhow::Error::new(error).context("cannot write to standard output")))
 }
 
 fn conformance(args: &ConformanceArgs) -> Result<Outcome, Failure> {
@@ -110,7 +113,17 @@ fn conformance(args: &ConformanceArgs) -> Result<Outcome, Failure> {
             conformance_promql::run(&args.files, version, &mut out).map_err(unusable)?
         }
     };
-    Ok(if failed == 0 && passed > 0 { Outcome::Fine } else { Outcome::Failed })
+    if passed + failed == 0 {
+        let message = "found no case in these files, expected recorded vectors";
+        return Err(Diagnostic::error(None, "FILES", message).into());
+    }
+    if args.component == Component::Hpa && args.version.is_none() && failed > 0 {
+        let recorded = |version: &&&str| args.files.iter().any(|file| file.to_string_lossy().contains(**version));
+        if let Some(version) = ["1.32", "1.33", "1.34", "1.35"].iter().find(recorded) {
+            talk(&format!("help: a file recorded from {version} is replayed with --version {version}"));
+        }
+    }
+    Ok(if failed == 0 { Outcome::Fine } else { Outcome::Failed })
 }
 
 /// A file of vectors that cannot be read is the user's to mend, unless the reader of our output went away.

@@ -3,10 +3,11 @@
 use crate::analysis::{Summary, VerdictStatus, summarize};
 use crate::cli::args::{FailOn, Format, SimulateArgs};
 use crate::cli::outcome::{Failure, Outcome, print, talk};
-use crate::manifest::{Bundle, Input, parse_value};
+use crate::manifest::{Bundle, Input, nearest};
 use crate::report::{summary_json, summary_markdown, summary_text, write_run};
 use crate::scenario::{
-    GATE_NAMES, GateLimit, Overrides, ResolvedRun, attach_traffic, replace_scenario, resolve, scenario_yaml,
+    GATE_NAMES, GateLimit, Overrides, ResolvedRun, attach_profile, attach_traffic, replace_scenario, resolve,
+    scenario_yaml,
 };
 use crate::sim::{SimulateError, simulate};
 use crate::units::{Diagnostic, Seed, Severity, SimDuration, parse_go_duration};
@@ -20,7 +21,8 @@ pub(super) fn run(args: &SimulateArgs) -> Result<Outcome, Failure> {
     }
     let record = simulate(&resolved, args.check).map_err(simulation_failure)?;
     let summary = summarize(&record, &resolved.analysis);
-    let out = args.out.clone().unwrap_or_else(|| default_output(&resolved));
+    let out = args.out.clone().unwrap_or_else(|| default_output(&resolved, args.traffic.as_deref()));
+    let replaces = out.join("summary.json").exists();
     write_run(&out, &resolved, &record, &summary, &scenario_yaml(&resolved))
         .map_err(|error| unwritable(&out, &error))?;
     print(&match args.format {
@@ -28,7 +30,11 @@ pub(super) fn run(args: &SimulateArgs) -> Result<Outcome, Failure> {
         Format::Json => summary_json(&summary),
         Format::Markdown => summary_markdown(&record, &summary),
     })?;
-    talk(&format!("written to {}", out.display()));
+    if replaces {
+        talk(&format!("replaced the previous run in {}", out.display()));
+    } else {
+        talk(&format!("written to {}", out.display()));
+    }
     Ok(if is_failure(&summary, args.fail_on) { Outcome::Failed } else { Outcome::Fine })
 }
 
@@ -52,12 +58,21 @@ fn prepare(args: &SimulateArgs) -> Result<ResolvedRun, Failure> {
         replace_scenario(&mut bundle, path)?;
     }
     attach_traffic(&mut bundle, &overrides)?;
+    let mut paths: Vec<&str> = Vec::new();
     for assignment in &args.set {
         let Some((path, value)) = assignment.split_once('=') else {
             let message = format!("found {assignment:?}, expected PATH=VALUE");
             return Err(Diagnostic::error(None, "--set", message).into());
         };
-        bundle.set(path.trim(), parse_value(value))?;
+        let path = path.trim();
+        if paths.contains(&path) {
+            return Err(Diagnostic::error(None, "--set", format!("found {path} twice, expected it once")).into());
+        }
+        if path.starts_with("Profile:") && !paths.iter().any(|earlier| earlier.starts_with("Profile:")) {
+            attach_profile(&mut bundle, &overrides)?;
+        }
+        paths.push(path);
+        bundle.set_text(path, value)?;
     }
     Ok(resolve(&bundle, &overrides)?)
 }
@@ -83,9 +98,16 @@ fn gates(given: &[String]) -> Result<Vec<GateLimit>, Failure> {
             return Err(wrong(format!("found {text:?}, expected NAME=LIMIT, for example flapsPerHour=1")));
         };
         if !GATE_NAMES.contains(&name) {
-            return Err(wrong(format!("found the gate {name:?}, expected one of {}", GATE_NAMES.join(", "))));
+            let guess = nearest(name, GATE_NAMES).map(|guess| format!(", did you mean {guess}?")).unwrap_or_default();
+            return Err(wrong(format!("found the gate {name:?}, expected one of {}{guess}", GATE_NAMES.join(", "))));
+        }
+        if gates.iter().any(|gate: &GateLimit| gate.name == name) {
+            return Err(wrong(format!("found the gate {name} twice, expected it once")));
         }
         match limit.parse::<f64>() {
+            Ok(limit) if name == "sloAttainment" && !(0.0..=1.0).contains(&limit) => {
+                return Err(wrong(format!("found the limit {limit} for {name}, expected a share from 0 to 1")));
+            }
             Ok(limit) if limit.is_finite() && limit >= 0.0 => gates.push(GateLimit { name: name.to_owned(), limit }),
             _ => return Err(wrong(format!("found the limit {limit:?} for {name}, expected a number of at least 0"))),
         }
@@ -93,9 +115,17 @@ fn gates(given: &[String]) -> Result<Vec<GateLimit>, Failure> {
     Ok(gates)
 }
 
-/// `output/<policy>-<scenario>-<seed>`, or without the repetition when the two share a name.
-fn default_output(run: &ResolvedRun) -> PathBuf {
-    PathBuf::from("output").join(format!("{}-{}-{}", run.policy, run.scenario, run.seed.0))
+/// `output/<policy>-<scenario>-<seed>`; with `--traffic` its file's name goes with the scenario's.
+fn default_output(run: &ResolvedRun, traffic: Option<&Path>) -> PathBuf {
+    let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '_' };
+    // The scenario's name may be that of a recorded trace, which may hold anything.
+    let mut scenario: String = run.scenario.chars().map(plain).collect();
+    let stem = traffic.and_then(Path::file_stem).map(|stem| stem.to_string_lossy());
+    let stem: Option<String> = stem.map(|stem| stem.chars().map(plain).collect());
+    if let Some(stem) = stem.filter(|stem| *stem != scenario) {
+        scenario = format!("{scenario}+{stem}");
+    }
+    PathBuf::from("output").join(format!("{}-{scenario}-{}", run.policy, run.seed.0))
 }
 
 fn unwritable(out: &Path, error: &std::io::Error) -> Failure {

@@ -3,9 +3,9 @@
 use crate::cli::args::SweepArgs;
 use crate::cli::outcome::{Failure, Outcome, print, talk};
 use crate::manifest::{Bundle, Input};
-use crate::report::{HeatmapSpec, sweep_text, write_sweep};
+use crate::report::{HeatmapSpec, results_table, sweep_text, write_sweep};
 use crate::scenario::read_sweep;
-use crate::study::run_sweep;
+use crate::study::{SweepOutcome, run_sweep};
 use crate::units::Diagnostic;
 use std::path::PathBuf;
 
@@ -18,12 +18,24 @@ pub(super) fn run(args: &SweepArgs) -> Result<Outcome, Failure> {
         return Err(Diagnostic::error(None, "", message).into());
     };
     let sweep = read_sweep(document)?;
+    if let Some((_, _, value)) = &sweep.heatmap {
+        // The figures do not depend on the runs: an empty sweep has them all.
+        let empty = SweepOutcome { name: String::new(), axes: Vec::new(), points: Vec::new() };
+        if let Err(message) = results_table(&empty).figure(&value.value) {
+            return Err(Diagnostic::error(value.span.clone(), "spec.heatmap.value", message).into());
+        }
+    }
     let outcome = run_sweep(&sweep, args.jobs)?;
     let out = args.out.clone().unwrap_or_else(|| PathBuf::from("output").join(format!("sweep-{}", sweep.name)));
-    let heatmap = sweep.heatmap.clone().map(|(x, y, value)| HeatmapSpec { x, y, value });
+    let heatmap = sweep.heatmap.clone().map(|(x, y, value)| HeatmapSpec { x, y, value: value.value });
+    let replaces = out.join("summary.json").exists();
     write_sweep(&out, &outcome, heatmap.as_ref())
         .map_err(|error| Diagnostic::error(None, "--out", format!("{} cannot be written: {error}", out.display())))?;
     print(&sweep_text(&outcome))?;
-    talk(&format!("written to {}", out.display()));
+    if replaces {
+        talk(&format!("replaced the previous sweep in {}", out.display()));
+    } else {
+        talk(&format!("written to {}", out.display()));
+    }
     Ok(Outcome::Fine)
 }

@@ -1,5 +1,6 @@
 //! All documents that one command line names. Which kinds are read stands here; what they mean does not.
 
+use crate::manifest::fields::nearest;
 use crate::manifest::{Node, Value, emit, parse_documents, template, yaml};
 use crate::units::{Diagnostic, Diagnostics, Span};
 use std::io::Read;
@@ -251,13 +252,16 @@ impl Bundle {
         if document.kind == "List" && matches!(document.api_version.as_str(), "v1" | "") {
             return self.add_list(document, lines, file, diagnostics);
         }
+        if document.api_version.split('/').next() == Some(OWN_GROUP) && !document.is_own() {
+            return diagnostics.push(unknown_own_kind(&document));
+        }
         if !document.is_read() {
             self.skipped.push(Skipped { kind: document.kind, name: document.name, span: document.root.span });
             return;
         }
         // The alert texts of a PrometheusRule are templates of Prometheus' own.
         if document.kind != "PrometheusRule"
-            && let Some(diagnostic) = template::in_tree(&document.root, lines)
+            && let Some(diagnostic) = template::in_tree(&document.root, lines, document.kind == "ScaledObject")
         {
             return diagnostics.push(diagnostic);
         }
@@ -280,6 +284,19 @@ impl Bundle {
                 diagnostics.push(Diagnostic::error(items.span, "items", message));
             }
         }
+    }
+}
+
+/// A kind of ours that there is not.
+fn unknown_own_kind(document: &Document) -> Diagnostic {
+    let own: Vec<&str> =
+        KINDS.iter().filter(|(_, groups)| groups.contains(&OWN_GROUP)).map(|(kind, _)| *kind).collect();
+    let place = document.root.get("kind").unwrap_or(&document.root).span.clone();
+    let message = format!("found the kind {:?} of {OWN_GROUP}, expected one of {}", document.kind, own.join(", "));
+    let diagnostic = Diagnostic::error(place, "kind", message);
+    match nearest(&document.kind, own.iter().copied()) {
+        Some(name) => diagnostic.help(format!("did you mean {name}?")),
+        None => diagnostic,
     }
 }
 
@@ -341,7 +358,7 @@ fn read_text(source: impl Read, named: &str) -> Result<String, Diagnostic> {
         Diagnostic::error(
             Span::new(named, number(line), number(column)),
             "",
-            "a byte that is not UTF-8: this is not a YAML text file",
+            "not text: a byte that is not UTF-8, expected a YAML file",
         )
         .help("save it as UTF-8, or name another file")
     })

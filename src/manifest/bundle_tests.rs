@@ -121,7 +121,7 @@ fn braces_that_are_no_templates_are_left_alone() {
     let fine = [
         "kind: ScaledObject\nmetadata:\n  annotations: {legend: \"{{pod}}\"}\n",
         "kind: ScaledObject\n# {{ .Values.x }}\nspec: {}\n",
-        "kind: ScaledObject\nspec:\n  query: |\n    foo {{ x }}\n  other: >-\n    {{ y }}\n",
+        "kind: Deployment\nspec:\n  query: |\n    foo {{ x }}\n  other: >-\n    {{ y }}\n",
         "kind: PrometheusRule\nspec:\n  summary: Pod {{ $labels.pod }} is down\n",
         "kind: ConfigMap\ndata:\n  legend: rate {{pod}}\n",
     ];

@@ -1,7 +1,7 @@
 //! `apps/v1` `Deployment` and the part of a pod template that the simulation needs, as written.
 
 use crate::manifest::object::{ObjectHead, strings};
-use crate::manifest::{Document, Fields, Node, Value};
+use crate::manifest::{Document, Fields, Key, Node, Value};
 use crate::units::{Diagnostic, Diagnostics, Located, Quantity, Span};
 use std::ops::RangeInclusive;
 
@@ -40,6 +40,19 @@ pub struct PodTemplate {
     pub readiness_probe: Option<Probe>,
     /// `startupProbe`.
     pub startup_probe: Option<Probe>,
+    /// `ports` of every container; empty when none is written.
+    pub ports: Vec<ContainerPort>,
+    /// `metadata.labels` of the pods, as far as their author wrote them.
+    pub labels: Vec<(String, String)>,
+}
+
+/// One of a container's `ports`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ContainerPort {
+    /// `name`.
+    pub name: Option<String>,
+    /// `containerPort`.
+    pub number: Option<i64>,
 }
 
 /// A probe's numbers; absent ones have Kubernetes' defaults.
@@ -67,11 +80,15 @@ impl Deployment {
         let spec = fields.fields("spec", diagnostics);
         let mut spec = fields.required("spec", spec, diagnostics)?;
         let replicas = spec.integer("replicas", COUNT, diagnostics);
-        let template = spec
-            .fields("template", diagnostics)
-            .and_then(|mut template| template.fields("spec", diagnostics))
-            .map(|mut pod| PodTemplate::of_pod(&mut pod, diagnostics))
-            .unwrap_or_default();
+        let mut template = PodTemplate::default();
+        if let Some(mut written) = spec.fields("template", diagnostics) {
+            if let Some(mut pod) = written.fields("spec", diagnostics) {
+                template = PodTemplate::of_pod(&mut pod, diagnostics);
+            }
+            if let Some(mut metadata) = written.fields("metadata", diagnostics) {
+                template.add_labels(metadata.string_map("labels", diagnostics).unwrap_or_default());
+            }
+        }
         let head = head?;
         Some(Deployment { span: head.span, name: head.name, namespace: head.namespace, replicas, template })
     }
@@ -87,6 +104,7 @@ impl PodTemplate {
                 .unwrap_or_default(),
             None => PodTemplate::default(),
         };
+        template.ports = containers.iter().flat_map(|(_, node)| ports(node)).collect();
         template.add_pod(pod, diagnostics);
         template
     }
@@ -102,6 +120,16 @@ impl PodTemplate {
             pre_stop_seconds: pre_stop(container, diagnostics),
             readiness_probe: probe(container, "readinessProbe", diagnostics),
             startup_probe: probe(container, "startupProbe", diagnostics),
+            ports: container.node("ports").map(port_list).unwrap_or_default(),
+            labels: Vec::new(),
+        }
+    }
+
+    /// Adds labels; a later one replaces an earlier one of its name.
+    pub(crate) fn add_labels(&mut self, labels: Vec<(Key, Located<String>)>) {
+        for (key, value) in labels {
+            self.labels.retain(|(own, _)| *own != key.name);
+            self.labels.push((key.name, value.value));
         }
     }
 
@@ -109,6 +137,24 @@ impl PodTemplate {
     pub(crate) fn add_pod(&mut self, pod: &mut Fields<'_>, diagnostics: &mut Diagnostics) {
         self.termination_grace_period_seconds = pod.integer("terminationGracePeriodSeconds", COUNT, diagnostics);
     }
+}
+
+/// The ports of a container.
+fn ports(container: &Node) -> Vec<ContainerPort> {
+    container.get("ports").map(port_list).unwrap_or_default()
+}
+
+/// The ports in a list of them; what is mistyped there is the API server's business.
+fn port_list(node: &Node) -> Vec<ContainerPort> {
+    let Value::Seq(items) = &node.value else { return Vec::new() };
+    let port = |item: &Node| ContainerPort {
+        name: item.get("name").and_then(Node::as_str).map(str::to_owned),
+        number: item.get("containerPort").and_then(|number| match number.value {
+            Value::Int(number) => Some(number),
+            _ => None,
+        }),
+    };
+    items.iter().map(port).collect()
 }
 
 /// The container that asks for a GPU, else the one with a serving name, else the first.

@@ -1,7 +1,8 @@
 //! Strict typed reading of a mapping: Kubernetes' typing in both directions, a field path and a place in every message,
 //! several messages per file, and a "did you mean" for keys that do not exist.
 
-use crate::manifest::{Key, Node, Value};
+use crate::manifest::set_path::SET_FILE;
+use crate::manifest::{Key, Node, Value, yaml};
 use crate::units::{Diagnostic, Diagnostics, Located, SimDuration, Span, parse_go_duration};
 
 /// What to do with keys nobody asked for.
@@ -59,6 +60,9 @@ impl<'n> Fields<'n> {
         if let Value::Str(text) = &node.value {
             return Some(Located::new(text.clone(), node.span.clone()));
         }
+        if let Some(text) = scalar_text(node).filter(|_| is_set(&node.span)) {
+            return Some(Located::new(text, node.span.clone()));
+        }
         let mut wrong = self.wrong(key, node, "a string");
         if let Value::Int(_) | Value::Float(_) | Value::Bool(_) = node.value {
             wrong = wrong.help("put it in quotes");
@@ -75,7 +79,7 @@ impl<'n> Fields<'n> {
         diagnostics: &mut Diagnostics,
     ) -> Option<Located<i64>> {
         let node = self.node(key)?;
-        let value = match node.value {
+        let value = match typed(node) {
             Value::Int(value) => Some(value),
             // Kubernetes' loader goes through JSON, where 2.0 and 2 are one number.
             Value::Float(value) if value.fract() == 0.0 && value.abs() < 9e15 => Some(value as i64),
@@ -85,7 +89,7 @@ impl<'n> Fields<'n> {
             Some(value) if range.contains(&value) => Some(Located::new(value, node.span.clone())),
             _ => {
                 let (start, end) = (*range.start(), *range.end());
-                let too_large = matches!(node.value, Value::Int(value) if value > end);
+                let too_large = value.is_some_and(|value| value > end);
                 let expected = if end < i64::from(i32::MAX) || too_large {
                     format!("an integer from {start} to {end}")
                 } else if start <= i64::from(i32::MIN) && !matches!(node.value, Value::Int(_)) {
@@ -102,7 +106,7 @@ impl<'n> Fields<'n> {
     /// A number, whole or not.
     pub fn number(&mut self, key: &'static str, diagnostics: &mut Diagnostics) -> Option<Located<f64>> {
         let node = self.node(key)?;
-        let value = match node.value {
+        let value = match typed(node) {
             Value::Int(value) => value as f64,
             Value::Float(value) if value.is_finite() => value,
             _ => {
@@ -116,7 +120,7 @@ impl<'n> Fields<'n> {
     /// `true` or `false`.
     pub fn boolean(&mut self, key: &'static str, diagnostics: &mut Diagnostics) -> Option<Located<bool>> {
         let node = self.node(key)?;
-        if let Value::Bool(value) = node.value {
+        if let Value::Bool(value) = typed(node) {
             return Some(Located::new(value, node.span.clone()));
         }
         diagnostics.push(self.wrong(key, node, "true or false"));
@@ -172,13 +176,8 @@ impl<'n> Fields<'n> {
         };
         let mut map = Vec::with_capacity(entries.len());
         for (own, value) in entries {
-            let (text, quoted) = match &value.value {
-                Value::Str(text) => (Some(text.clone()), true),
-                Value::Int(number) => (Some(number.to_string()), false),
-                Value::Float(number) => (Some(number.to_string()), false),
-                Value::Bool(truth) => (Some(truth.to_string()), false),
-                Value::Null | Value::Seq(_) | Value::Map(_) => (None, false),
-            };
+            let text = scalar_text(value);
+            let quoted = matches!(value.value, Value::Str(_)) || (text.is_some() && is_set(&value.span));
             if !quoted {
                 let message = format!("found {}, expected a string", value.describe());
                 let place = format!("{path}.{}", own.name);
@@ -213,16 +212,14 @@ impl<'n> Fields<'n> {
             let place = if self.path.is_empty() { "the document".to_owned() } else { self.path.clone() };
             let message = format!("unknown key {:?} in {place}", key.name);
             let mut diagnostic = match unknown {
+                // Whoever types a path on the command line means it, whatever the API server would prune.
+                _ if is_set(&key.span) => Diagnostic::error(key.span.clone(), self.path_of(&key.name), message),
                 UnknownKeys::Error => Diagnostic::error(key.span.clone(), self.path_of(&key.name), message),
                 _ => Diagnostic::warning(key.span.clone(), self.path_of(&key.name), message),
             };
-            let nearest = self.seen.iter().map(|seen| (edit_distance(seen, &key.name), *seen)).min();
-            diagnostic = match nearest {
-                // Half the key may differ: minReplicas means minReplicaCount.
-                Some((distance, name)) if 2 * distance <= key.name.chars().count() => {
-                    diagnostic.help(format!("did you mean {name}?"))
-                }
-                _ => {
+            diagnostic = match nearest(&key.name, self.seen.iter().copied()) {
+                Some(name) => diagnostic.help(format!("did you mean {name}?")),
+                None => {
                     let mut known = self.seen.clone();
                     known.sort_unstable();
                     known.dedup();
@@ -240,6 +237,40 @@ impl<'n> Fields<'n> {
             format!("found {}, expected {expected}", node.describe()),
         )
     }
+}
+
+/// A scalar as text.
+fn scalar_text(node: &Node) -> Option<String> {
+    match &node.value {
+        Value::Str(text) => Some(text.clone()),
+        Value::Int(number) => Some(number.to_string()),
+        Value::Float(number) => Some(number.to_string()),
+        Value::Bool(truth) => Some(truth.to_string()),
+        Value::Null | Value::Seq(_) | Value::Map(_) => None,
+    }
+}
+
+/// The value of a scalar: what was typed on the command line and kept as text (`1.30`) may still be a number.
+fn typed(node: &Node) -> Value {
+    match &node.value {
+        Value::Str(text) if is_set(&node.span) => yaml::parse_scalar(text),
+        Value::Int(number) => Value::Int(*number),
+        Value::Float(number) => Value::Float(*number),
+        Value::Bool(truth) => Value::Bool(*truth),
+        Value::Null | Value::Str(_) | Value::Seq(_) | Value::Map(_) => Value::Null,
+    }
+}
+
+/// The one of `names` that `found` is a slip of the pen for, if any: up to half of it may differ, as minReplicas means
+/// minReplicaCount.
+pub fn nearest<'a>(found: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let best = names.into_iter().map(|name| (edit_distance(name, found), name)).min();
+    best.filter(|(distance, _)| 2 * distance <= found.chars().count()).map(|(_, name)| name)
+}
+
+/// Whether a value or key was typed on the command line.
+fn is_set(span: &Span) -> bool {
+    span.line == 0 && &*span.file == SET_FILE
 }
 
 /// Levenshtein distance, ignoring case, for "did you mean".

@@ -54,7 +54,8 @@ impl InferenceService {
             diagnostics.push(warning.help("write spec.predictor.model or spec.predictor.containers"));
         }
         let (mut model_format, mut storage_uri) = (None, None);
-        let template = match model {
+        let of_predictor = predictor.string_map("labels", diagnostics).unwrap_or_default();
+        let mut template = match model {
             Some(mut model) => {
                 model_format =
                     model.fields("modelFormat", diagnostics).and_then(|mut format| format.string("name", diagnostics));
@@ -67,6 +68,8 @@ impl InferenceService {
         };
 
         let head = head?;
+        template.add_labels(head.labels.clone());
+        template.add_labels(of_predictor);
         Some(InferenceService {
             autoscaler_class: head.annotation("serving.kserve.io/autoscalerClass"),
             deployment_mode: head.annotation("serving.kserve.io/deploymentMode"),

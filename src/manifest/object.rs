@@ -9,6 +9,7 @@ pub(crate) struct ObjectHead {
     pub(crate) name: Located<String>,
     pub(crate) namespace: Option<Located<String>>,
     pub(crate) annotations: Vec<(Key, Located<String>)>,
+    pub(crate) labels: Vec<(Key, Located<String>)>,
 }
 
 impl ObjectHead {
@@ -23,14 +24,14 @@ impl ObjectHead {
         let name = metadata.required("name", name, diagnostics);
         let namespace = metadata.string("namespace", diagnostics);
         let annotations = metadata.string_map("annotations", diagnostics).unwrap_or_default();
-        let _ = metadata.string_map("labels", diagnostics);
+        let labels = metadata.string_map("labels", diagnostics).unwrap_or_default();
         metadata.finish(UnknownKeys::Ignore, diagnostics);
         let name = name?;
         if name.value.is_empty() {
             diagnostics.push(Diagnostic::error(name.span.clone(), "metadata.name", "the name is empty"));
             return None;
         }
-        Some(ObjectHead { span: fields.span.clone(), name, namespace, annotations })
+        Some(ObjectHead { span: fields.span.clone(), name, namespace, annotations, labels })
     }
 
     /// The annotation `key`.

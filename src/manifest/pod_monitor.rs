@@ -1,8 +1,28 @@
 //! prometheus-operator `PodMonitor` and `ServiceMonitor`, as written.
 
-use crate::manifest::object::ObjectHead;
-use crate::manifest::{Document, Fields, Value};
+use crate::manifest::object::{ObjectHead, strings};
+use crate::manifest::{Document, Fields, LabelSelector, Value};
 use crate::units::{Diagnostic, Diagnostics, Located, SimDuration, Span, parse_prometheus_duration};
+
+/// Whose pods (or Services) a monitor looks at.
+#[derive(Clone, Debug, PartialEq)]
+pub enum MonitorNamespaces {
+    /// Those of its own namespace: nothing is written.
+    Own,
+    /// `namespaceSelector: {any: true}`.
+    Any,
+    /// `namespaceSelector: {matchNames: [...]}`.
+    Named(Vec<Located<String>>),
+}
+
+/// How an endpoint says which port it means.
+#[derive(Clone, Debug, PartialEq)]
+pub enum MonitorPort {
+    /// `port`, or a `targetPort` that is a name.
+    Name(Located<String>),
+    /// `portNumber`, or a `targetPort` that is a number.
+    Number(Located<i64>),
+}
 
 /// A PodMonitor or ServiceMonitor: when and under which labels pods are scraped. Of several endpoints the first.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,6 +41,12 @@ pub struct PodMonitor {
     pub scrape_timeout: Option<Located<SimDuration>>,
     /// `port` of the endpoint.
     pub port: Option<Located<String>>,
+    /// `port`, `portNumber` or `targetPort` of the endpoint, the first that is written.
+    pub endpoint_port: Option<MonitorPort>,
+    /// `selector`; `None` (which the API server refuses) as though it selected everything.
+    pub selector: Option<LabelSelector>,
+    /// `namespaceSelector`.
+    pub namespaces: MonitorNamespaces,
     /// `honorLabels` of the endpoint.
     pub honor_labels: Option<Located<bool>>,
     /// Whether the endpoint has relabelling rules, which are not applied yet (a warning).
@@ -36,6 +62,8 @@ impl PodMonitor {
         let head = ObjectHead::read(&mut fields, diagnostics);
         let spec = fields.fields("spec", diagnostics);
         let mut spec = fields.required("spec", spec, diagnostics)?;
+        let selector = LabelSelector::read(&mut spec, "selector", diagnostics);
+        let namespaces = namespaces(&mut spec, diagnostics);
         let key = if document.kind == "ServiceMonitor" { "endpoints" } else { "podMetricsEndpoints" };
         let endpoints = spec.list(key, diagnostics).unwrap_or_default();
         if let Some((path, second)) = endpoints.get(1) {
@@ -53,6 +81,9 @@ impl PodMonitor {
             interval: None,
             scrape_timeout: None,
             port: None,
+            endpoint_port: None,
+            selector,
+            namespaces,
             honor_labels: None,
             has_relabelings: false,
         };
@@ -60,11 +91,42 @@ impl PodMonitor {
             monitor.interval = prometheus_duration(&mut endpoint, "interval", diagnostics);
             monitor.scrape_timeout = prometheus_duration(&mut endpoint, "scrapeTimeout", diagnostics);
             monitor.port = endpoint.string("port", diagnostics);
+            monitor.endpoint_port = endpoint_port(&mut endpoint, monitor.port.as_ref(), diagnostics);
             monitor.honor_labels = endpoint.boolean("honorLabels", diagnostics);
             monitor.has_relabelings = relabels(&mut endpoint, "relabelings", diagnostics)
                 | relabels(&mut endpoint, "metricRelabelings", diagnostics);
         }
         Some(monitor)
+    }
+}
+
+/// `namespaceSelector`; `any` goes before names, as for the operator.
+fn namespaces(spec: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> MonitorNamespaces {
+    let Some(mut selector) = spec.fields("namespaceSelector", diagnostics) else { return MonitorNamespaces::Own };
+    let is_any = selector.boolean("any", diagnostics).is_some_and(|any| any.value);
+    let names = strings(&mut selector, "matchNames", diagnostics);
+    match (is_any, names.is_empty()) {
+        (true, _) => MonitorNamespaces::Any,
+        (false, true) => MonitorNamespaces::Own,
+        (false, false) => MonitorNamespaces::Named(names),
+    }
+}
+
+fn endpoint_port(
+    endpoint: &mut Fields<'_>,
+    port: Option<&Located<String>>,
+    diagnostics: &mut Diagnostics,
+) -> Option<MonitorPort> {
+    if let Some(port) = port.filter(|port| !port.value.is_empty()) {
+        return Some(MonitorPort::Name(port.clone()));
+    }
+    if let Some(number) = endpoint.integer("portNumber", 1..=65_535, diagnostics) {
+        return Some(MonitorPort::Number(number));
+    }
+    match endpoint.node("targetPort").map(|node| &node.value) {
+        Some(Value::Int(_)) => endpoint.integer("targetPort", 1..=65_535, diagnostics).map(MonitorPort::Number),
+        Some(_) => endpoint.string("targetPort", diagnostics).map(MonitorPort::Name),
+        None => None,
     }
 }
 

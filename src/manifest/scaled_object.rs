@@ -115,6 +115,15 @@ impl ScaledObject {
         }
         let mut fields = Fields::of(&document.root, "", diagnostics)?;
         let head = ObjectHead::read(&mut fields, diagnostics);
+        if let Some(head) = head.as_ref().filter(|head| !is_subdomain(&head.name.value)) {
+            let message = format!(
+                "found {:?}, expected a DNS-1123 subdomain: lower-case letters, digits, '-' and '.', a letter or digit at \
+                 both ends of each part",
+                head.name.value
+            );
+            let diagnostic = Diagnostic::error(head.name.span.clone(), "metadata.name", message);
+            diagnostics.push(diagnostic.help("the API server refuses such a name"));
+        }
         let spec = fields.fields("spec", diagnostics);
         let spec = fields.required("spec", spec, diagnostics);
         fields.finish(UnknownKeys::Warn, diagnostics);
@@ -152,6 +161,17 @@ impl ScaledObject {
             scaling_modifiers: advanced.scaling_modifiers,
         })
     }
+}
+
+/// Reference: apimachinery `pkg/util/validation/validation.go`, `IsDNS1123Subdomain`.
+fn is_subdomain(name: &str) -> bool {
+    let is_alphanumeric = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let is_label = |label: &str| {
+        label.starts_with(is_alphanumeric)
+            && label.ends_with(is_alphanumeric)
+            && label.chars().all(|c| is_alphanumeric(c) || c == '-')
+    };
+    name.len() <= 253 && name.split('.').all(is_label)
 }
 
 fn refused_version(document: &Document) -> Option<Diagnostic> {

@@ -1,15 +1,48 @@
 //! `--set PATH=VALUE` and sweep axes: replaces one value in a document's tree.
 
-use crate::manifest::{Bundle, Key, Node, Value, yaml};
+use crate::manifest::{Bundle, Document, Key, Node, Value, yaml};
 use crate::units::{Diagnostic, Span};
 
 /// The file name in places that come from `--set`.
-const FILE: &str = "--set";
+pub(crate) const SET_FILE: &str = "--set";
 
 /// The value in `--set PATH=VALUE`, typed as YAML types a scalar: `5` is an integer, `"5"` a string, `true` a boolean,
-/// `null` takes the field away. Anything else, a list or mapping included, is a string of exactly this text.
+/// `null` takes the field away. A list or mapping in YAML's flow form (`[]`, `{min: 1s}`) is one. Anything else is a
+/// string of exactly this text; so is a number that is not written as it would be printed (`1.30`), which fields that
+/// want a number still take for one.
 pub fn parse_value(text: &str) -> Value {
-    yaml::parse_scalar(text)
+    let scalar = yaml::parse_scalar(text);
+    let trimmed = text.trim();
+    let as_printed = match &scalar {
+        Value::Int(number) => number.to_string() == trimmed,
+        Value::Float(number) => number.to_string() == trimmed,
+        Value::Bool(truth) => truth.to_string() == trimmed,
+        Value::Str(_) if trimmed.starts_with(['[', '{']) => {
+            return flow(trimmed).unwrap_or(scalar);
+        }
+        _ => true,
+    };
+    if as_printed { scalar } else { Value::Str(trimmed.to_owned()) }
+}
+
+/// A list or mapping in flow form, every place that of `--set`.
+fn flow(text: &str) -> Option<Value> {
+    let mut documents = yaml::parse_documents(text, SET_FILE).ok()?;
+    let node = documents.pop().filter(|_| documents.is_empty())?;
+    Some(place(node.value, &Span::new(SET_FILE, 0, 0)))
+}
+
+/// `value` with every place in it replaced by `span`.
+fn place(value: Value, span: &Span) -> Value {
+    let node = |node: Node| Node { value: place(node.value, span), span: span.clone() };
+    match value {
+        Value::Seq(items) => Value::Seq(items.into_iter().map(node).collect()),
+        Value::Map(entries) => {
+            let entry = |(key, value): (Key, Node)| (Key { name: key.name, span: span.clone() }, node(value));
+            Value::Map(entries.into_iter().map(entry).collect())
+        }
+        scalar => scalar,
+    }
 }
 
 impl Bundle {
@@ -24,13 +57,58 @@ impl Bundle {
     /// When no document has that kind, when there are several ScaledObjects, or when the path runs through a list index
     /// or value that is not there.
     pub fn set(&mut self, path: &str, value: Value) -> Result<(), Diagnostic> {
+        self.set_at(path, value, &Span::new(SET_FILE, 0, 0))
+    }
+
+    /// As [`Bundle::set`] for a value in the text form of [`parse_value`]. Where a string stands the text is kept as it is,
+    /// also when it looks like a list or mapping (`{__name__="up"}`).
+    ///
+    /// # Errors
+    /// As [`Bundle::set`].
+    pub fn set_text(&mut self, path: &str, text: &str) -> Result<(), Diagnostic> {
+        let value = match parse_value(text) {
+            Value::Seq(_) | Value::Map(_) if self.is_string(path) => Value::Str(text.to_owned()),
+            // The text as typed: 1e3 stays 1e3.
+            Value::Int(_) | Value::Float(_) | Value::Bool(_) if self.is_string(path) => {
+                Value::Str(text.trim().to_owned())
+            }
+            value => value,
+        };
+        self.set(path, value)
+    }
+
+    /// Whether a string stands at `path`.
+    fn is_string(&self, path: &str) -> bool {
+        let (kind, rest) = split_kind(path);
+        let (Ok(steps), Ok(index)) = (parse_path(rest), self.named_by(kind)) else { return false };
+        let mut node = Some(&self.documents[index].root);
+        for step in &steps {
+            node = node.and_then(|node| match (step, &node.value) {
+                (Step::Key(name), _) => node.get(name),
+                (Step::Index(index), Value::Seq(items)) => items.get(*index),
+                (Step::Index(_), _) => None,
+            });
+        }
+        node.is_some_and(|node| matches!(node.value, Value::Str(_)))
+    }
+
+    /// As [`Bundle::set`] for a value that stands at `span`, which places of the new value and of new keys become.
+    ///
+    /// # Errors
+    /// As [`Bundle::set`], placed at `span`.
+    pub fn set_at(&mut self, path: &str, value: Value, span: &Span) -> Result<(), Diagnostic> {
+        let wrong = |path: &str, message: String| Diagnostic::error(span.clone(), path, message);
         let (kind, rest) = split_kind(path);
         let steps = parse_path(rest).map_err(|message| wrong(path, message))?;
-        let index = self.named_by(kind).map_err(|diagnostic| Diagnostic { path: path.to_owned(), ..diagnostic })?;
+        let index = self.named_by(kind).map_err(|diagnostic| Diagnostic {
+            path: path.to_owned(),
+            span: Some(span.clone()),
+            ..diagnostic
+        })?;
         let document = &mut self.documents[index];
         // On a copy: a path that fails half-way must leave no made-up mappings behind.
         let mut root = document.root.clone();
-        replace(&mut root, &steps, value).map_err(|message| wrong(path, message))?;
+        replace(&mut root, &steps, place(value, span), span).map_err(|message| wrong(path, message))?;
         document.root = root;
         document.refresh();
         Ok(())
@@ -51,7 +129,7 @@ impl Bundle {
             let names: Vec<&str> = found.iter().map(|index| self.documents[*index].name.as_str()).collect();
             let message = format!("{} ScaledObjects were read: {}", found.len(), names.join(", "));
             return Err(
-                Diagnostic::error(Span::new(FILE, 0, 0), "", message).help("give a file with the one to change")
+                Diagnostic::error(Span::new(SET_FILE, 0, 0), "", message).help("give a file with the one to change")
             );
         }
         found.first().copied().ok_or_else(|| {
@@ -60,14 +138,18 @@ impl Bundle {
             kinds.sort_unstable();
             kinds.dedup();
             let have = if kinds.is_empty() { "no documents".to_owned() } else { kinds.join(", ") };
-            Diagnostic::error(Span::new(FILE, 0, 0), "", format!("no {named} was read, only {have}"))
-                .help("write KIND:path, for instance Scenario:spec.seed")
+            let inline = |document: &Document| {
+                let traffic = document.root.get("spec").and_then(|spec| spec.get("traffic"));
+                document.kind == "Scenario" && traffic.is_some_and(|traffic| traffic.get("file").is_none())
+            };
+            let help = if kind == Some("Traffic") && self.documents.iter().any(inline) {
+                "the Scenario has its traffic inside: write Scenario:spec.traffic..."
+            } else {
+                "write KIND:path, for instance Scenario:spec.seed"
+            };
+            Diagnostic::error(Span::new(SET_FILE, 0, 0), "", format!("no {named} was read, only {have}")).help(help)
         })
     }
-}
-
-fn wrong(path: &str, message: String) -> Diagnostic {
-    Diagnostic::error(Span::new(FILE, 0, 0), path, message)
 }
 
 /// `Kind:rest`; a colon further on belongs to the path.
@@ -118,7 +200,7 @@ fn parse_path(path: &str) -> Result<Vec<Step>, String> {
     if steps.is_empty() { Err("the path is empty".to_owned()) } else { Ok(steps) }
 }
 
-fn replace(root: &mut Node, steps: &[Step], value: Value) -> Result<(), String> {
+fn replace(root: &mut Node, steps: &[Step], value: Value, span: &Span) -> Result<(), String> {
     let mut node = root;
     for (depth, step) in steps.iter().enumerate() {
         let place = || if depth == 0 { "the document".to_owned() } else { text_of(&steps[..depth]) };
@@ -132,9 +214,8 @@ fn replace(root: &mut Node, steps: &[Step], value: Value) -> Result<(), String> 
                     return Err(format!("{} is {described}, which has no key {name:?}", place()));
                 };
                 let at = entries.iter().position(|(key, _)| key.name == *name).unwrap_or_else(|| {
-                    let span = Span::new(FILE, 0, 0);
                     let key = Key { name: name.clone(), span: span.clone() };
-                    entries.push((key, Node { value: Value::Null, span }));
+                    entries.push((key, Node { value: Value::Null, span: span.clone() }));
                     entries.len() - 1
                 });
                 node = &mut entries[at].1;
@@ -158,7 +239,7 @@ fn replace(root: &mut Node, steps: &[Step], value: Value) -> Result<(), String> 
         (Value::Str(_), Value::Bool(truth)) => Value::Str(truth.to_string()),
         (_, value) => value,
     };
-    node.span = Span::new(FILE, 0, 0);
+    node.span = span.clone();
     Ok(())
 }
 
@@ -233,6 +314,30 @@ spec: {seed: 1}
             let found = at(&bundle, 0, &["spec", "triggers", "0", "metadata", "threshold"]);
             assert_eq!(found, Some(&Value::Str(text.to_owned())));
         }
+    }
+
+    #[test]
+    fn a_typed_value_is_what_its_field_wants() {
+        let mut bundle = bundle();
+        // Where a string stands, the text is kept.
+        for text in ["1e3", "0.50", "yes", "{a=\"b\"}", "[5]"] {
+            bundle.set_text("spec.triggers[0].metadata.threshold", text).expect("set");
+            let found = at(&bundle, 0, &["spec", "triggers", "0", "metadata", "threshold"]);
+            assert_eq!(found, Some(&Value::Str(text.to_owned())), "{text}");
+        }
+        bundle.set_text("spec.triggers", "[]").expect("set");
+        assert_eq!(at(&bundle, 0, &["spec", "triggers"]), Some(&Value::Seq(Vec::new())));
+        // A new field: text for whoever wants text, a number for whoever wants a number.
+        for (typed, text, number) in [("3", "3", Some(3.0)), ("1.30", "1.30", Some(1.3)), ("true", "true", None)] {
+            bundle.set_text("Scenario:spec.x", typed).expect("set");
+            let spec = bundle.documents[1].root.get("spec").expect("a spec");
+            let mut diagnostics = crate::units::Diagnostics::new();
+            let mut fields = crate::manifest::Fields::of(spec, "spec", &mut diagnostics).expect("a mapping");
+            assert_eq!(fields.string("x", &mut diagnostics).map(|found| found.value).as_deref(), Some(text));
+            assert_eq!(fields.number("x", &mut diagnostics).map(|found| found.value), number);
+        }
+        assert_eq!(parse_value("{min: 1s, n: 2}"), parse_value("{\"min\": 1s, n: 2}"));
+        assert!(matches!(parse_value("{min: 1s}"), Value::Map(_)));
     }
 
     #[test]

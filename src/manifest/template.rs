@@ -22,14 +22,19 @@ pub(crate) fn in_broken_yaml(text: &str, file: &str, line: Option<u32>) -> Optio
 }
 
 /// The first unquoted string in `node` that holds a template, such as `name: app-{{ .Release.Name }}`: valid YAML, but
-/// surely not meant. Quoted and block texts are left alone, dashboards and alert texts have braces of their own.
-pub(crate) fn in_tree(node: &Node, lines: &[&str]) -> Option<Diagnostic> {
+/// surely not meant. Quoted and block texts are left alone unless `everywhere`, since dashboards and alert texts have
+/// braces of their own (no query of a ScaledObject has).
+pub(crate) fn in_tree(node: &Node, lines: &[&str], everywhere: bool) -> Option<Diagnostic> {
     match &node.value {
         Value::Str(text) if text.contains("{{") && text.contains("}}") => {
-            plain(&node.span, lines).then(|| unrendered(node.span.clone()))
+            (everywhere || plain(&node.span, lines)).then(|| unrendered(node.span.clone()))
         }
-        Value::Seq(items) => items.iter().find_map(|item| in_tree(item, lines)),
-        Value::Map(entries) => entries.iter().find_map(|(_, value)| in_tree(value, lines)),
+        Value::Seq(items) => items.iter().find_map(|item| in_tree(item, lines, everywhere)),
+        Value::Map(entries) => {
+            // An annotation may hold anything.
+            let inside = |key: &str| everywhere && key != "annotations";
+            entries.iter().find_map(|(key, value)| in_tree(value, lines, inside(&key.name)))
+        }
         _ => None,
     }
 }

@@ -5,6 +5,7 @@
 
 mod engine_args;
 mod ledger;
+mod monitor_choice;
 mod origin;
 mod pod_selector;
 mod profile_choice;
@@ -24,8 +25,8 @@ mod written;
 mod written_sections;
 
 pub use origin::{Assumption, Origin};
-pub use profile_file::read_profile;
-pub use resolve::{Overrides, attach_traffic, replace_scenario, resolve};
+pub use profile_file::{profile_yaml, read_profile};
+pub use resolve::{Overrides, attach_profile, attach_traffic, replace_scenario, resolve};
 pub use resolved::{
     AnalysisSettings, GATE_NAMES, GateLimit, KedaSettings, KubernetesSettings, MonitoringSettings, ResolvedRun,
     SloLimit, SloMetric,
@@ -33,6 +34,7 @@ pub use resolved::{
 pub use scenario_yaml::scenario_yaml;
 pub use sweep_file::{SweepAxis, SweepFile, read_sweep};
 pub use traffic_file::read_traffic;
+pub use values::at_reference;
 pub use written::{
     ClusterWritten, KubernetesWritten, PrometheusWritten, ReplicaWritten, RouterWritten, ScenarioFile, TrafficWritten,
     read_scenario,

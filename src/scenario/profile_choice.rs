@@ -1,12 +1,13 @@
 //! Which profile a run uses: named by the command line or the Scenario, a Profile document among the input, or the one
 //! built-in that fits model and GPUs.
 
-use crate::manifest::{Bundle, Input};
+use crate::manifest::{Bundle, Input, nearest};
 use crate::replica::{Profile, built_in_profiles};
 use crate::scenario::ledger::{Ledger, flag};
+use crate::scenario::values::at_reference;
 use crate::scenario::workload::Workload;
 use crate::scenario::{Origin, Overrides, ScenarioFile, read_profile, show};
-use crate::units::{Diagnostic, Located};
+use crate::units::{Diagnostic, Located, Span};
 use std::path::{Path, PathBuf};
 
 const PATH: &str = "spec.replica.profile";
@@ -41,6 +42,21 @@ pub(super) fn choose_profile(
     fitting_profile(workload, ledger)
 }
 
+fn is_file(name: &str) -> bool {
+    [".yaml", ".yml", ".json"].iter().any(|end| name.ends_with(end))
+}
+
+/// The Profile document's file that command line or Scenario names, as a path from here; `None` when they name none.
+pub(super) fn profile_path(bundle: &Bundle, overrides: &Overrides, scenario: &ScenarioFile) -> Option<(PathBuf, Span)> {
+    let (name, folder, span) = match (&overrides.profile, &scenario.replica.profile) {
+        (Some(name), _) => (name, PathBuf::new(), flag("--profile")),
+        (None, Some(name)) => (&name.value, folder_of(&name.span.file), name.span.clone()),
+        (None, None) => return None,
+    };
+    let is_document = bundle.of_kind("Profile").any(|document| document.name == *name);
+    (is_file(name) && !is_document).then(|| (folder.join(name), span))
+}
+
 /// The folder of a file as the user named it.
 pub(super) fn folder_of(file: &str) -> PathBuf {
     Path::new(file).parent().map(PathBuf::from).unwrap_or_default()
@@ -55,14 +71,19 @@ fn named_profile(bundle: &Bundle, name: &Located<String>, folder: &Path, ledger:
     if let Some(profile) = built_in.iter().find(|profile| profile.name == name.value) {
         return Some(profile.clone());
     }
-    let is_file = [".yaml", ".yml", ".json"].iter().any(|end| name.value.ends_with(end));
-    if !is_file {
+    if let Some(document) = bundle.of_kind("Profile").find(|own| own.file.as_ref() == Some(&folder.join(&name.value))) {
+        return ledger.take(read_profile(document));
+    }
+    if !is_file(&name.value) {
         let message = format!("there is no built-in profile and no Profile document called {:?}", name.value);
         let diagnostic = Diagnostic::error(name.span.clone(), PATH, message);
-        ledger.push(diagnostic.help(format!("built-in profiles: {}", names(&built_in))));
+        let guess = nearest(&name.value, built_in.iter().map(|profile| profile.name.as_str()));
+        let guess = guess.map(|guess| format!("did you mean {guess}? ")).unwrap_or_default();
+        ledger.push(diagnostic.help(format!("{guess}built-in profiles: {}", names(&built_in))));
         return None;
     }
-    let loaded = ledger.take(Bundle::load(&[Input::Path(folder.join(&name.value))]))?;
+    let loaded = Bundle::load(&[Input::Path(folder.join(&name.value))]);
+    let loaded = ledger.take(loaded.map_err(|found| at_reference(found, &name.span, PATH)))?;
     let documents: Vec<_> = loaded.of_kind("Profile").collect();
     if let [document] = documents.as_slice() {
         return ledger.take(read_profile(document));

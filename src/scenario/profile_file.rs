@@ -2,7 +2,8 @@
 
 use crate::manifest::{Document, Fields, UnknownKeys};
 use crate::replica::{Profile, StepTimeCoefficients};
-use crate::scenario::values::{count, non_negative, not_modelled, positive, spec_of};
+use crate::scenario::show;
+use crate::scenario::values::{count, name_kind, non_negative, not_modelled, positive, spec_of};
 use crate::units::{Diagnostic, Diagnostics};
 
 /// Reads a Profile document.
@@ -11,7 +12,9 @@ use crate::units::{Diagnostic, Diagnostics};
 /// All mistakes, located.
 pub fn read_profile(document: &Document) -> Result<Profile, Diagnostics> {
     let mut diagnostics = Diagnostics::new();
-    match profile(document, &mut diagnostics) {
+    let profile = profile(document, &mut diagnostics);
+    name_kind("Profile", &mut diagnostics);
+    match profile {
         Some(profile) if !diagnostics.has_errors() => Ok(profile),
         _ => Err(diagnostics),
     }
@@ -88,4 +91,48 @@ fn read_step_time(mut fields: Fields<'_>, diagnostics: &mut Diagnostics) -> Opti
         cs_us_per_seq: cs.unwrap_or(0.0),
         knee: knee.map_or(2.0, |knee| knee.value),
     })
+}
+
+/// The profile as a `kind: Profile` document, which [`read_profile`] reads back the same.
+pub fn profile_yaml(profile: &Profile) -> String {
+    let step = &profile.step_time;
+    format!(
+        "apiVersion: kedasim.dev/v1alpha1\nkind: Profile\nmetadata: {{name: {}}}\nspec:\n  model: {}\n  gpu: {}\n  gpus: {}\n  \
+         stepTime: {{t0Ms: {}, wMs: {}, cpUsPerToken: {}, caNsPerPair: {}, ckNsPerToken: {}, csUsPerSeq: {}, knee: {}}}\n  \
+         requestOverheadMs: {}\n  kvTokens: {}\n  maxNumSeqs: {}\n  maxNumBatchedTokens: {}\n  maxModelLen: {}\n  source: {}\n  \
+         error: {}\n",
+        show::text(&profile.name),
+        show::text(&profile.model),
+        show::text(&profile.gpu),
+        profile.gpus,
+        step.t0_ms,
+        step.w_ms,
+        step.cp_us_per_token,
+        step.ca_ns_per_pair,
+        step.ck_ns_per_token,
+        step.cs_us_per_seq,
+        step.knee,
+        profile.request_overhead_ms,
+        profile.kv_tokens,
+        profile.max_num_seqs,
+        profile.max_num_batched_tokens,
+        profile.max_model_len,
+        show::quoted(&profile.source),
+        show::quoted(&profile.error),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifest::Bundle;
+    use crate::replica::built_in_profiles;
+
+    #[test]
+    fn a_built_in_profile_is_read_back_the_same() {
+        for profile in built_in_profiles() {
+            let bundle = Bundle::from_text(&profile_yaml(&profile), "p.yaml").unwrap_or_else(|found| panic!("{found}"));
+            assert_eq!(read_profile(&bundle.documents[0]).unwrap_or_else(|found| panic!("{found}")), profile);
+        }
+    }
 }

@@ -8,17 +8,18 @@ use crate::keda::{KedaVersion, ScaledObjectSpec, generate_hpa};
 use crate::manifest::{Bundle, Document, Input, ScaledObject};
 use crate::scenario::ledger::{Ledger, flag};
 use crate::scenario::pod_selector::check_selectors;
-use crate::scenario::profile_choice::choose_profile;
+use crate::scenario::profile_choice::{choose_profile, profile_path};
 use crate::scenario::resolve_engine::resolve_engine;
 use crate::scenario::resolve_world::{resolve_cluster, resolve_controller, resolve_monitoring};
-use crate::scenario::traffic_choice::{choose_traffic, ends, is_document, traffic_path};
+use crate::scenario::traffic_choice::{choose_traffic, end_of, ends, is_document, traffic_path};
+use crate::scenario::values::at_reference;
 use crate::scenario::workload::{Workload, find_workload};
 use crate::scenario::{
     AnalysisSettings, GateLimit, KedaSettings, KubernetesSettings, Origin, ResolvedRun, ScenarioFile, SloMetric,
-    read_scenario, show,
+    profile_yaml, read_scenario, show,
 };
 use crate::traffic::TrafficSpec;
-use crate::units::{Diagnostic, Diagnostics, Located, Seed, SimDuration};
+use crate::units::{Diagnostic, Diagnostics, Located, Seed, SimDuration, SimTime, Span};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -55,6 +56,7 @@ pub struct Overrides {
 /// All mistakes, located: no or several ScaledObjects, no profile (lists candidates), no traffic (shows `--traffic`), ...
 pub fn resolve(bundle: &Bundle, overrides: &Overrides) -> Result<ResolvedRun, Diagnostics> {
     let mut ledger = Ledger::default();
+    tell_unread(bundle, &mut ledger);
     let run = resolve_into(bundle, overrides, &mut ledger);
     match run {
         Some(mut run) if !ledger.diagnostics.has_errors() => {
@@ -67,7 +69,8 @@ pub fn resolve(bundle: &Bundle, overrides: &Overrides) -> Result<ResolvedRun, Di
     }
 }
 
-/// Puts the Scenario (and what else stands in its file) in place of the Scenario documents of `bundle`: `--scenario`.
+/// Puts the Scenario of `path` in place of the Scenario documents of `bundle`: `--scenario`. Traffic and Profile documents
+/// beside it come along; what else a folder holds belongs to the policy, which was given apart.
 ///
 /// # Errors
 /// The file cannot be read or holds no Scenario.
@@ -75,11 +78,15 @@ pub fn replace_scenario(bundle: &mut Bundle, path: &Path) -> Result<(), Diagnost
     let mut loaded = Bundle::load(&[Input::Path(path.to_owned())])?;
     if loaded.of_kind("Scenario").next().is_none() {
         let message = format!("found no Scenario in {}, expected one", path.display());
-        return Err(Diagnostic::error(flag("--scenario"), "", message).into());
+        return Err(Diagnostic::error(Span::new("--scenario", 0, 0), "", message).into());
     }
     bundle.documents.retain(|document| document.kind != "Scenario");
+    let known: Vec<Span> = bundle.documents.iter().map(|document| document.root.span.clone()).collect();
+    loaded.documents.retain(|document| {
+        document.kind == "Scenario"
+            || (matches!(document.kind.as_str(), "Traffic" | "Profile") && !known.contains(&document.root.span))
+    });
     bundle.documents.append(&mut loaded.documents);
-    bundle.skipped.append(&mut loaded.skipped);
     Ok(())
 }
 
@@ -92,12 +99,47 @@ pub fn attach_traffic(bundle: &mut Bundle, overrides: &Overrides) -> Result<(), 
     let mut ledger = Ledger::default();
     let scenario = scenario_file(bundle, &mut ledger);
     let Some(scenario) = scenario else { return Err(ledger.diagnostics) };
-    let Some((path, _)) = traffic_path(overrides, &scenario) else { return Ok(()) };
+    let Some((path, span)) = traffic_path(overrides, &scenario) else { return Ok(()) };
     let known = bundle.of_kind("Traffic").any(|document| document.file.as_deref() == Some(path.as_path()));
     if is_document(&path) && !known {
-        let loaded = Bundle::load(&[Input::Path(path)])?;
+        let loaded =
+            Bundle::load(&[Input::Path(path)]).map_err(|found| at_reference(found, &span, "spec.traffic.file"))?;
         bundle.documents.extend(loaded.documents.into_iter().filter(|document| document.kind == "Traffic"));
     }
+    Ok(())
+}
+
+/// Puts the profile that the run would use first among the Profile documents of `bundle`, also a built-in one, so that paths
+/// such as `Profile:spec.kvTokens` can be set before resolving.
+///
+/// # Errors
+/// No profile can be chosen.
+pub fn attach_profile(bundle: &mut Bundle, overrides: &Overrides) -> Result<(), Diagnostics> {
+    let mut ledger = Ledger::default();
+    let scenario = scenario_file(bundle, &mut ledger);
+    let written = scaled_object(bundle, overrides, &mut ledger);
+    let (Some(scenario), Some(written)) = (scenario, written) else { return Err(ledger.diagnostics) };
+    if let Some((path, span)) = profile_path(bundle, overrides, &scenario)
+        && !bundle.of_kind("Profile").any(|document| document.file.as_deref() == Some(path.as_path()))
+    {
+        let loaded = Bundle::load(&[Input::Path(path)]);
+        let loaded = loaded.map_err(|found| at_reference(found, &span, "spec.replica.profile"))?;
+        bundle.documents.extend(loaded.documents.into_iter().filter(|document| document.kind == "Profile"));
+    }
+    let namespace = written.namespace.as_ref().map_or("default", |namespace| namespace.value.as_str());
+    let workload = find_workload(bundle, &written.scale_target_ref, namespace, &mut ledger);
+    let Some(profile) = choose_profile(bundle, overrides, &scenario, workload.as_ref(), &mut ledger) else {
+        return Err(ledger.diagnostics);
+    };
+    let is_chosen = |document: &Document| document.kind == "Profile" && document.name == profile.name;
+    let document = match bundle.documents.iter().position(is_chosen) {
+        Some(at) => bundle.documents.remove(at),
+        None => {
+            let file = format!("built-in profile {}", profile.name);
+            Bundle::from_text(&profile_yaml(&profile), &file)?.documents.remove(0)
+        }
+    };
+    bundle.documents.insert(0, document);
     Ok(())
 }
 
@@ -113,7 +155,9 @@ fn resolve_into(bundle: &Bundle, overrides: &Overrides, ledger: &mut Ledger) -> 
     }
     let namespace = written.namespace.as_ref().map_or("default", |namespace| namespace.value.as_str());
     let target = written.scale_target_ref.name.value.as_str();
-    let workload = find_workload(bundle, target, namespace, ledger);
+    let workload = find_workload(bundle, &written.scale_target_ref, namespace, ledger);
+    // The pods stand where their workload does, also where KEDA would look elsewhere.
+    let pods_namespace = workload.as_ref().map_or_else(|| namespace.to_owned(), |workload| workload.namespace.clone());
     let profile = choose_profile(bundle, overrides, &scenario, workload.as_ref(), ledger);
     let engine = profile.as_ref().and_then(|profile| resolve_engine(&scenario, profile, workload.as_ref(), ledger));
     let (profile, (keda, kubernetes)) = (profile?, controllers?);
@@ -141,15 +185,17 @@ fn resolve_into(bundle: &Bundle, overrides: &Overrides, ledger: &mut Ledger) -> 
         "as the OpenAI client has it",
         show::duration_text,
     );
-    let monitoring = resolve_monitoring(bundle, &scenario, workload.as_ref(), target, namespace, ledger);
+    let monitoring = resolve_monitoring(bundle, &scenario, workload.as_ref(), target, &pods_namespace, ledger);
     let initial_replicas = resolve_initial(overrides, &scenario, &keda.scaled_object, ledger);
     let traffic = traffic?;
     let (duration, warmup) = resolve_duration(overrides, &scenario, &traffic.spec, ledger)?;
     let analysis = resolve_analysis(overrides, &scenario, ledger);
+    let traffic_name = traffic.name.clone().unwrap_or_default();
     let name = scenario.name.as_ref().map(|name| name.value.clone()).or(traffic.name);
     Some(ResolvedRun {
         policy: keda.scaled_object.name.clone(),
         scenario: name.unwrap_or_else(|| "scenario".to_owned()),
+        traffic_name,
         seed,
         duration,
         warmup,
@@ -196,6 +242,34 @@ fn resolve_controllers(
     Some((keda, KubernetesSettings { flags, hpa, sync_period, sync_latency_min, sync_latency_max }))
 }
 
+/// Documents that stand in the input and have no part in the run, each with what that means.
+fn tell_unread(bundle: &Bundle, ledger: &mut Ledger) {
+    for skipped in &bundle.skipped {
+        let message = format!("{} {} is not read", skipped.kind, skipped.name);
+        ledger.push(Diagnostic::note(skipped.span.clone(), "", message));
+    }
+    for document in &bundle.documents {
+        let (kind, name, span) = (&document.kind, &document.name, document.root.span.clone());
+        ledger.push(match kind.as_str() {
+            "PrometheusRule" => {
+                let message =
+                    format!("PrometheusRule {name} is not modelled yet, its recording rules are not evaluated");
+                Diagnostic::warning(span, "", message)
+                    .help("a query over one of its series comes back empty; write the rule's expression into the query")
+            }
+            "LLMInferenceService" => {
+                Diagnostic::note(span, "", format!("LLMInferenceService {name} is not modelled yet and not read"))
+            }
+            "HorizontalPodAutoscaler" if bundle.of_kind("ScaledObject").next().is_some() => {
+                let message =
+                    format!("HorizontalPodAutoscaler {name} is not read: only the ScaledObject's own HPA is simulated");
+                Diagnostic::note(span, "", message)
+            }
+            _ => continue,
+        });
+    }
+}
+
 fn scenario_file(bundle: &Bundle, ledger: &mut Ledger) -> Option<ScenarioFile> {
     let documents: Vec<&Document> = bundle.of_kind("Scenario").collect();
     match documents.as_slice() {
@@ -222,6 +296,11 @@ fn scaled_object(bundle: &Bundle, overrides: &Overrides, ledger: &mut Ledger) ->
         documents.iter().filter(|document| overrides.name.as_ref().is_none_or(|name| *name == document.name)).collect();
     let diagnostic = match (fitting.as_slice(), &overrides.name) {
         ([document], _) => return ScaledObject::read(document, &mut ledger.diagnostics),
+        ([], _) if documents.is_empty() && bundle.of_kind("HorizontalPodAutoscaler").next().is_some() => {
+            let place = bundle.of_kind("HorizontalPodAutoscaler").next().map(|document| document.root.span.clone());
+            Diagnostic::error(place, "", "a plain HorizontalPodAutoscaler is not modelled yet")
+                .help("give the ScaledObject whose HPA is to be simulated")
+        }
         ([], _) if documents.is_empty() => {
             let skipped: Vec<&str> = bundle.skipped.iter().map(|skipped| skipped.kind.as_str()).collect();
             let found = bundle.documents.iter().map(|document| document.kind.as_str()).chain(skipped);
@@ -312,10 +391,14 @@ fn resolve_duration(
     };
     let default = (SimDuration::ZERO, Origin::Assumed);
     let warmup = ledger.pick("spec.warmup", [scenario.warmup.clone()], default, show::duration_text);
-    if let Some(duration) = duration
-        && warmup >= duration
+    let limit = match duration {
+        Some(duration) => Some((duration, "a run")),
+        None => end_of(traffic).map(|end| (end.since(SimTime::ZERO), "traffic")),
+    };
+    if let Some((limit, what)) = limit
+        && warmup >= limit
     {
-        let message = format!("found a warm-up of {warmup} in a run of {duration}, expected a shorter one");
+        let message = format!("found a warm-up of {warmup} in {what} of {limit}, expected a shorter one");
         let span = scenario.warmup.as_ref().map(|given| given.span.clone());
         ledger.push(Diagnostic::error(span, "spec.warmup", message));
         return None;

@@ -5,6 +5,7 @@ use crate::hpa::{ControllerFlags, KubernetesVersion};
 use crate::manifest::{Bundle, PodMonitor, Probe};
 use crate::prometheus::{PrometheusSettings, PrometheusVersion, ScrapeSettings};
 use crate::scenario::ledger::Ledger;
+use crate::scenario::monitor_choice::choose_monitor;
 use crate::scenario::workload::{Runtime, Workload};
 use crate::scenario::written_sections::{DRAIN_DEFAULT, seconds_or_duration};
 use crate::scenario::{MonitoringSettings, Origin, ScenarioFile, show};
@@ -190,7 +191,7 @@ pub(super) fn resolve_monitoring(
     ledger: &mut Ledger,
 ) -> Option<MonitoringSettings> {
     let written = &scenario.prometheus;
-    let monitor = find_monitor(bundle, namespace, ledger);
+    let (monitor, scraped) = choose_monitor(bundle, workload, namespace, ledger);
     let of_monitor = |read: fn(&PodMonitor) -> Option<Located<SimDuration>>| monitor.as_ref().and_then(read);
     let interval = ledger.pick_or_tell(
         "spec.prometheus.scrapeInterval",
@@ -245,25 +246,8 @@ pub(super) fn resolve_monitoring(
         server: PrometheusSettings { version, lookback, evaluation_interval, epoch_ms: EPOCH_MS },
         scrape: ScrapeSettings { interval, timeout, discovery_delay_max, response_time },
         target_labels,
+        scraped,
     })
-}
-
-/// The monitor of the target's namespace, else the first (a cluster-wide one stands elsewhere).
-fn find_monitor(bundle: &Bundle, namespace: &str, ledger: &mut Ledger) -> Option<PodMonitor> {
-    let mut monitors = Vec::new();
-    for document in
-        bundle.documents.iter().filter(|document| document.kind == "PodMonitor" || document.kind == "ServiceMonitor")
-    {
-        monitors.extend(PodMonitor::read(document, &mut ledger.diagnostics));
-    }
-    let own = |monitor: &PodMonitor| monitor.namespace.as_ref().is_none_or(|own| own.value == namespace);
-    let chosen = monitors.iter().position(own).unwrap_or(0);
-    if monitors.len() > 1 {
-        let (monitor, count) = (&monitors[chosen], monitors.len());
-        let message = format!("{count} monitors are given; pods are scraped as {} says", monitor.name.value);
-        ledger.push(Diagnostic::note(monitor.span.clone(), "", message));
-    }
-    (chosen < monitors.len()).then(|| monitors.swap_remove(chosen))
 }
 
 fn scrape_timeout(

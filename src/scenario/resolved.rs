@@ -17,6 +17,9 @@ pub struct ResolvedRun {
     pub policy: String,
     /// Scenario's name.
     pub scenario: String,
+    /// The traffic's name: the Traffic document's `metadata.name`, or a recorded trace's file without its ending; empty when
+    /// the traffic stands nameless inside the Scenario.
+    pub traffic_name: String,
     /// The seed.
     pub seed: Seed,
     /// End of the run; `None`: when traffic has ended and drained and the replicas have settled.
@@ -72,6 +75,8 @@ pub struct MonitoringSettings {
     pub scrape: ScrapeSettings,
     /// Target labels common to all pods, in addition to `pod` and `instance`: namespace, container, endpoint, job.
     pub target_labels: Vec<(String, String)>,
+    /// Whether any monitor selects the pods; without one nothing is ever scraped.
+    pub scraped: bool,
 }
 
 /// KEDA.

@@ -23,15 +23,15 @@ pub struct SweepFile {
     /// `metadata.name`.
     pub name: String,
     /// `spec.policy`: folder or file, relative to the sweep file.
-    pub policy: PathBuf,
+    pub policy: Located<PathBuf>,
     /// `spec.scenario`, relative to the sweep file.
-    pub scenario: Option<PathBuf>,
+    pub scenario: Option<Located<PathBuf>>,
     /// `spec.axes`, in order: the grid's dimensions.
     pub axes: Vec<SweepAxis>,
-    /// `spec.seeds`: how many seeds (1..N) per point, default 1.
-    pub seeds: u64,
+    /// `spec.seeds`: a number N (the seeds 1..N, default 1) or a list of seeds; every point runs with each.
+    pub seeds: Vec<u64>,
     /// `spec.heatmap`: {x: path, y: path, value: metric}; default the first two axes and flapsPerHour.
-    pub heatmap: Option<(String, String, String)>,
+    pub heatmap: Option<(String, String, Located<String>)>,
 }
 
 /// Reads a Sweep document. The paths in the result are already joined to the sweep file's folder.
@@ -56,27 +56,70 @@ fn sweep(document: &Document, diagnostics: &mut Diagnostics) -> Option<SweepFile
     let axes_node = fields.node("axes");
     let axes_node = fields.required("axes", axes_node, diagnostics);
     let axes = axes_node.and_then(|node| read_axes(node, &fields.path_of("axes"), diagnostics));
-    let seeds = fields.integer("seeds", 1..=1_000, diagnostics);
-    let seeds = u64::try_from(seeds.map_or(1, |given| given.value)).expect("the range was checked");
+    let seeds = read_seeds(&mut fields, diagnostics);
     let heatmap = fields.fields("heatmap", diagnostics);
     let heatmap = heatmap.and_then(|inner| read_heatmap(inner, axes.as_deref().unwrap_or_default(), diagnostics));
     not_modelled(&mut fields, &["traffic", "replications", "profile"], diagnostics);
     let span = fields.span.clone();
     fields.finish(UnknownKeys::Error, diagnostics);
     let axes = axes?;
-    let runs = axes.iter().fold(seeds, |product, axis| product.saturating_mul(axis.values.len() as u64));
+    let runs = axes.iter().fold(seeds.len() as u64, |product, axis| product.saturating_mul(axis.values.len() as u64));
     if runs > RUNS_MAX {
         let message = format!("found a grid of {runs} runs, expected at most {RUNS_MAX}");
         diagnostics.push(Diagnostic::error(span, "spec.axes", message).help("use fewer values or seeds"));
     }
     Some(SweepFile {
         name: name.map_or_else(|| "sweep".to_owned(), |name| name.value),
-        policy: join(&folder, &policy?.value),
-        scenario: scenario.map(|given| join(&folder, &given.value)),
+        policy: policy?.map(|given| join(&folder, &given)),
+        scenario: scenario.map(|given| given.map(|given| join(&folder, &given))),
         axes,
         seeds,
         heatmap,
     })
+}
+
+/// `seeds: 3` or `seeds: [3, 9]`.
+fn read_seeds(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Vec<u64> {
+    let Some(Node { value: Value::Seq(items), span }) = fields.node("seeds") else {
+        let count = fields.integer("seeds", 1..=1_000, diagnostics).map_or(1, |given| given.value);
+        return (1..=u64::try_from(count).expect("the range was checked")).collect();
+    };
+    let mut seeds = Vec::with_capacity(items.len());
+    for (index, item) in items.iter().enumerate() {
+        let seed = match item.value {
+            Value::Int(seed) => u64::try_from(seed).ok(),
+            _ => None,
+        };
+        let path = format!("{}[{index}]", fields.path_of("seeds"));
+        match seed {
+            Some(seed) if seeds.contains(&seed) => {
+                let message = format!("found the seed {seed} twice, expected each seed once");
+                diagnostics.push(Diagnostic::error(item.span.clone(), path, message));
+            }
+            Some(seed) => seeds.push(seed),
+            None => {
+                let message = format!("found {}, expected an integer of at least 0", item.describe());
+                diagnostics.push(Diagnostic::error(item.span.clone(), path, message));
+            }
+        }
+    }
+    if items.is_empty() || items.len() > 1_000 {
+        let message = format!("found {} seeds, expected 1 to 1000", items.len());
+        diagnostics.push(Diagnostic::error(span.clone(), fields.path_of("seeds"), message));
+    }
+    seeds
+}
+
+/// Whether two values of an axis are one point: 5, 5.0 and "5" are.
+fn same(left: &Value, right: &Value) -> bool {
+    let text = |value: &Value| match value {
+        Value::Str(text) => Some(text.clone()),
+        Value::Int(number) => Some(number.to_string()),
+        Value::Float(number) => Some(number.to_string()),
+        Value::Bool(truth) => Some(truth.to_string()),
+        _ => None,
+    };
+    text(left).is_some_and(|left| text(right) == Some(left))
 }
 
 fn read_axes(node: &Node, path: &str, diagnostics: &mut Diagnostics) -> Option<Vec<SweepAxis>> {
@@ -101,7 +144,16 @@ fn read_axes(node: &Node, path: &str, diagnostics: &mut Diagnostics) -> Option<V
             diagnostics.push(Diagnostic::error(values.span.clone(), place, message));
             continue;
         }
-        for item in items {
+        if matches!(key.name.as_str(), "Scenario:spec.seed") {
+            let diagnostic = Diagnostic::error(key.span.clone(), place, "a seed is not an axis");
+            diagnostics.push(diagnostic.help("use seeds: N or seeds: [3, 9], which run at every point"));
+            continue;
+        }
+        for (at, item) in items.iter().enumerate() {
+            if items[..at].iter().any(|earlier| same(&earlier.value, &item.value)) {
+                let message = format!("found {} twice, expected each value once", item.describe());
+                diagnostics.push(Diagnostic::error(item.span.clone(), place.clone(), message));
+            }
             if let Value::Seq(_) | Value::Map(_) | Value::Null = item.value {
                 let message = format!("found {}, expected a string, number or boolean", item.describe());
                 diagnostics.push(Diagnostic::error(item.span.clone(), place.clone(), message));
@@ -119,7 +171,7 @@ fn read_heatmap(
     mut fields: Fields<'_>,
     axes: &[SweepAxis],
     diagnostics: &mut Diagnostics,
-) -> Option<(String, String, String)> {
+) -> Option<(String, String, Located<String>)> {
     let mut axis = |key: &'static str| {
         let given = fields.string(key, diagnostics);
         let given = fields.required(key, given, diagnostics)?;
@@ -134,7 +186,9 @@ fn read_heatmap(
     };
     let x = axis("x");
     let y = axis("y");
-    let value = fields.string("value", diagnostics).map_or_else(|| "flapsPerHour".to_owned(), |given| given.value);
+    let place = fields.span.clone();
+    let value = fields.string("value", diagnostics);
+    let value = value.unwrap_or_else(|| Located::new("flapsPerHour".to_owned(), place));
     fields.finish(UnknownKeys::Error, diagnostics);
     Some((x?, y?, value))
 }

@@ -1,9 +1,9 @@
 //! Which traffic a run gets: the command line's, the Scenario's, or the one Traffic document among the input.
 
-use crate::manifest::{Bundle, Document, Input};
+use crate::manifest::{Bundle, Document, Input, Node};
 use crate::scenario::ledger::{Ledger, flag};
 use crate::scenario::profile_choice::folder_of;
-use crate::scenario::values::{join, spec_of};
+use crate::scenario::values::{at_reference, join, name_kind, spec_of};
 use crate::scenario::written::TrafficWritten;
 use crate::scenario::{Overrides, ScenarioFile, read_traffic, show};
 use crate::traffic::{Arrivals, LengthDistribution, Trace, TrafficSpec};
@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 const PATH: &str = "spec.traffic";
+const FILE_PATH: &str = "spec.traffic.file";
 
 /// Traffic with the name of what it came from.
 pub(super) struct ChosenTraffic {
@@ -54,10 +55,10 @@ pub(super) fn choose_traffic(
         if is_document(&path) {
             from_document_file(bundle, &path, &span, window, ledger)?
         } else {
-            recorded(&path, &span, window, ledger)?
+            recorded(&path, &span, window, section(bundle), ledger)?
         }
     } else if let Some(TrafficWritten::Inline(inline)) = &scenario.traffic {
-        note(&inline.value, &inline.span, ledger);
+        note(&inline.value, &inline.span, section(bundle), ledger);
         ChosenTraffic { spec: inline.value.clone(), name: None }
     } else {
         from_bundle(bundle, ledger)?
@@ -105,11 +106,19 @@ fn from_document_file(
     let loaded = match Bundle::load(&[Input::Path(path.to_owned())]) {
         Ok(loaded) => loaded,
         Err(found) => {
-            ledger.diagnostics.0.extend(at_reference(found, span));
+            ledger.diagnostics.0.extend(at_reference(found, span, FILE_PATH).0);
             return None;
         }
     };
     let documents: Vec<&Document> = loaded.of_kind("Traffic").collect();
+    if documents.is_empty() {
+        let kinds: Vec<&str> = loaded.documents.iter().map(|document| document.kind.as_str()).collect();
+        let found = if kinds.is_empty() { "no kind that is read".to_owned() } else { kinds.join(", ") };
+        let message = format!("{} holds no Traffic document, only {found}", path.display());
+        let diagnostic = Diagnostic::error(span.clone(), PATH, message);
+        ledger.push(diagnostic.help("a generator is kind: Traffic in YAML, a recorded trace is CSV or JSONL"));
+        return None;
+    }
     if let [document] = documents.as_slice() {
         return from_document(document, ledger);
     }
@@ -118,25 +127,26 @@ fn from_document_file(
     None
 }
 
-/// Messages without a place of their own point at the reference.
-fn at_reference(found: Diagnostics, span: &Span) -> impl Iterator<Item = Diagnostic> {
-    found.0.into_iter().map(|mut diagnostic| {
-        diagnostic.span.get_or_insert_with(|| span.clone());
-        diagnostic
-    })
-}
-
 fn from_document(document: &Document, ledger: &mut Ledger) -> Option<ChosenTraffic> {
     let mut diagnostics = Diagnostics::new();
     let found = spec_of(&document.root, &mut diagnostics);
     ledger.diagnostics.0.append(&mut diagnostics.0);
     let (name, spec) = found?;
-    let spec_read = ledger.take(read_traffic(spec, "spec"))?;
-    note(&spec_read, &spec.span, ledger);
+    let spec_read = ledger.take(read_traffic(spec, "spec").map_err(|mut found| {
+        name_kind("Traffic", &mut found);
+        found
+    }))?;
+    note(&spec_read, &spec.span, Some(spec), ledger);
     Some(ChosenTraffic { spec: spec_read, name: name.map(|name| name.value) })
 }
 
-fn recorded(path: &Path, span: &Span, window: (SimTime, SimTime), ledger: &mut Ledger) -> Option<ChosenTraffic> {
+fn recorded(
+    path: &Path,
+    span: &Span,
+    window: (SimTime, SimTime),
+    section: Option<&Node>,
+    ledger: &mut Ledger,
+) -> Option<ChosenTraffic> {
     let trace = match Trace::read(path) {
         Ok(trace) => trace,
         Err(wrong) => {
@@ -158,28 +168,47 @@ fn recorded(path: &Path, span: &Span, window: (SimTime, SimTime), ledger: &mut L
         start: window.0,
         stop: window.1,
     };
-    note(&spec, span, ledger);
+    note(&spec, span, section, ledger);
     Some(ChosenTraffic { spec, name })
 }
 
-/// Notes the traffic in the form that a Scenario can carry.
-fn note(spec: &TrafficSpec, span: &Span, ledger: &mut Ledger) {
+/// Notes the traffic in the form that a Scenario can carry: each value at its own place in `node`, else at `span`.
+fn note(spec: &TrafficSpec, span: &Span, node: Option<&Node>, ledger: &mut Ledger) {
+    let place = |key: &str| node.and_then(|node| node.get(key)).map_or(span, |own| &own.span);
     if let Arrivals::Recorded(_) = spec.arrivals {
         ledger.given("spec.traffic.file", show::arrivals(&spec.arrivals), span);
     } else {
-        ledger.given("spec.traffic.arrivals", show::arrivals(&spec.arrivals), span);
-        ledger.given("spec.traffic.prompt", show::lengths(&spec.prompt), span);
-        ledger.given("spec.traffic.output", show::lengths(&spec.output), span);
+        ledger.given("spec.traffic.arrivals", show::arrivals(&spec.arrivals), place("arrivals"));
+        ledger.given("spec.traffic.prompt", show::lengths(&spec.prompt), place("prompt"));
+        ledger.given("spec.traffic.output", show::lengths(&spec.output), place("output"));
     }
     if spec.start != SimTime::ZERO {
-        ledger.given("spec.traffic.start", show::instant(spec.start), span);
+        ledger.given("spec.traffic.start", show::instant(spec.start), place("start"));
     }
     if spec.stop != SimTime::NEVER {
-        ledger.given("spec.traffic.stop", show::instant(spec.stop), span);
+        ledger.given("spec.traffic.stop", show::instant(spec.stop), place("stop"));
     }
+}
+
+/// The traffic section of the Scenario.
+fn section(bundle: &Bundle) -> Option<&Node> {
+    bundle.of_kind("Scenario").next()?.root.get("spec")?.get("traffic")
 }
 
 /// Whether the source sends nothing any more from some moment on.
 pub(super) fn ends(spec: &TrafficSpec) -> bool {
     spec.stop != SimTime::NEVER || matches!(spec.arrivals, Arrivals::Stages(_) | Arrivals::Recorded(_))
+}
+
+/// When the source sends nothing any more, as far as it says so.
+pub(super) fn end_of(spec: &TrafficSpec) -> Option<SimTime> {
+    let own = match &spec.arrivals {
+        Arrivals::Stages(stages) => stages.iter().fold(spec.start, |end, (length, _)| end.saturating_add(*length)),
+        Arrivals::Recorded(trace) => {
+            let last = trace.rows.last().map_or(SimTime::ZERO, |row| row.at);
+            spec.start.saturating_add(last.since(SimTime::ZERO))
+        }
+        _ => SimTime::NEVER,
+    };
+    Some(own.min(spec.stop)).filter(|end| *end != SimTime::NEVER)
 }

@@ -8,7 +8,7 @@ use crate::units::{Diagnostic, Diagnostics, SimDuration, SimTime, math};
 /// Longest length when a distribution names none: no model of today takes more.
 const TOKENS_MAX: u32 = 1_000_000;
 /// A limit on closed-loop clients, each of which is kept in memory.
-const WORKERS_MAX: i64 = 1_000_000;
+const WORKERS_MAX: i64 = 100_000;
 
 /// Reads the `spec` of a Traffic document (or the inline mapping of a Scenario).
 ///

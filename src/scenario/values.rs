@@ -2,7 +2,7 @@
 
 use crate::cluster::DurationDistribution;
 use crate::manifest::{Fields, Node, UnknownKeys, Value};
-use crate::units::{Diagnostic, Diagnostics, Located, SimDuration};
+use crate::units::{Diagnostic, Diagnostics, Located, SimDuration, Span};
 use std::path::{Component, Path, PathBuf};
 
 /// Reports keys of the documented format that this release cannot honour yet. They are errors, because a value that is
@@ -148,6 +148,48 @@ pub(super) fn count(fields: &mut Fields<'_>, key: &'static str, diagnostics: &mu
     Some(given.map(|value| u32::try_from(value).expect("the range was checked")))
 }
 
+/// Whether `name` can stand in the name of a folder on every system.
+fn is_file_name(name: &str) -> bool {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    !name.is_empty() && name.len() <= 200 && name.chars().all(is_plain) && name.chars().any(|c| c != '.')
+}
+
+/// Messages about a whole file that is named at `span` (missing, unreadable) as messages about that reference, which is the
+/// field `path`; the others are left as they are.
+pub fn at_reference(found: Diagnostics, span: &Span, path: &str) -> Diagnostics {
+    let whole_file = |diagnostic: &Diagnostic| diagnostic.span.as_ref().is_none_or(|own| own.line == 0);
+    let moved = found.0.into_iter().map(|mut diagnostic| {
+        if whole_file(&diagnostic) && (span.line > 0 || &*span.file == "--set") {
+            let file = diagnostic.span.take().map(|own| format!("{}: ", own.file)).unwrap_or_default();
+            diagnostic.message = format!("{file}{}", diagnostic.message);
+            diagnostic.span = Some(span.clone());
+            diagnostic.path = path.to_owned();
+            diagnostic.help = Some(format!("check the path, which is relative to {}", base_of(&span.file)));
+        }
+        diagnostic
+    });
+    Diagnostics(moved.collect())
+}
+
+/// What a path in the file `file` is relative to.
+fn base_of(file: &str) -> String {
+    match file {
+        "<stdin>" => "the current folder (the file came from standard input)".to_owned(),
+        "--set" => "the current folder (the path came from --set)".to_owned(),
+        file => format!("the folder of {file}"),
+    }
+}
+
+/// Names the kind in the paths of what the command line set, as whoever typed it did: `Scenario:spec.seed`.
+pub(super) fn name_kind(kind: &str, diagnostics: &mut Diagnostics) {
+    for diagnostic in &mut diagnostics.0 {
+        let is_set = diagnostic.span.as_ref().is_some_and(|span| span.line == 0 && &*span.file == "--set");
+        if is_set && !diagnostic.path.contains(':') {
+            diagnostic.path = format!("{kind}:{}", diagnostic.path);
+        }
+    }
+}
+
 /// The `spec` of one of our documents, after checking the document's own keys.
 pub(super) fn spec_of<'n>(
     root: &'n Node,
@@ -161,7 +203,19 @@ pub(super) fn spec_of<'n>(
         let message = format!("found {:?}, expected kedasim.dev/v1alpha1", version.value);
         diagnostics.push(Diagnostic::error(version.span, "apiVersion", message));
     }
-    let name = document.fields("metadata", diagnostics).and_then(|mut metadata| metadata.string("name", diagnostics));
+    let name = document.fields("metadata", diagnostics).and_then(|mut metadata| {
+        let name = metadata.string("name", diagnostics);
+        for key in ["namespace", "labels", "annotations"] {
+            metadata.node(key);
+        }
+        metadata.finish(UnknownKeys::Error, diagnostics);
+        name
+    });
+    if let Some(name) = name.as_ref().filter(|name| !is_file_name(&name.value)) {
+        let message = format!("found {:?}, expected letters, digits, '.', '_' and '-'", name.value);
+        let diagnostic = Diagnostic::error(name.span.clone(), "metadata.name", message);
+        diagnostics.push(diagnostic.help("the name becomes part of the output folder's name"));
+    }
     let spec = document.node("spec");
     let spec = document.required("spec", spec, diagnostics);
     document.finish(UnknownKeys::Error, diagnostics);

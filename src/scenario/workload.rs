@@ -1,6 +1,6 @@
 //! The scale target: the InferenceService or Deployment that a ScaledObject names, as far as it shapes a run.
 
-use crate::manifest::{Bundle, Deployment, Document, InferenceService, Node, PodTemplate, Value};
+use crate::manifest::{Bundle, Deployment, Document, InferenceService, Node, PodTemplate, ScaleTargetRef, Value};
 use crate::scenario::engine_args::EngineArgs;
 use crate::scenario::ledger::Ledger;
 use crate::units::{Diagnostic, Located, Span};
@@ -23,6 +23,12 @@ pub(super) struct Workload {
     pub what: String,
     /// Its own name, the served model's name when no argument gives one.
     pub name: Located<String>,
+    /// The namespace of its pods.
+    pub namespace: String,
+    /// Whether it is an InferenceService.
+    pub is_kserve: bool,
+    /// Labels of its pods: those written and those that KServe adds.
+    pub pod_labels: Vec<(String, String)>,
     /// Name of the serving container.
     pub container: String,
     /// Whether the platform gives pods a readiness probe when none is written.
@@ -46,21 +52,65 @@ impl Workload {
     }
 }
 
-/// Finds the workload called `target` (an InferenceService's Deployment is `<name>-predictor`).
-pub(super) fn find_workload(bundle: &Bundle, target: &str, namespace: &str, ledger: &mut Ledger) -> Option<Workload> {
-    let same_namespace = |document: &Document| document.namespace.as_deref().unwrap_or(namespace) == namespace;
-    let services = bundle.of_kind("InferenceService").filter(|document| same_namespace(document));
-    for document in services {
-        if target.strip_suffix("-predictor") == Some(document.name.as_str()) {
-            let service = InferenceService::read(document, &mut ledger.diagnostics)?;
-            warn_of_second_autoscaler(&service, ledger);
-            return Some(from_service(service));
-        }
+/// Finds the workload that `target` names (an InferenceService's Deployment is `<name>-predictor`). One that stands in
+/// another namespace than the ScaledObject, where KEDA would not find it, is taken with a warning.
+pub(super) fn find_workload(
+    bundle: &Bundle,
+    target: &ScaleTargetRef,
+    namespace: &str,
+    ledger: &mut Ledger,
+) -> Option<Workload> {
+    let is_target = |document: &&Document| match document.kind.as_str() {
+        "InferenceService" => target.name.value.strip_suffix("-predictor") == Some(document.name.as_str()),
+        "Deployment" => document.name == target.name.value,
+        _ => false,
+    };
+    let own_namespace = |document: &Document| document.namespace.clone().unwrap_or_else(|| namespace.to_owned());
+    let mut called: Vec<&Document> = bundle.documents.iter().filter(is_target).collect();
+    // The InferenceService first: its Deployment, when it is there too, is what KServe made of it.
+    called.sort_by_key(|document| (own_namespace(document) != namespace, document.kind != "InferenceService"));
+    let Some(document) = called.first() else {
+        warn_of_strangers(bundle, target, ledger);
+        return None;
+    };
+    let place = own_namespace(document);
+    if place != namespace {
+        let what = format!("{} {} is in namespace {place:?}", document.kind, document.name);
+        let message = format!("{what}, the ScaledObject in {namespace:?}: KEDA would not find its scale target");
+        let span = document.root.get("metadata").and_then(|metadata| metadata.get("namespace"));
+        let span = span.map_or_else(|| document.root.span.clone(), |node| node.span.clone());
+        let help = "give both the same metadata.namespace; the run goes on as though they had it";
+        ledger.push(Diagnostic::warning(span, "metadata.namespace", message).help(help));
     }
-    let mut deployments = bundle.of_kind("Deployment").filter(|document| same_namespace(document));
-    let document = deployments.find(|document| document.name == target)?;
-    let deployment = Deployment::read(document, &mut ledger.diagnostics)?;
-    Some(from_deployment(deployment, &document.root))
+    let mut workload = if document.kind == "InferenceService" {
+        let service = InferenceService::read(document, &mut ledger.diagnostics)?;
+        warn_of_second_autoscaler(&service, ledger);
+        from_service(service)
+    } else {
+        from_deployment(Deployment::read(document, &mut ledger.diagnostics)?, &document.root)
+    };
+    workload.namespace = place;
+    Some(workload)
+}
+
+/// Workloads are given, and none of them is the target.
+fn warn_of_strangers(bundle: &Bundle, target: &ScaleTargetRef, ledger: &mut Ledger) {
+    let names: Vec<String> = bundle
+        .documents
+        .iter()
+        .filter_map(|document| match document.kind.as_str() {
+            "InferenceService" => Some(format!("{}-predictor", document.name)),
+            "Deployment" => Some(document.name.clone()),
+            _ => None,
+        })
+        .collect();
+    if names.is_empty() {
+        return;
+    }
+    let kind = target.kind.as_ref().map_or("Deployment", |kind| kind.value.as_str());
+    let message = format!("target {kind} {} is none of {}", target.name.value, names.join(", "));
+    let diagnostic = Diagnostic::warning(target.name.span.clone(), "spec.scaleTargetRef.name", message);
+    ledger.push(diagnostic.help("name one of them, or give the file of the workload that is meant"));
 }
 
 /// With a hand-written ScaledObject only the autoscaler class `external` is right (keda.md 9.1).
@@ -86,7 +136,19 @@ fn from_service(service: InferenceService) -> Workload {
     let format = service.model_format.as_ref().map(|format| format.value.to_lowercase());
     let runtime = if format.as_deref() == Some("huggingface") { Runtime::Huggingface } else { Runtime::Vllm };
     let model_id = args.model_id().cloned().or_else(|| service.storage_uri.clone());
+    let mut pod_labels = service.template.labels.clone();
+    for (key, value) in [
+        ("serving.kserve.io/inferenceservice", service.name.value.clone()),
+        ("app", format!("isvc.{}-predictor", service.name.value)),
+        ("component", "predictor".to_owned()),
+    ] {
+        pod_labels.retain(|(own, _)| own != key);
+        pod_labels.push((key.to_owned(), value));
+    }
     Workload {
+        namespace: String::new(),
+        is_kserve: true,
+        pod_labels,
         span: service.span,
         what: format!("InferenceService {}", service.name.value),
         name: service.name,
@@ -103,6 +165,9 @@ fn from_service(service: InferenceService) -> Workload {
 fn from_deployment(deployment: Deployment, root: &Node) -> Workload {
     let args = EngineArgs::read(&deployment.template.args);
     Workload {
+        namespace: String::new(),
+        is_kserve: false,
+        pod_labels: deployment.template.labels.clone(),
         span: deployment.span,
         what: format!("Deployment {}", deployment.name.value),
         container: serving_container(root).unwrap_or_else(|| deployment.name.value.clone()),

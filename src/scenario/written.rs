@@ -8,7 +8,7 @@ use crate::hpa::KubernetesVersion;
 use crate::keda::KedaVersion;
 use crate::manifest::{Document, Fields, UnknownKeys};
 use crate::prometheus::PrometheusVersion;
-use crate::scenario::values::{not_modelled, positive_duration, spec_of};
+use crate::scenario::values::{name_kind, not_modelled, positive_duration, spec_of};
 use crate::scenario::written_sections as sections;
 use crate::scenario::{GateLimit, SloLimit};
 use crate::traffic::TrafficSpec;
@@ -170,6 +170,7 @@ pub struct KubernetesWritten {
 pub fn read_scenario(document: &Document) -> Result<ScenarioFile, Diagnostics> {
     let mut diagnostics = Diagnostics::new();
     let file = scenario(document, &mut diagnostics);
+    name_kind("Scenario", &mut diagnostics);
     match file {
         Some(file) if !diagnostics.has_errors() => Ok(file),
         _ => Err(diagnostics),

@@ -292,7 +292,10 @@ fn version<T>(
 
 fn vllm_version(numbers: &[u32]) -> Result<(u32, u32), &'static str> {
     match numbers {
-        [major, minor, ..] if (*major, *minor) >= (0, 11) => Ok((*major, *minor)),
+        [0, minor @ 11..=33, ..] => Ok((0, *minor)),
+        [major, minor, ..] if (*major, *minor) > (0, 33) => {
+            Err("expected 0.11 to 0.33 (later engines are not modelled yet)")
+        }
         [_, _, ..] => Err("expected 0.11 or later (earlier engines are not modelled)"),
         _ => Err("expected a version with major and minor"),
     }

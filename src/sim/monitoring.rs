@@ -15,6 +15,9 @@ impl World<'_> {
         let phase = scrape_phase(self.monitoring.seed, &name, scrape.interval);
         let delay = if already { SimDuration::ZERO } else { self.discovery_delay(id, "target-found") };
         self.host_mut(id).scrape_phase = phase;
+        if !self.run.monitoring.scraped {
+            return;
+        }
         self.queue.push(self.now + delay, Event::TargetFound(id));
     }
 

@@ -4,7 +4,9 @@
 
 use crate::analysis::{Summary, summarize};
 use crate::manifest::{Bundle, Input, Value};
-use crate::scenario::{Overrides, ResolvedRun, SweepFile, attach_traffic, replace_scenario, resolve};
+use crate::scenario::{
+    Overrides, ResolvedRun, SweepFile, at_reference, attach_profile, attach_traffic, replace_scenario, resolve,
+};
 use crate::sim::simulate;
 use crate::units::{Diagnostic, Diagnostics, Seed, Severity};
 use rayon::prelude::*;
@@ -36,11 +38,16 @@ pub struct SweepOutcome {
 /// # Errors
 /// The first grid point (in grid order) that does not resolve, with its axis values in the message.
 pub fn run_sweep(sweep: &SweepFile, jobs: usize) -> Result<SweepOutcome, Diagnostics> {
-    let mut bundle = Bundle::load(&[Input::Path(sweep.policy.clone())])?;
+    let policy = Bundle::load(&[Input::Path(sweep.policy.value.clone())]);
+    let mut bundle = policy.map_err(|found| at_reference(found, &sweep.policy.span, "spec.policy"))?;
     if let Some(scenario) = &sweep.scenario {
-        replace_scenario(&mut bundle, scenario)?;
+        let replaced = replace_scenario(&mut bundle, &scenario.value);
+        replaced.map_err(|found| at_reference(found, &scenario.span, "spec.scenario"))?;
     }
     attach_traffic(&mut bundle, &Overrides::default())?;
+    if sweep.axes.iter().any(|axis| axis.path.value.starts_with("Profile:")) {
+        attach_profile(&mut bundle, &Overrides::default())?;
+    }
     let pool = rayon::ThreadPoolBuilder::new().num_threads(jobs).build().map_err(|error| {
         Diagnostics::from(Diagnostic::error(None, "", format!("cannot start {jobs} threads: {error}")))
     })?;
@@ -53,11 +60,12 @@ fn run_grid(sweep: &SweepFile, bundle: &Bundle) -> Result<Vec<SweepPoint>, Diagn
     let size: usize = sweep.axes.iter().map(|axis| axis.values.len()).product();
     // A point that does not resolve is reported before any time goes into the others.
     in_order((0..size).into_par_iter().map(|index| resolve_point(sweep, bundle, index).map(|_| ())))?;
-    let seeds = usize::try_from(sweep.seeds).expect("the reader limits the number of seeds");
-    in_order((0..size * seeds).into_par_iter().map(|index| {
-        let seed = (index % seeds) as u64 + 1;
-        run_point(sweep, bundle, index / seeds, seed)
-    }))
+    let seeds = sweep.seeds.len();
+    in_order(
+        (0..size * seeds)
+            .into_par_iter()
+            .map(|index| run_point(sweep, bundle, index / seeds, sweep.seeds[index % seeds])),
+    )
 }
 
 /// All values, or the error of the lowest index.
@@ -83,13 +91,32 @@ fn resolve_point(sweep: &SweepFile, bundle: &Bundle, index: usize) -> Result<Res
     let mut bundle = bundle.clone();
     let values = values_at(sweep, index);
     for (axis, value) in sweep.axes.iter().zip(&values) {
-        bundle.set(&axis.path.value, (*value).clone()).map_err(|mut diagnostic| {
-            // The axis stands in the sweep's file; the setter knows no file.
-            diagnostic.span = Some(axis.path.span.clone());
-            Diagnostics::from(diagnostic)
-        })?;
+        let set = bundle.set_at(&axis.path.value, (*value).clone(), &axis.path.span);
+        set.map_err(|diagnostic| named_axes(sweep, diagnostic.into()))?;
     }
-    resolve(&bundle, &Overrides::default()).map_err(|found| at_point(sweep, &values, found))
+    let run =
+        resolve(&bundle, &Overrides::default()).map_err(|found| named_axes(sweep, at_point(sweep, &values, found)))?;
+    // What the API server would only warn of is surely not what the author of an axis meant.
+    let is_axis = |found: &&Diagnostic| {
+        sweep.axes.iter().any(|axis| found.span.as_ref() == Some(&axis.path.span))
+            && found.message.starts_with("unknown key")
+    };
+    if let Some(unknown) = run.diagnostics.0.iter().find(is_axis) {
+        let unknown = Diagnostic { severity: Severity::Error, ..unknown.clone() };
+        return Err(named_axes(sweep, unknown.into()));
+    }
+    Ok(run)
+}
+
+/// Messages that stand at an axis name it.
+fn named_axes(sweep: &SweepFile, mut found: Diagnostics) -> Diagnostics {
+    for diagnostic in &mut found.0 {
+        let axis = sweep.axes.iter().find(|axis| diagnostic.span.as_ref() == Some(&axis.path.span));
+        if let Some(axis) = axis {
+            diagnostic.path = format!("axis {}", axis.path.value);
+        }
+    }
+    found
 }
 
 fn run_point(sweep: &SweepFile, bundle: &Bundle, index: usize, seed: u64) -> Result<SweepPoint, Diagnostics> {
@@ -148,10 +175,10 @@ mod tests {
         };
         SweepFile {
             name: "s".to_owned(),
-            policy: PathBuf::from("p"),
+            policy: Located::new(PathBuf::from("p"), Span::new("s.yaml", 3, 3)),
             scenario: None,
             axes: vec![axis("a", &[1, 2]), axis("b", &[10, 20, 30])],
-            seeds: 1,
+            seeds: vec![1],
             heatmap: None,
         }
     }
