@@ -352,11 +352,10 @@ fn a_run_directory_is_whole_replaceable_and_drawn_again_to_the_byte() {
     let read = |name: &str| fs::read(out.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
     let pictures = ["plots/timeline.svg", "plots/timeline.png"];
     let first: Vec<Vec<u8>> = files.iter().chain(&pictures).map(|name| read(name)).collect();
-    fs::write(out.join("stale.txt"), "left over").expect("a file");
+    fs::remove_file(out.join("events.jsonl")).expect("written");
     write().expect("a run's directory is replaced");
     let second: Vec<Vec<u8>> = files.iter().chain(&pictures).map(|name| read(name)).collect();
     assert_eq!(first, second);
-    assert!(!out.join("stale.txt").exists());
     let beside = fs::read_dir(out.parent().expect("nested")).expect("readable").count();
     assert_eq!(beside, 1, "no temporary directory is left");
 
@@ -386,6 +385,74 @@ fn a_directory_that_kedasim_did_not_write_is_refused() {
     fs::remove_file(out.join("summary.json")).expect("there");
     write().expect("an empty directory is fine");
     assert!(replot(&scratch("nothing-here"), None, None).is_err());
+}
+
+#[test]
+fn what_the_user_put_beside_a_run_is_never_deleted() {
+    let parent = scratch("beside");
+    let out = parent.join("run");
+    let write = || write_run_files(&out, "", "", &example(), &summary());
+    write().expect("a new directory");
+    for name in ["notes.txt", "plots/mine.png", "results.csv"] {
+        fs::write(out.join(name), "mine").expect("a file");
+        let error = write().expect_err("a file of the user's").to_string();
+        assert!(error.contains(name) && error.contains("kedasim did not write"), "{error}");
+        assert_eq!(fs::read_to_string(out.join(name)).expect("untouched"), "mine");
+        fs::remove_file(out.join(name)).expect("there");
+    }
+    let error = write_sweep(&out, &sweep(), None).expect_err("a run stands there").to_string();
+    assert!(error.contains("the directory of a run, which a sweep does not replace"), "{error}");
+    let sweep_out = parent.join("sweep");
+    write_sweep(&sweep_out, &sweep(), None).expect("a new directory");
+    let error = write_run_files(&sweep_out, "", "", &example(), &summary()).expect_err("a sweep stands there");
+    assert!(error.to_string().contains("the directory of a sweep, which a run does not replace"), "{error}");
+    write_sweep(&sweep_out, &sweep(), None).expect("a sweep replaces a sweep");
+    let mut left: Vec<_> = fs::read_dir(&parent).expect("readable").flatten().map(|entry| entry.file_name()).collect();
+    left.sort();
+    assert_eq!(left, ["run", "sweep"], "no temporary directory is left");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_symbolic_link_stays_and_what_it_points_to_is_written() {
+    let parent = scratch("linked");
+    fs::create_dir_all(parent.join("disk/run")).expect("scratch");
+    let link = parent.join("link");
+    std::os::unix::fs::symlink(parent.join("disk/run"), &link).expect("a link");
+    for _ in 0..2 {
+        write_run_files(&link, "", "", &example(), &summary()).expect("written through the link");
+        assert!(fs::symlink_metadata(&link).expect("there").file_type().is_symlink());
+        assert!(parent.join("disk/run/summary.json").exists());
+    }
+    fs::remove_dir_all(parent.join("disk/run")).expect("there");
+    assert!(write_run_files(&link, "", "", &example(), &summary()).is_err(), "a link to nothing");
+    fs::write(parent.join("file"), "mine").expect("a file");
+    assert!(write_run_files(&parent.join("file"), "", "", &example(), &summary()).is_err(), "a file is no directory");
+    assert_eq!(fs::read_dir(parent.join("disk")).expect("readable").count(), 0);
+    assert_eq!(fs::read_dir(&parent).expect("readable").count(), 3, "nothing hidden is left");
+}
+
+#[test]
+fn pictures_drawn_elsewhere_replace_only_pictures_of_ours() {
+    let out = scratch("redraw");
+    write_run_files(&out, "", "", &example(), &summary()).expect("a new directory");
+    let elsewhere = scratch("redraw-elsewhere");
+    fs::create_dir_all(&elsewhere).expect("scratch");
+    fs::remove_file(out.join("events.jsonl")).expect("not needed for pictures");
+    fs::write(elsewhere.join("timeline.png"), "mine").expect("a file");
+    let error = replot(&out, None, Some(&elsewhere)).expect_err("a picture of the user's").to_string();
+    assert!(error.contains(&elsewhere.join("timeline.png").display().to_string()), "{error}");
+    assert_eq!(fs::read_dir(&elsewhere).expect("readable").count(), 1, "nothing was written");
+    fs::remove_file(elsewhere.join("timeline.png")).expect("there");
+    for _ in 0..2 {
+        assert_eq!(replot(&out, None, Some(&elsewhere)).expect("new ones, then ours").len(), 2);
+    }
+    let file = out.join("timeline.csv");
+    let error = replot(&out, None, Some(&file)).expect_err("a file is no folder").to_string();
+    assert!(error.contains("timeline.csv"), "{error}");
+    fs::remove_file(&file).expect("there");
+    let error = replot(&out, None, None).expect_err("it is needed").to_string();
+    assert!(error.contains("timeline.csv"), "{error}");
 }
 
 #[test]
