@@ -144,6 +144,24 @@ fn billed_hours_are_the_sum_of_the_phases() {
 }
 
 #[test]
+fn hours_cost_and_tokens_are_of_the_measured_interval() {
+    let mut builder = Builder::new(2, 3600)
+        .pod(0, Some(60), None, 2655) // three quarters of its time Ready
+        .pod(0, Some(60), Some((1700, 1730)), 1000) // gone in the warm-up
+        .pod(1750, Some(1850), None, 500); // Ready after it
+    builder.0.info.warmup = SimDuration::from_secs(1800);
+    builder.0.tokens.generated_completed = 500_000;
+    let hours = gpu_hours(&builder.0, 1);
+    let seconds = |hours: f64| (hours * 3600.0).round() as u64;
+    assert_eq!(seconds(hours.billed), 1800 + 1800);
+    assert_eq!((seconds(hours.starting), seconds(hours.draining)), (50, 0));
+    assert_eq!((seconds(hours.serving), seconds(hours.idle)), (1350 + 500, 450 + 1250));
+    let priced = AnalysisSettings { gpu_hour_price: Some(2.0), ..AnalysisSettings::default() };
+    let summary = summarize(&builder.0, &priced);
+    assert_eq!((summary.cost_total, summary.cost_per_million_tokens), (Some(2.0), Some(4.0)));
+}
+
+#[test]
 fn flapping_wastes_short_lives_and_needless_starts() {
     // The worked example's pods: churned are the start at 100 (its whole life), the first at 700 (its start only) and the
     // one at 2100 (its start only).

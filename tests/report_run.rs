@@ -43,7 +43,6 @@ fn example() -> RunRecord {
     record.tokens.generated = 100_000;
     record.tokens.prompt_completed = 14_850;
     record.tokens.generated_completed = 99_000;
-    record.tokens.completed_in_all = 113_850;
     record.tokens.first_sent = Some(at(1));
     record.tokens.last_completed = Some(at(1799));
     record.timeline.rows = (0..=180).map(row).collect();

@@ -142,8 +142,6 @@ pub struct TokenTotals {
     pub prompt: u64,
     /// Tokens generated, those of failed requests included.
     pub generated: u64,
-    /// Prompt and generated tokens of all completed requests, those of the warm-up included.
-    pub completed_in_all: u64,
     /// First request sent.
     pub first_sent: Option<SimTime>,
     /// Last request completed.

@@ -131,12 +131,15 @@ pub(super) fn gate_text(gate: &GateResult) -> String {
 
 /// How the replicas moved, in one sentence.
 pub(super) fn replicas_line(record: &RunRecord, summary: &Summary) -> String {
+    let start = SimTime::ZERO + record.info.warmup;
     let mut levels = vec![summary.replicas_initial];
     for event in &record.events {
-        if let EventKind::Scaled { to, .. } = event.kind
-            && levels.last() != Some(&to)
-        {
-            levels.push(to);
+        if let EventKind::Scaled { to, .. } = event.kind {
+            if event.t < start {
+                levels = vec![to];
+            } else if levels.last() != Some(&to) {
+                levels.push(to);
+            }
         }
     }
     let path = |levels: &[i32]| levels.iter().map(i32::to_string).collect::<Vec<_>>().join(" -> ");
