@@ -285,15 +285,15 @@ fn the_text_answers_first_and_is_narrow() {
     };
     let text = summary_text_with(&[assumption], &example(), &summary());
     let expected = "\
-pass: policy opt-125m, scenario stable-2, seed 1, 30m simulated
+pass, 1 warning: policy opt-125m, scenario stable-2, seed 1, 30m simulated
   gate      flapsPerHour 0 (0..7.378 at 95 %), at most 1: pass
-  replicas  1 -> 2 -> 1 (2 scale events, 0 flaps in W_flap 10m: no flap seen (0..7.4/h))
+  replicas  1 -> 2 -> 1 (2 scale events; no flap seen in 0.5 h, which rules out more than 7.4/h)
             spec mean 1.72 (min 1, max 2), ready mean 1.68
   TTFT      mean 100 ms, p50 100 ms, p95 100 ms, p99 100 ms, max 100 ms
   TPOT      no samples
   E2E       mean 1 s, p50 1 s, p95 1 s, p99 1 s, max 1 s
   requests  995 sent: 990 completed, 2 failed, 3 in flight at the end
-  tokens    63.9/s all, 63.3/s completed
+  tokens    63.9/s over the measured 30m; 63.3/s of completed requests, first sent to last completed
   SLO       ttft.p95 100 ms, limit 2 s: met (99.80 % within)
   capacity  0.867 GPU-hours billed: starting 0.017, serving 0.500, idle 0.342, draining 0.008
             0.000 GPU-hours wasted by flapping
@@ -304,11 +304,11 @@ findings
     - 2 killed with their pod
 
 scale events
-       3:30  1 -> 2   hpa    external metric s0-prometheus above target (s0-prometheus = 7.925,
-                        target 5)
-      25:00  2 -> 1   hpa    All metrics below target (s0-prometheus = 3.2, target 5)
+       3:30  1 -> 2   hpa    s0-prometheus above target: 7.925 / 1, target 5
+      25:00  2 -> 1   hpa    all below target: s0-prometheus 3.2 / 2 = 1.6, target 5
 
-assumed: spec.prometheus.scrapeInterval = 15s (neither a PodMonitor nor the Scenario says)
+assumed:
+  spec.prometheus.scrapeInterval = 15s (neither a PodMonitor nor the Scenario says)
 ";
     assert_eq!(text, expected, "\n{text}");
     assert!(text.lines().all(|line| line.chars().count() <= 100));
@@ -324,13 +324,72 @@ fn a_long_history_is_cut_and_user_text_cannot_break_markdown() {
     builder.0.info.policy = "a|b<script>".to_owned();
     let summary = summarize(&builder.0, &AnalysisSettings::default());
     let text = summary_text_with(&[], &builder.0, &summary);
-    assert!(
-        text.contains("1 -> 2 -> 1 -> 2 -> 1 -> 2 -> 1 -> 2 -> 1 -> 2 -> ... -> 1 (40 scale events, 39 flaps"),
-        "{text}"
-    );
+    assert!(text.contains("1 -> 2 -> 1 -> 2 -> 1 -> 2 -> 1 -> 2 -> 1 -> 2 -> ... -> 1 (40 scale"), "{text}");
     assert!(text.contains("... and 24 more in events.jsonl"), "{text}");
     let markdown = summary_markdown(&builder.0, &summary);
     assert!(markdown.contains(r"a\|b&lt;script&gt;"), "{markdown}");
+}
+
+#[test]
+fn the_first_line_names_the_gates_outcome_and_counts_the_findings() {
+    let headline = |record: &RunRecord, settings: &AnalysisSettings| {
+        let text = summary_text_with(&[], record, &summarize(record, settings));
+        text.split_once(':').expect("a first line").0.to_owned()
+    };
+    let gate = |limit| AnalysisSettings {
+        gates: vec![GateLimit { name: "failedRequests".to_owned(), limit }],
+        ..AnalysisSettings::default()
+    };
+    let none = AnalysisSettings::default();
+    assert_eq!(headline(&Builder::new(1, 3600).requests(9, 0).0, &none), "no gate set");
+    assert_eq!(headline(&Builder::new(1, 3600).requests(9, 1).0, &none), "no gate set, 1 warning");
+    assert_eq!(headline(&Builder::new(1, 3600).requests(1, 9).0, &none), "no gate set, 1 error");
+    assert_eq!(headline(&Builder::new(1, 3600).requests(9, 0).0, &gate(0.0)), "pass");
+    assert_eq!(headline(&Builder::new(1, 3600).requests(9, 1).0, &gate(1.0)), "pass, 1 warning");
+    assert_eq!(headline(&Builder::new(1, 3600).requests(1, 9).0, &gate(0.0)), "FAIL, 1 error");
+    assert_eq!(headline(&Builder::new(1, 3600).0, &gate(0.0)), "undecided, 1 warning");
+}
+
+#[test]
+fn the_first_line_and_the_plot_name_traffic_and_profile_that_are_not_the_scenarios() {
+    let mut record = example();
+    record.info.traffic = "burst".to_owned();
+    record.info.profile = "l40s-8b".to_owned();
+    let text = summary_text_with(&[], &record, &summarize(&record, &settings()));
+    assert!(text.contains("policy opt-125m, scenario stable-2, traffic burst, profile l40s-8b, seed 1"), "{text}");
+    let svg = kedasim::report::TimelinePlot::new(&record.info, &record.timeline).svg().expect("drawn");
+    assert!(svg.contains("traffic burst \u{2014} profile l40s-8b"));
+    record.info.traffic = "stable-2".to_owned();
+    record.info.fixed_replicas = true;
+    let text = summary_text_with(&[], &record, &summarize(&record, &settings()));
+    assert!(!text.contains("traffic "), "{text}");
+    let svg = kedasim::report::TimelinePlot::new(&record.info, &record.timeline).svg().expect("drawn");
+    assert!(svg.contains("replicas (autoscaling off)"));
+}
+
+#[test]
+fn scale_events_show_what_the_hpa_shows() {
+    let mut builder = Builder::new(6, 1800).sync(30, 95_071.0, 6, 5).scaled(30, 6, 5, ScaleSource::Hpa);
+    builder = builder.sync(90, 0.81, 5, 6).scaled(90, 5, 6, ScaleSource::Hpa);
+    if let DecisionRecord::HpaSync(sync) = &mut builder.0.decisions[0] {
+        sync.metrics[0].target_milli = 23_000_000;
+    }
+    if let DecisionRecord::HpaSync(sync) = &mut builder.0.decisions[1] {
+        sync.metrics[0].target_milli = 800;
+        sync.metrics[0].target_type = "Value".to_owned();
+    }
+    let text = summary_text_with(&[], &builder.0, &summarize(&builder.0, &AnalysisSettings::default()));
+    assert!(text.contains("all below target: s0-prometheus 95071 / 6 = 15845, target 23000\n"), "{text}");
+    assert!(text.contains("s0-prometheus above target: 0.81, target 0.8\n"), "{text}");
+    assert!(events_to_jsonl(&builder.0, &[]).contains("external metric s0-prometheus above target"));
+    assert!(text.contains("6 -> 5 -> 6 (2 scale events; 1 flap, each"), "{text}");
+    // In the measured interval only, with the level at its start.
+    builder.0.info.warmup = SimDuration::from_secs(60);
+    let text = summary_text_with(&[], &builder.0, &summarize(&builder.0, &AnalysisSettings::default()));
+    assert!(text.contains("  replicas  5 -> 6 (1 scale event; "), "{text}");
+    builder.0.info.end = at(100);
+    let text = summary_text_with(&[], &builder.0, &summarize(&builder.0, &AnalysisSettings::default()));
+    assert!(text.contains("run too short to tell how often"), "{text}");
 }
 
 fn scratch(name: &str) -> PathBuf {

@@ -40,6 +40,12 @@ pub struct RunInfo {
     pub policy: String,
     /// Name of the scenario.
     pub scenario: String,
+    /// Name of the traffic, "" when nobody named it.
+    #[serde(default)]
+    pub traffic: String,
+    /// Name of the engine's profile.
+    #[serde(default)]
+    pub profile: String,
     /// Seed.
     pub seed: u64,
     /// When it ended.
