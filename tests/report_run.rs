@@ -612,9 +612,47 @@ fn a_sweep_directory_is_drawn_again_to_the_byte() {
     }
     let svg = fs::read_to_string(out.join("plots/heatmap.svg")).expect("written");
     // threshold 2, window 0: mean of 4.35 and 4.45.
-    for text in ["4.4", "threshold \u{2192}", "\u{2191} stabilizationWindowSeconds", "mean of 2 runs per cell"] {
+    for text in [
+        "4.4",
+        "threshold \u{2192}",
+        "\u{2191} scaleDown.stabilizationWindowSeconds",
+        "threshold-by-window",
+        "scaling.flapsPerHour",
+        "flapsPerHour",
+        "mean of 2 runs per cell: 2 seeds",
+    ] {
         assert!(svg.contains(&format!("{text}\n")), "{text}");
     }
+}
+
+#[test]
+fn a_heatmap_names_a_third_axis_and_wraps_a_long_title() {
+    let mut outcome = sweep();
+    outcome.name = "which-threshold-and-which-window-suit-a-chat-load-with-rare-bursts-on-a-small-model".to_owned();
+    outcome.axes[0] = outcome.axes[1].replace("scaleDown", "scaleUp");
+    outcome.axes.insert(0, "Traffic:spec.arrivals.poisson.rate".to_owned());
+    let mut faster = outcome.points.clone();
+    for (points, rate) in [(&mut outcome.points, "1"), (&mut faster, "2")] {
+        for point in points {
+            point.values.insert(0, rate.to_owned());
+        }
+    }
+    outcome.points.extend(faster);
+    let spec =
+        HeatmapSpec { x: outcome.axes[1].clone(), y: outcome.axes[2].clone(), value: "ttftSeconds.p95".to_owned() };
+    let out = scratch("sweep-three-axes");
+    write_sweep(&out, &outcome, Some(&spec)).expect("a new directory");
+    let svg = fs::read_to_string(out.join("plots/heatmap.svg")).expect("written");
+    for text in [
+        "mean of 4 runs per cell: 2 seeds, 2 values of poisson.rate",
+        "scaleUp.stabilizationWindowSeconds \u{2192}",
+        "\u{2191} scaleDown.stabilizationWindowSeconds",
+        "ttftSeconds.p95",
+        "on-a-small-model",
+    ] {
+        assert!(svg.contains(&format!("{text}\n")), "{text}\n{svg}");
+    }
+    assert!(!svg.contains('\u{2026}'), "nothing is cut");
 }
 
 #[test]
