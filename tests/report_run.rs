@@ -283,6 +283,9 @@ fn the_text_answers_first_and_is_narrow() {
         value: "15s".to_owned(),
         why: "neither a PodMonitor nor the Scenario says".to_owned(),
     };
+    let long = Assumption { why: format!("{} why", "because of this and that".repeat(5)), ..assumption.clone() };
+    let text = summary_text_with(&[long], &example(), &summary());
+    assert!(text.lines().rev().take(1).all(|line| line.starts_with("    ") && line.len() <= 100), "{text}");
     let text = summary_text_with(&[assumption], &example(), &summary());
     let expected = "\
 pass, 1 warning: policy opt-125m, scenario stable-2, seed 1, 30m simulated
@@ -293,7 +296,7 @@ pass, 1 warning: policy opt-125m, scenario stable-2, seed 1, 30m simulated
   TPOT      no samples
   E2E       mean 1 s, p50 1 s, p95 1 s, p99 1 s, max 1 s
   requests  995 sent: 990 completed, 2 failed, 3 in flight at the end
-  tokens    63.9/s over the measured 30m; 63.3/s of completed requests, first sent to last completed
+  tokens    63.9/s over the measured 30m; completed 63.3/s, first sent to last done
   SLO       ttft.p95 100 ms, limit 2 s: met (99.80 % within)
   capacity  0.867 GPU-hours billed: starting 0.017, serving 0.500, idle 0.342, draining 0.008
             0.000 GPU-hours wasted by flapping

@@ -43,7 +43,7 @@ pub fn summary_text_with(assumptions: &[Assumption], record: &RunRecord, summary
         out.push('\n');
         out.push_str("assumed:\n");
         for Assumption { path, value, why } in assumptions {
-            wrap(&mut out, "  ", &format!("{path} = {value} ({why})"));
+            wrap_under(&mut out, "  ", 4, &format!("{path} = {value} ({why})"));
         }
     }
     out
@@ -53,7 +53,7 @@ fn answers(record: &RunRecord, summary: &Summary) -> String {
     let mut out = String::new();
     let time = duration(summary.duration_seconds);
     let title = format!("{}, {time} simulated", run_names(&summary.run).join(", "));
-    wrap(&mut out, &format!("{}: ", verdict_words(summary)), &title);
+    wrap_under(&mut out, &format!("{}: ", verdict_words(summary)), 2, &title);
     for gate in &summary.verdict.gates {
         wrap(&mut out, "  gate      ", &gate_text(gate, &summary.run));
     }
@@ -100,7 +100,7 @@ pub(super) fn answer_lines(record: &RunRecord, summary: &Summary) -> Vec<(&'stat
 
 fn tokens_line(summary: &Summary) -> String {
     format!(
-        "{:.1}/s over the measured {}; {:.1}/s of completed requests, first sent to last completed",
+        "{:.1}/s over the measured {}; completed {:.1}/s, first sent to last done",
         summary.tokens_per_second,
         measured(&summary.run),
         summary.tokens_completed_per_second
@@ -389,7 +389,11 @@ pub(super) fn number(value: f64) -> String {
 /// Appends `lead` and `text`, broken at spaces so that no line is wider than [`WIDTH`]; further lines are indented under
 /// the text.
 fn wrap(out: &mut String, lead: &str, text: &str) {
-    let indent = lead.chars().count().min(24);
+    wrap_under(out, lead, lead.chars().count().min(24), text);
+}
+
+/// As [`wrap`], with further lines indented by `indent`.
+fn wrap_under(out: &mut String, lead: &str, indent: usize, text: &str) {
     let mut line = lead.to_owned();
     let mut is_empty = true;
     for word in text.split_whitespace() {
