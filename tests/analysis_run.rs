@@ -7,7 +7,7 @@ use kedasim::analysis::{
     GateStatus, Summary, VerdictStatus, flap_window, flapping, gpu_hours, gpu_hours_with_window, rate_interval,
     summarize,
 };
-use kedasim::record::{DecisionRecord, Event, EventKind, OpenRequest, ScaleSource, SelectorRecord};
+use kedasim::record::{DecisionRecord, Event, EventKind, OpenRequest, RunRecord, ScaleSource, SelectorRecord};
 use kedasim::scenario::{AnalysisSettings, GateLimit, SloLimit, SloMetric};
 use kedasim::units::{Severity, SimDuration};
 use report_builder::{Builder, at};
@@ -144,6 +144,24 @@ fn billed_hours_are_the_sum_of_the_phases() {
 }
 
 #[test]
+fn hours_cost_and_tokens_are_of_the_measured_interval() {
+    let mut builder = Builder::new(2, 3600)
+        .pod(0, Some(60), None, 2655) // three quarters of its time Ready
+        .pod(0, Some(60), Some((1700, 1730)), 1000) // gone in the warm-up
+        .pod(1750, Some(1850), None, 500); // Ready after it
+    builder.0.info.warmup = SimDuration::from_secs(1800);
+    builder.0.tokens.generated_completed = 500_000;
+    let hours = gpu_hours(&builder.0, 1);
+    let seconds = |hours: f64| (hours * 3600.0).round() as u64;
+    assert_eq!(seconds(hours.billed), 1800 + 1800);
+    assert_eq!((seconds(hours.starting), seconds(hours.draining)), (50, 0));
+    assert_eq!((seconds(hours.serving), seconds(hours.idle)), (1350 + 500, 450 + 1250));
+    let priced = AnalysisSettings { gpu_hour_price: Some(2.0), ..AnalysisSettings::default() };
+    let summary = summarize(&builder.0, &priced);
+    assert_eq!((summary.cost_total, summary.cost_per_million_tokens), (Some(2.0), Some(4.0)));
+}
+
+#[test]
 fn flapping_wastes_short_lives_and_needless_starts() {
     // The worked example's pods: churned are the start at 100 (its whole life), the first at 700 (its start only) and the
     // one at 2100 (its start only).
@@ -203,9 +221,115 @@ fn a_gate_without_data_is_undecided() {
     let summary = summarize(&empty, &settings(&[("sloAttainment", 0.9)], Some(2000)));
     assert_eq!(summary.slo_attainment, None);
     assert_eq!(summary.verdict.status, VerdictStatus::Undecided);
-    assert_eq!(codes(&summary), ["slo-no-data"]);
+    assert_eq!(codes(&summary), ["slo-no-data", "no-requests", "gate-no-data"]);
     let no_objective = summarize(&Builder::new(1, 60).requests(10, 0).0, &settings(&[("sloAttainment", 0.9)], None));
     assert_eq!(no_objective.verdict.status, VerdictStatus::Undecided);
+    let finding = &no_objective.verdict.findings[0];
+    assert_eq!((finding.code.as_str(), finding.severity), ("gate-no-data", Severity::Warning));
+    assert!(finding.message.contains("sloAttainment: no data, no SLO is set"), "{}", finding.message);
+    // Nothing failed because nothing was sent.
+    let idle = summarize(&Builder::new(1, 3600).0, &settings(&[("failedRequests", 0.0)], None));
+    assert_eq!((idle.verdict.status, codes(&idle)), (VerdictStatus::Undecided, vec!["no-requests"]));
+}
+
+#[test]
+fn gpu_hours_and_cost_of_replicas_without_gpus_are_no_data() {
+    let mut builder = Builder::new(1, 3600).pod(0, Some(0), None, 0).requests(10, 0);
+    builder.0.info.gpus_per_replica = 0;
+    let settings =
+        AnalysisSettings { gpu_hour_price: Some(2.0), ..settings(&[("gpuHours", 1.0), ("failedRequests", 0.0)], None) };
+    let summary = summarize(&builder.0, &settings);
+    let gates: Vec<_> = summary.verdict.gates.iter().map(|gate| (gate.value, gate.status)).collect();
+    assert_eq!(gates, [(None, GateStatus::Undecided), (Some(0.0), GateStatus::Pass)]);
+    assert_eq!((summary.cost_total, summary.cost_per_million_tokens), (None, None));
+    assert_eq!(codes(&summary), ["gate-no-data", "cost-no-data"]);
+    assert!(summary.verdict.findings.iter().all(|finding| finding.severity == Severity::Warning));
+}
+
+#[test]
+fn a_run_that_lost_or_refused_most_requests_is_in_error() {
+    let severity = |record: &RunRecord, code: &str| {
+        let findings = summarize(record, &AnalysisSettings::default()).verdict.findings;
+        findings.into_iter().find(|finding| finding.code == code).map(|finding| finding.severity)
+    };
+    assert_eq!(severity(&Builder::new(1, 3600).requests(1, 1).0, "requests-failed"), Some(Severity::Error));
+    assert_eq!(severity(&Builder::new(1, 3600).requests(2, 1).0, "requests-failed"), Some(Severity::Warning));
+    let rejected = |served: u64| {
+        let mut builder = Builder::new(1, 3600).requests(served, 0);
+        builder.0.requests.rejected = 5;
+        builder.0.requests.total += 5;
+        builder.0
+    };
+    assert_eq!(severity(&rejected(5), "requests-rejected"), Some(Severity::Error));
+    assert_eq!(severity(&rejected(6), "requests-rejected"), Some(Severity::Warning));
+    let summary = summarize(&rejected(5), &AnalysisSettings::default());
+    assert!(summary.verdict.findings[0].message.contains("the prompt does not fit the model length"));
+}
+
+fn selector(matched: bool, nearest: Option<&str>) -> SelectorRecord {
+    SelectorRecord {
+        trigger: "s0-prometheus".to_owned(),
+        selector: "vllm:generation_tokens_total".to_owned(),
+        matched,
+        nearest: nearest.map(str::to_owned),
+        place: "policy.yaml:14:16".to_owned(),
+    }
+}
+
+#[test]
+fn a_query_that_is_always_zero_is_found() {
+    let run = |values: &[f64]| {
+        let mut builder = Builder::new(1, 3600).requests(10, 0);
+        for (index, value) in (1..).zip(values) {
+            builder = builder.sync(15 * index, *value, 1, 1);
+        }
+        builder.0.selectors.push(selector(true, None));
+        builder.0
+    };
+    let found = |record: &RunRecord| {
+        let summary = summarize(record, &AnalysisSettings::default());
+        codes(&summary).contains(&"query-always-zero")
+    };
+    assert!(found(&run(&[0.0, 0.0, f64::NAN])));
+    assert!(!found(&run(&[0.0, 0.1, 0.0])), "it was above 0 once");
+    assert!(!found(&run(&[])), "it was never asked");
+    let changed = |change: fn(&mut RunRecord)| {
+        let mut record = run(&[0.0, 0.0]);
+        change(&mut record);
+        found(&record)
+    };
+    assert!(!changed(|record| record.info.fixed_replicas = true));
+    assert!(!changed(|record| record.selectors[0].matched = false), "query-matched-nothing says more");
+    assert!(!changed(|record| (record.requests.completed, record.requests.total) = (0, 0)));
+    let failed = |error: &str| {
+        let mut record = run(&[0.0]);
+        if let DecisionRecord::HpaSync(sync) = &mut record.decisions[0] {
+            (sync.metrics[0].value, sync.metrics[0].error) = (None, Some(error.to_owned()));
+        }
+        found(&record)
+    };
+    assert!(failed("the result is empty"));
+    assert!(!failed("Prometheus is down"), "nobody knows what it would have said");
+}
+
+#[test]
+fn a_selector_says_when_nothing_was_ever_scraped() {
+    let message = |nearest: &str| {
+        let mut builder = Builder::new(1, 60).requests(1, 0);
+        builder.0.selectors.push(selector(false, Some(nearest)));
+        let finding = summarize(&builder.0, &AnalysisSettings::default()).verdict.findings.remove(0);
+        (finding.message, finding.evidence.len())
+    };
+    for nearest in [
+        "no target was ever scraped",
+        "no series vllm:generation_tokens_total has all of these labels at once, or none was scraped successfully",
+    ] {
+        let (text, evidence) = message(nearest);
+        assert!(text.contains("no pod was ever scraped successfully"), "{text}");
+        assert_eq!(evidence, 1);
+    }
+    let (text, evidence) = message("no series is named vllm:x");
+    assert!(text.contains("in the whole run") && evidence == 2, "{text}");
 }
 
 #[test]
@@ -275,9 +399,31 @@ fn few_flaps_in_a_short_run_are_undecided() {
     // 3 flaps in one hour: 0.62..8.77, which is between stable and flapping.
     let summary = summarize(&worked_example().0, &AnalysisSettings::default());
     let finding = &summary.verdict.findings[0];
-    assert_eq!((finding.code.as_str(), finding.severity), ("jittery", Severity::Note));
+    assert_eq!((finding.code.as_str(), finding.severity), ("jittery", Severity::Warning));
     assert!(finding.message.contains("3.0 flaps/h (0.6..8.8 at 95 %, turn <= 10m)"), "{}", finding.message);
     assert!(finding.message.ends_with("undecided, run longer"), "{}", finding.message);
+}
+
+#[test]
+fn a_flap_between_moves_of_several_steps_says_which_step_it_counts_from() {
+    let record = Builder::new(1, 3600)
+        .scaled(100, 1, 2, ScaleSource::Hpa)
+        .scaled(160, 2, 3, ScaleSource::Hpa)
+        .scaled(700, 3, 2, ScaleSource::Hpa)
+        .scaled(760, 2, 1, ScaleSource::Hpa)
+        .requests(1, 0);
+    let finding = summarize(&record.0, &AnalysisSettings::default()).verdict.findings.remove(0);
+    assert_eq!(finding.evidence[0], "1 flap among 1 change of direction");
+    assert_eq!(
+        finding.evidence[2],
+        "at 11m40s: -2 replicas in steps until 12m40s, 9m after the last step of +2 (from 1m40s to 2m40s)"
+    );
+    let mut short = Builder::new(1, 40).scaled(10, 1, 2, ScaleSource::Hpa).scaled(20, 2, 1, ScaleSource::Hpa).0;
+    short.requests.total = 0;
+    let finding = summarize(&short, &AnalysisSettings::default()).verdict.findings.remove(0);
+    assert!(finding.message.contains("run too short to tell"), "{}", finding.message);
+    assert!(finding.message.contains("1 churned start"), "{}", finding.message);
+    assert!(finding.evidence.contains(&"at 20s: -1 replica, 10s after +1 at 10s".to_owned()), "{:?}", finding.evidence);
 }
 
 #[test]
@@ -311,7 +457,7 @@ fn findings_come_worst_first() {
     let summary = summarize(&builder.0, &AnalysisSettings::default());
     assert_eq!(
         codes(&summary),
-        ["query-matched-nothing", "scaling-blocked-by-metric-error", "requests-rejected", "at-max-replicas"]
+        ["query-matched-nothing", "requests-rejected", "scaling-blocked-by-metric-error", "at-max-replicas"]
     );
     let findings = &summary.verdict.findings;
     assert_eq!(findings[0].evidence, ["query at policy.yaml:14:16", "nearest that exists: vllm:num_requests_waiting"]);

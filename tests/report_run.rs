@@ -43,7 +43,6 @@ fn example() -> RunRecord {
     record.tokens.generated = 100_000;
     record.tokens.prompt_completed = 14_850;
     record.tokens.generated_completed = 99_000;
-    record.tokens.completed_in_all = 113_850;
     record.tokens.first_sent = Some(at(1));
     record.tokens.last_completed = Some(at(1799));
     record.timeline.rows = (0..=180).map(row).collect();
@@ -285,17 +284,20 @@ fn the_text_answers_first_and_is_narrow() {
         value: "15s".to_owned(),
         why: "neither a PodMonitor nor the Scenario says".to_owned(),
     };
+    let long = Assumption { why: format!("{} why", "because of this and that".repeat(5)), ..assumption.clone() };
+    let text = summary_text_with(&[long], &example(), &summary());
+    assert!(text.lines().rev().take(1).all(|line| line.starts_with("    ") && line.len() <= 100), "{text}");
     let text = summary_text_with(&[assumption], &example(), &summary());
     let expected = "\
-pass: policy opt-125m, scenario stable-2, seed 1, 30m simulated
+pass, 1 warning: policy opt-125m, scenario stable-2, seed 1, 30m simulated
   gate      flapsPerHour 0 (0..7.378 at 95 %), at most 1: pass
-  replicas  1 -> 2 -> 1 (2 scale events, 0 flaps in W_flap 10m: no flap seen (0..7.4/h))
+  replicas  1 -> 2 -> 1 (2 scale events; no flap seen in 0.5 h, which rules out more than 7.4/h)
             spec mean 1.72 (min 1, max 2), ready mean 1.68
   TTFT      mean 100 ms, p50 100 ms, p95 100 ms, p99 100 ms, max 100 ms
   TPOT      no samples
   E2E       mean 1 s, p50 1 s, p95 1 s, p99 1 s, max 1 s
   requests  995 sent: 990 completed, 2 failed, 3 in flight at the end
-  tokens    63.9/s all, 63.3/s completed
+  tokens    63.9/s over the measured 30m; completed 63.3/s, first sent to last done
   SLO       ttft.p95 100 ms, limit 2 s: met (99.80 % within)
   capacity  0.867 GPU-hours billed: starting 0.017, serving 0.500, idle 0.342, draining 0.008
             0.000 GPU-hours wasted by flapping
@@ -306,11 +308,11 @@ findings
     - 2 killed with their pod
 
 scale events
-       3:30  1 -> 2   hpa    external metric s0-prometheus above target (s0-prometheus = 7.925,
-                        target 5)
-      25:00  2 -> 1   hpa    All metrics below target (s0-prometheus = 3.2, target 5)
+       3:30  1 -> 2   hpa    s0-prometheus above target: 7.925 / 1, target 5
+      25:00  2 -> 1   hpa    all below target: s0-prometheus 3.2 / 2 = 1.6, target 5
 
-assumed: spec.prometheus.scrapeInterval = 15s (neither a PodMonitor nor the Scenario says)
+assumed:
+  spec.prometheus.scrapeInterval = 15s (neither a PodMonitor nor the Scenario says)
 ";
     assert_eq!(text, expected, "\n{text}");
     assert!(text.lines().all(|line| line.chars().count() <= 100));
@@ -326,13 +328,72 @@ fn a_long_history_is_cut_and_user_text_cannot_break_markdown() {
     builder.0.info.policy = "a|b<script>".to_owned();
     let summary = summarize(&builder.0, &AnalysisSettings::default());
     let text = summary_text_with(&[], &builder.0, &summary);
-    assert!(
-        text.contains("1 -> 2 -> 1 -> 2 -> 1 -> 2 -> 1 -> 2 -> 1 -> 2 -> ... -> 1 (40 scale events, 39 flaps"),
-        "{text}"
-    );
+    assert!(text.contains("1 -> 2 -> 1 -> 2 -> 1 -> 2 -> 1 -> 2 -> 1 -> 2 -> ... -> 1 (40 scale"), "{text}");
     assert!(text.contains("... and 24 more in events.jsonl"), "{text}");
     let markdown = summary_markdown(&builder.0, &summary);
     assert!(markdown.contains(r"a\|b&lt;script&gt;"), "{markdown}");
+}
+
+#[test]
+fn the_first_line_names_the_gates_outcome_and_counts_the_findings() {
+    let headline = |record: &RunRecord, settings: &AnalysisSettings| {
+        let text = summary_text_with(&[], record, &summarize(record, settings));
+        text.split_once(':').expect("a first line").0.to_owned()
+    };
+    let gate = |limit| AnalysisSettings {
+        gates: vec![GateLimit { name: "failedRequests".to_owned(), limit }],
+        ..AnalysisSettings::default()
+    };
+    let none = AnalysisSettings::default();
+    assert_eq!(headline(&Builder::new(1, 3600).requests(9, 0).0, &none), "no gate set");
+    assert_eq!(headline(&Builder::new(1, 3600).requests(9, 1).0, &none), "no gate set, 1 warning");
+    assert_eq!(headline(&Builder::new(1, 3600).requests(1, 9).0, &none), "no gate set, 1 error");
+    assert_eq!(headline(&Builder::new(1, 3600).requests(9, 0).0, &gate(0.0)), "pass");
+    assert_eq!(headline(&Builder::new(1, 3600).requests(9, 1).0, &gate(1.0)), "pass, 1 warning");
+    assert_eq!(headline(&Builder::new(1, 3600).requests(1, 9).0, &gate(0.0)), "FAIL, 1 error");
+    assert_eq!(headline(&Builder::new(1, 3600).0, &gate(0.0)), "undecided, 1 warning");
+}
+
+#[test]
+fn the_first_line_and_the_plot_name_traffic_and_profile_that_are_not_the_scenarios() {
+    let mut record = example();
+    record.info.traffic = "burst".to_owned();
+    record.info.profile = "l40s-8b".to_owned();
+    let text = summary_text_with(&[], &record, &summarize(&record, &settings()));
+    assert!(text.contains("policy opt-125m, scenario stable-2, traffic burst, profile l40s-8b, seed 1"), "{text}");
+    let svg = kedasim::report::TimelinePlot::new(&record.info, &record.timeline).svg().expect("drawn");
+    assert!(svg.contains("traffic burst \u{2014} profile l40s-8b"));
+    record.info.traffic = "stable-2".to_owned();
+    record.info.fixed_replicas = true;
+    let text = summary_text_with(&[], &record, &summarize(&record, &settings()));
+    assert!(!text.contains("traffic "), "{text}");
+    let svg = kedasim::report::TimelinePlot::new(&record.info, &record.timeline).svg().expect("drawn");
+    assert!(svg.contains("replicas (autoscaling off)"));
+}
+
+#[test]
+fn scale_events_show_what_the_hpa_shows() {
+    let mut builder = Builder::new(6, 1800).sync(30, 95_071.0, 6, 5).scaled(30, 6, 5, ScaleSource::Hpa);
+    builder = builder.sync(90, 0.81, 5, 6).scaled(90, 5, 6, ScaleSource::Hpa);
+    if let DecisionRecord::HpaSync(sync) = &mut builder.0.decisions[0] {
+        sync.metrics[0].target_milli = 23_000_000;
+    }
+    if let DecisionRecord::HpaSync(sync) = &mut builder.0.decisions[1] {
+        sync.metrics[0].target_milli = 800;
+        sync.metrics[0].target_type = "Value".to_owned();
+    }
+    let text = summary_text_with(&[], &builder.0, &summarize(&builder.0, &AnalysisSettings::default()));
+    assert!(text.contains("all below target: s0-prometheus 95071 / 6 = 15845, target 23000\n"), "{text}");
+    assert!(text.contains("s0-prometheus above target: 0.81, target 0.8\n"), "{text}");
+    assert!(events_to_jsonl(&builder.0, &[]).contains("external metric s0-prometheus above target"));
+    assert!(text.contains("6 -> 5 -> 6 (2 scale events; 1 flap, each"), "{text}");
+    // In the measured interval only, with the level at its start.
+    builder.0.info.warmup = SimDuration::from_secs(60);
+    let text = summary_text_with(&[], &builder.0, &summarize(&builder.0, &AnalysisSettings::default()));
+    assert!(text.contains("  replicas  5 -> 6 (1 scale event; "), "{text}");
+    builder.0.info.end = at(100);
+    let text = summary_text_with(&[], &builder.0, &summarize(&builder.0, &AnalysisSettings::default()));
+    assert!(text.contains("run too short to tell how often"), "{text}");
 }
 
 fn scratch(name: &str) -> PathBuf {
@@ -353,11 +414,10 @@ fn a_run_directory_is_whole_replaceable_and_drawn_again_to_the_byte() {
     let read = |name: &str| fs::read(out.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
     let pictures = ["plots/timeline.svg", "plots/timeline.png"];
     let first: Vec<Vec<u8>> = files.iter().chain(&pictures).map(|name| read(name)).collect();
-    fs::write(out.join("stale.txt"), "left over").expect("a file");
+    fs::remove_file(out.join("events.jsonl")).expect("written");
     write().expect("a run's directory is replaced");
     let second: Vec<Vec<u8>> = files.iter().chain(&pictures).map(|name| read(name)).collect();
     assert_eq!(first, second);
-    assert!(!out.join("stale.txt").exists());
     let beside = fs::read_dir(out.parent().expect("nested")).expect("readable").count();
     assert_eq!(beside, 1, "no temporary directory is left");
 
@@ -387,6 +447,74 @@ fn a_directory_that_kedasim_did_not_write_is_refused() {
     fs::remove_file(out.join("summary.json")).expect("there");
     write().expect("an empty directory is fine");
     assert!(replot(&scratch("nothing-here"), None, None).is_err());
+}
+
+#[test]
+fn what_the_user_put_beside_a_run_is_never_deleted() {
+    let parent = scratch("beside");
+    let out = parent.join("run");
+    let write = || write_run_files(&out, "", "", &example(), &summary());
+    write().expect("a new directory");
+    for name in ["notes.txt", "plots/mine.png", "results.csv"] {
+        fs::write(out.join(name), "mine").expect("a file");
+        let error = write().expect_err("a file of the user's").to_string();
+        assert!(error.contains(name) && error.contains("kedasim did not write"), "{error}");
+        assert_eq!(fs::read_to_string(out.join(name)).expect("untouched"), "mine");
+        fs::remove_file(out.join(name)).expect("there");
+    }
+    let error = write_sweep(&out, &sweep(), None).expect_err("a run stands there").to_string();
+    assert!(error.contains("the directory of a run, which a sweep does not replace"), "{error}");
+    let sweep_out = parent.join("sweep");
+    write_sweep(&sweep_out, &sweep(), None).expect("a new directory");
+    let error = write_run_files(&sweep_out, "", "", &example(), &summary()).expect_err("a sweep stands there");
+    assert!(error.to_string().contains("the directory of a sweep, which a run does not replace"), "{error}");
+    write_sweep(&sweep_out, &sweep(), None).expect("a sweep replaces a sweep");
+    let mut left: Vec<_> = fs::read_dir(&parent).expect("readable").flatten().map(|entry| entry.file_name()).collect();
+    left.sort();
+    assert_eq!(left, ["run", "sweep"], "no temporary directory is left");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_symbolic_link_stays_and_what_it_points_to_is_written() {
+    let parent = scratch("linked");
+    fs::create_dir_all(parent.join("disk/run")).expect("scratch");
+    let link = parent.join("link");
+    std::os::unix::fs::symlink(parent.join("disk/run"), &link).expect("a link");
+    for _ in 0..2 {
+        write_run_files(&link, "", "", &example(), &summary()).expect("written through the link");
+        assert!(fs::symlink_metadata(&link).expect("there").file_type().is_symlink());
+        assert!(parent.join("disk/run/summary.json").exists());
+    }
+    fs::remove_dir_all(parent.join("disk/run")).expect("there");
+    assert!(write_run_files(&link, "", "", &example(), &summary()).is_err(), "a link to nothing");
+    fs::write(parent.join("file"), "mine").expect("a file");
+    assert!(write_run_files(&parent.join("file"), "", "", &example(), &summary()).is_err(), "a file is no directory");
+    assert_eq!(fs::read_dir(parent.join("disk")).expect("readable").count(), 0);
+    assert_eq!(fs::read_dir(&parent).expect("readable").count(), 3, "nothing hidden is left");
+}
+
+#[test]
+fn pictures_drawn_elsewhere_replace_only_pictures_of_ours() {
+    let out = scratch("redraw");
+    write_run_files(&out, "", "", &example(), &summary()).expect("a new directory");
+    let elsewhere = scratch("redraw-elsewhere");
+    fs::create_dir_all(&elsewhere).expect("scratch");
+    fs::remove_file(out.join("events.jsonl")).expect("not needed for pictures");
+    fs::write(elsewhere.join("timeline.png"), "mine").expect("a file");
+    let error = replot(&out, None, Some(&elsewhere)).expect_err("a picture of the user's").to_string();
+    assert!(error.contains(&elsewhere.join("timeline.png").display().to_string()), "{error}");
+    assert_eq!(fs::read_dir(&elsewhere).expect("readable").count(), 1, "nothing was written");
+    fs::remove_file(elsewhere.join("timeline.png")).expect("there");
+    for _ in 0..2 {
+        assert_eq!(replot(&out, None, Some(&elsewhere)).expect("new ones, then ours").len(), 2);
+    }
+    let file = out.join("timeline.csv");
+    let error = replot(&out, None, Some(&file)).expect_err("a file is no folder").to_string();
+    assert!(error.contains("timeline.csv"), "{error}");
+    fs::remove_file(&file).expect("there");
+    let error = replot(&out, None, None).expect_err("it is needed").to_string();
+    assert!(error.contains("timeline.csv"), "{error}");
 }
 
 #[test]
@@ -488,9 +616,47 @@ fn a_sweep_directory_is_drawn_again_to_the_byte() {
     }
     let svg = fs::read_to_string(out.join("plots/heatmap.svg")).expect("written");
     // threshold 2, window 0: mean of 4.35 and 4.45.
-    for text in ["4.4", "threshold \u{2192}", "\u{2191} stabilizationWindowSeconds", "mean of 2 runs per cell"] {
+    for text in [
+        "4.4",
+        "threshold \u{2192}",
+        "\u{2191} scaleDown.stabilizationWindowSeconds",
+        "threshold-by-window",
+        "scaling.flapsPerHour",
+        "flapsPerHour",
+        "mean of 2 runs per cell: 2 seeds",
+    ] {
         assert!(svg.contains(&format!("{text}\n")), "{text}");
     }
+}
+
+#[test]
+fn a_heatmap_names_a_third_axis_and_wraps_a_long_title() {
+    let mut outcome = sweep();
+    outcome.name = "which-threshold-and-which-window-suit-a-chat-load-with-rare-bursts-on-a-small-model".to_owned();
+    outcome.axes[0] = outcome.axes[1].replace("scaleDown", "scaleUp");
+    outcome.axes.insert(0, "Traffic:spec.arrivals.poisson.rate".to_owned());
+    let mut faster = outcome.points.clone();
+    for (points, rate) in [(&mut outcome.points, "1"), (&mut faster, "2")] {
+        for point in points {
+            point.values.insert(0, rate.to_owned());
+        }
+    }
+    outcome.points.extend(faster);
+    let spec =
+        HeatmapSpec { x: outcome.axes[1].clone(), y: outcome.axes[2].clone(), value: "ttftSeconds.p95".to_owned() };
+    let out = scratch("sweep-three-axes");
+    write_sweep(&out, &outcome, Some(&spec)).expect("a new directory");
+    let svg = fs::read_to_string(out.join("plots/heatmap.svg")).expect("written");
+    for text in [
+        "mean of 4 runs per cell: 2 seeds, 2 values of poisson.rate",
+        "scaleUp.stabilizationWindowSeconds \u{2192}",
+        "\u{2191} scaleDown.stabilizationWindowSeconds",
+        "ttftSeconds.p95",
+        "on-a-small-model",
+    ] {
+        assert!(svg.contains(&format!("{text}\n")), "{text}\n{svg}");
+    }
+    assert!(!svg.contains('\u{2026}'), "nothing is cut");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! GPU-hours on pod basis (cluster.md 3.3): billed = starting + serving + idle + draining, exact in clock units.
 //!
-//! The whole run counts, the warm-up included: a GPU costs from its first second.
+//! Only the measured interval counts, like every other figure: each phase is clipped to it.
 
 use crate::analysis::churn::{Start, StartFate, match_starts};
 use crate::analysis::flapping::{flap_window, measured, scale_events};
@@ -42,7 +42,8 @@ pub fn gpu_hours(record: &RunRecord, weight: u32) -> GpuHours {
 
 /// As [`gpu_hours`], with the flap window given.
 pub fn gpu_hours_with_window(record: &RunRecord, weight: u32, window: SimDuration) -> GpuHours {
-    let phases: Vec<Phases> = record.pods.iter().map(|pod| phases(pod, record.info.end)).collect();
+    let (start, _) = measured(record);
+    let phases: Vec<Phases> = record.pods.iter().map(|pod| phases(pod, start, record.info.end)).collect();
     let total = |part: fn(&Phases) -> SimDuration| hours(phases.iter().map(part), weight);
     GpuHours {
         billed: total(|pod| pod.billed),
@@ -59,13 +60,16 @@ fn hours(parts: impl Iterator<Item = SimDuration>, weight: u32) -> f64 {
     ps as f64 / 3.6e15
 }
 
-fn phases(pod: &PodRecord, end: SimTime) -> Phases {
+/// The phases of a pod's life within `start..end`.
+fn phases(pod: &PodRecord, start: SimTime, end: SimTime) -> Phases {
     let Some(scheduled) = pod.scheduled.filter(|scheduled| *scheduled <= end) else { return Phases::default() };
     let gone = pod.gone.unwrap_or(end).min(end).max(scheduled);
     let deleted = pod.deleted.unwrap_or(gone).clamp(scheduled, gone);
     let ready = pod.ready.unwrap_or(deleted).clamp(scheduled, deleted);
+    let in_warmup = start.min(deleted).saturating_since(ready);
+    let [scheduled, ready, deleted, gone] = [scheduled, ready, deleted, gone].map(|t| t.max(start));
     let ready_time = deleted.since(ready);
-    let serving = pod.busy_while_ready.min(ready_time);
+    let serving = busy_part(pod.busy_while_ready, in_warmup, ready_time);
     let phases = Phases {
         billed: gone.since(scheduled),
         starting: ready.since(scheduled),
@@ -79,6 +83,17 @@ fn phases(pod: &PodRecord, end: SimTime) -> Phases {
         pod.name
     );
     phases
+}
+
+/// Of `busy`, which a pod spent in `before` + `after`: what falls into `after`, by shares where the warm-up cuts the pod's
+/// life, since the record does not tell when it was busy.
+fn busy_part(busy: SimDuration, before: SimDuration, after: SimDuration) -> SimDuration {
+    let whole = u128::from(before.as_ps()) + u128::from(after.as_ps());
+    if before.is_zero() || whole == 0 {
+        return busy.min(after);
+    }
+    let share = u128::from(busy.as_ps()) * u128::from(after.as_ps()) / whole;
+    SimDuration::from_ps(u64::try_from(share).expect("a part of a duration")).min(after)
 }
 
 /// Per churned start: a short-lived one's whole billed life, a regretted one's start (verdicts.md 5.1).

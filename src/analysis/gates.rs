@@ -5,7 +5,8 @@ use crate::analysis::{GateResult, GateStatus, Summary};
 use crate::scenario::AnalysisSettings;
 
 /// Evaluates the gates that the user named, in order. A value of `failedRequests` is failed plus timed out requests. What
-/// cannot be measured (no SLO, no request, no measured time) is undecided, never a silent pass.
+/// cannot be measured (no SLO, no GPU, no measured time) is undecided, and so is every gate of a run that measured no
+/// request: never a silent pass.
 ///
 /// # Panics
 /// On a gate name that the scenario's reader should have refused.
@@ -15,6 +16,7 @@ pub fn evaluate_gates(summary: &Summary, settings: &AnalysisSettings) -> Vec<Gat
         let is_minimum = gate.name == "sloAttainment";
         let status = match value {
             None => GateStatus::Undecided,
+            Some(_) if summary.requests.total == 0 => GateStatus::Undecided,
             Some(value) if is_minimum && value >= gate.limit => GateStatus::Pass,
             // The value is the lower end: requests still open may yet lift it over the limit.
             Some(_) if is_minimum && interval.is_some_and(|(_, upper)| upper >= gate.limit) => GateStatus::Undecided,
@@ -34,7 +36,7 @@ fn measure(summary: &Summary, name: &str) -> (Option<f64>, Option<(f64, f64)>) {
             if interval.1 > 0.0 { (Some(summary.flapping.flaps_per_hour), Some(interval)) } else { (None, None) }
         }
         "sloAttainment" => (summary.slo_attainment, summary.slo_attainment_interval),
-        "gpuHours" => (Some(summary.gpu_hours.billed), None),
+        "gpuHours" => ((summary.run.gpus_per_replica > 0).then_some(summary.gpu_hours.billed), None),
         "failedRequests" => (Some((summary.requests.failed + summary.requests.timed_out) as f64), None),
         other => unreachable!("gate {other:?} is refused when the scenario is read"),
     }

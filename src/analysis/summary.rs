@@ -58,7 +58,7 @@ pub struct Summary {
     pub gpu_hours: GpuHours,
     /// replicaHours: pod time, one per pod, whatever it runs on.
     pub replica_hours: GpuHours,
-    /// cost.total, when a price is given.
+    /// cost.total, when a price per GPU-hour is given and replicas have GPUs.
     pub cost_total: Option<f64>,
     /// cost.perMillionTokens.
     pub cost_per_million_tokens: Option<f64>,
@@ -182,10 +182,9 @@ pub fn summarize(record: &RunRecord, settings: &AnalysisSettings) -> Summary {
     let tokens = &record.tokens;
     let sending = tokens.first_sent.zip(tokens.last_completed).map(|(first, last)| last.saturating_since(first));
     let completed_tokens = tokens.prompt_completed + tokens.generated_completed;
-    // The bill covers the whole run, so its divisor does too, warm-up included.
-    let paid_tokens = tokens.completed_in_all;
     let gpu_hours = gpu_hours_with_window(record, record.info.gpus_per_replica, window);
-    let cost_total = settings.gpu_hour_price.map(|price| price * gpu_hours.billed);
+    let has_gpus = record.info.gpus_per_replica > 0;
+    let cost_total = settings.gpu_hour_price.filter(|_| has_gpus).map(|price| price * gpu_hours.billed);
     let objectives: Vec<SloObjective> = settings.slo.iter().map(|limit| slo::objective(record, limit)).collect();
     let attainment = slo::attainment(&objectives);
     let mut summary = Summary {
@@ -214,7 +213,9 @@ pub fn summarize(record: &RunRecord, settings: &AnalysisSettings) -> Summary {
         gpu_hours,
         replica_hours: gpu_hours_with_window(record, 1, window),
         cost_total,
-        cost_per_million_tokens: cost_total.filter(|_| paid_tokens > 0).map(|cost| cost / (paid_tokens as f64 / 1e6)),
+        cost_per_million_tokens: cost_total
+            .filter(|_| completed_tokens > 0)
+            .map(|cost| cost / (completed_tokens as f64 / 1e6)),
         slo_attainment: attainment.map(|(lower, _)| lower),
         slo_attainment_interval: attainment,
         slo_objectives: objectives,
@@ -223,7 +224,7 @@ pub fn summarize(record: &RunRecord, settings: &AnalysisSettings) -> Summary {
     };
     summary.verdict.gates = evaluate_gates(&summary, settings);
     summary.verdict.status = status(&summary.verdict.gates);
-    summary.verdict.findings = findings(record, &summary);
+    summary.verdict.findings = findings(record, &summary, settings);
     summary
 }
 

@@ -40,6 +40,12 @@ pub struct RunInfo {
     pub policy: String,
     /// Name of the scenario.
     pub scenario: String,
+    /// Name of the traffic, "" when nobody named it.
+    #[serde(default)]
+    pub traffic: String,
+    /// Name of the engine's profile.
+    #[serde(default)]
+    pub profile: String,
     /// Seed.
     pub seed: u64,
     /// When it ended.
@@ -142,8 +148,6 @@ pub struct TokenTotals {
     pub prompt: u64,
     /// Tokens generated, those of failed requests included.
     pub generated: u64,
-    /// Prompt and generated tokens of all completed requests, those of the warm-up included.
-    pub completed_in_all: u64,
     /// First request sent.
     pub first_sent: Option<SimTime>,
     /// Last request completed.

@@ -49,7 +49,21 @@ pub(super) fn to_svg(picture: &impl Picture) -> Result<String, String> {
     if !text.ends_with('\n') {
         text.push('\n');
     }
+    text.push_str(SVG_MARK);
+    text.push('\n');
     Ok(text)
+}
+
+/// Last line of every SVG of ours.
+const SVG_MARK: &str = "<!-- drawn by kedasim -->";
+/// Keyword and text of a text chunk in every PNG of ours.
+const PNG_MARK: (&str, &str) = ("Software", "kedasim");
+
+/// Whether a picture's bytes are of a picture that this module drew.
+pub(super) fn is_marked(bytes: &[u8]) -> bool {
+    let png = format!("{}\0{}", PNG_MARK.0, PNG_MARK.1);
+    let has = |mark: &[u8]| bytes.windows(mark.len()).any(|part| part == mark);
+    has(SVG_MARK.as_bytes()) || has(png.as_bytes())
 }
 
 /// The picture as PNG.
@@ -66,6 +80,7 @@ pub(super) fn to_png(picture: &impl Picture) -> Result<Vec<u8>, String> {
     encoder.set_color(png::ColorType::Rgb);
     encoder.set_depth(png::BitDepth::Eight);
     encoder.set_compression(png::Compression::High);
+    encoder.add_text_chunk(PNG_MARK.0.to_owned(), PNG_MARK.1.to_owned()).map_err(|error| error.to_string())?;
     let mut writer = encoder.write_header().map_err(|error| error.to_string())?;
     writer.write_image_data(&pixels).map_err(|error| error.to_string())?;
     writer.finish().map_err(|error| error.to_string())?;

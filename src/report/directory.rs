@@ -7,6 +7,7 @@ use crate::record::{
     FindingLine, RunInfo, RunRecord, check_version, decisions_to_jsonl, events_to_jsonl, timeline_from_csv,
     timeline_to_csv,
 };
+use crate::report::canvas::is_marked;
 use crate::report::json::pretty;
 use crate::report::{Heatmap, HeatmapSpec, TimelinePlot, results_csv, results_from_csv, results_table, summary_json};
 use crate::scenario::ResolvedRun;
@@ -17,6 +18,41 @@ use std::path::{Path, PathBuf};
 
 /// A file's path inside the directory and its bytes.
 type File = (String, Vec<u8>);
+
+/// What a directory of ours is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Run,
+    Sweep,
+}
+
+impl Kind {
+    /// The word in `summary.json`.
+    fn word(self) -> &'static str {
+        match self {
+            Kind::Run => "run",
+            Kind::Sweep => "sweep",
+        }
+    }
+
+    /// All that is ever written into such a directory, `plots` aside; anything else in it is the user's.
+    fn files(self) -> &'static [&'static str] {
+        match self {
+            Kind::Run => {
+                &["summary.json", "decisions.jsonl", "events.jsonl", "timeline.csv", "policy.yaml", "scenario.yaml"]
+            }
+            Kind::Sweep => &["summary.json", "results.csv"],
+        }
+    }
+
+    /// All that is ever written into its `plots`.
+    fn plots(self) -> &'static [&'static str] {
+        match self {
+            Kind::Run => &["timeline.svg", "timeline.png"],
+            Kind::Sweep => &["heatmap.svg", "heatmap.png"],
+        }
+    }
+}
 
 /// Format of a picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,10 +86,12 @@ struct SweepHeader {
 }
 
 /// Writes the directory of a run: `summary.json`, `decisions.jsonl`, `events.jsonl`, `timeline.csv`, `policy.yaml`,
-/// `scenario.yaml` (`scenario_yaml`), `plots/timeline.svg` and `.png`. A directory that a run left before is replaced.
+/// `scenario.yaml` (`scenario_yaml`), `plots/timeline.svg` and `.png`. A directory that a run left before is replaced; of a
+/// symbolic link, what it points to.
 ///
 /// # Errors
-/// When `out` is something else than an empty directory or a run's, and what the file system refuses.
+/// When `out` is something else than an empty directory or a run's, or holds a file that kedasim did not write, and what
+/// the file system refuses. Nothing is changed then.
 pub fn write_run(
     out: &Path,
     run: &ResolvedRun,
@@ -75,7 +113,7 @@ pub fn write_run_files(
     record: &RunRecord,
     summary: &Summary,
 ) -> io::Result<()> {
-    refuse_foreign(out)?;
+    let out = replaceable(out, Kind::Run)?;
     let findings: Vec<FindingLine> = summary.verdict.findings.iter().map(finding_line).collect();
     let events = events_to_jsonl(record, &findings);
     let timeline = timeline_to_csv(record);
@@ -89,16 +127,16 @@ pub fn write_run_files(
         ("scenario.yaml", scenario_yaml.to_owned()),
     ];
     files.extend(texts.map(|(name, text)| (name.to_owned(), text.into_bytes())));
-    write_whole(out, &files)
+    write_whole(&out, &files)
 }
 
 /// Writes the directory of a sweep: `summary.json`, `results.csv`, `plots/heatmap.svg` and `.png`. Without `heatmap`: the
-/// first two axes and flaps per hour. A directory that kedasim left before is replaced.
+/// first two axes and flaps per hour. A directory that a sweep left before is replaced.
 ///
 /// # Errors
 /// As [`write_run`]; a heatmap's axis or figure that does not exist.
 pub fn write_sweep(out: &Path, outcome: &SweepOutcome, heatmap: Option<&HeatmapSpec>) -> io::Result<()> {
-    refuse_foreign(out)?;
+    let out = replaceable(out, Kind::Sweep)?;
     let default = HeatmapSpec::default_for(&outcome.axes).ok();
     let header = SweepHeader {
         schema_version: crate::record::SCHEMA_VERSION,
@@ -117,7 +155,7 @@ pub fn write_sweep(out: &Path, outcome: &SweepOutcome, heatmap: Option<&HeatmapS
     };
     files.push(("results.csv".to_owned(), results_csv(outcome).into_bytes()));
     files.push(("summary.json".to_owned(), pretty(&header).into_bytes()));
-    write_whole(out, &files)
+    write_whole(&out, &files)
 }
 
 /// Draws the pictures of a run's or a sweep's directory again, from its files; into `out`, or the directory's own `plots`.
@@ -128,7 +166,7 @@ pub fn write_sweep(out: &Path, outcome: &SweepOutcome, heatmap: Option<&HeatmapS
 pub fn replot(dir: &Path, format: Option<PlotFormat>, out: Option<&Path>) -> io::Result<Vec<PathBuf>> {
     let read = |name: &str| {
         let path = dir.join(name);
-        fs::read_to_string(&path).map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
+        fs::read_to_string(&path).map_err(|error| at_path(&path, &error))
     };
     let wrong = |name: &str, error: &str| invalid(format!("{}: {error}", dir.join(name).display()));
     let summary: serde_json::Value =
@@ -151,21 +189,48 @@ pub fn replot(dir: &Path, format: Option<PlotFormat>, out: Option<&Path>) -> io:
         timeline_pictures(&info, &read("timeline.csv")?)
     };
     let pictures = pictures.map_err(|error| invalid(format!("{}: {error}", dir.display())))?;
-    let folder = out.map_or_else(|| dir.join("plots"), Path::to_path_buf);
-    fs::create_dir_all(&folder)?;
-    let mut written = Vec::new();
+    let own = dir.join("plots");
+    let folder = out.map_or_else(|| own.clone(), Path::to_path_buf);
+    fs::create_dir_all(&folder).map_err(|error| at_path(&folder, &error))?;
+    let is_own = fs::canonicalize(&folder)? == fs::canonicalize(&own).unwrap_or(own);
+    let mut wanted = Vec::new();
     for (name, bytes) in pictures {
-        let name = Path::new(&name).file_name().expect("pictures have names").to_owned();
-        if format.is_some_and(|format| Path::new(&name).extension() != Some(format.extension().as_ref())) {
-            continue;
+        let path = folder.join(Path::new(&name).file_name().expect("pictures have names"));
+        if format.is_none_or(|format| path.extension() == Some(format.extension().as_ref())) {
+            refuse_foreign_picture(&path, is_own)?;
+            wanted.push((path, bytes));
         }
-        let path = folder.join(&name);
-        let temporary = sibling(&path, "tmp");
-        fs::write(&temporary, bytes)?;
-        fs::rename(&temporary, &path)?;
-        written.push(path);
     }
-    Ok(written)
+    for (path, bytes) in &wanted {
+        let temporary = sibling(path, "tmp");
+        let result = fs::write(&temporary, bytes).and_then(|()| fs::rename(&temporary, path));
+        if let Err(error) = result {
+            // The first error is the one to tell.
+            let _ = fs::remove_file(&temporary);
+            return Err(at_path(path, &error));
+        }
+    }
+    Ok(wanted.into_iter().map(|(path, _)| path).collect())
+}
+
+fn at_path(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+}
+
+/// Fails when a picture would replace something that kedasim did not draw; in a directory of ours the names are ours.
+fn refuse_foreign_picture(path: &Path, is_own: bool) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(at_path(path, &error)),
+        Ok(metadata) if metadata.is_file() => {
+            let bytes = fs::read(path).map_err(|error| at_path(path, &error))?;
+            if is_own || is_marked(&bytes) {
+                return Ok(());
+            }
+        }
+        Ok(_) => {}
+    }
+    Err(refusal(format!("{}: found a file that kedasim did not draw; choose another --out", path.display())))
 }
 
 fn finding_line(finding: &crate::analysis::Finding) -> FindingLine {
@@ -201,28 +266,76 @@ fn invalid(message: String) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, message)
 }
 
-/// Fails unless `out` is free, empty, or was written by kedasim: nothing of the user's is ever replaced.
-fn refuse_foreign(out: &Path) -> io::Result<()> {
-    let entries = match fs::read_dir(out) {
-        Ok(mut entries) => entries.next().is_some(),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(io::Error::new(error.kind(), format!("{}: {error}", out.display()))),
-    };
-    let ours = || {
-        let text = fs::read_to_string(out.join("summary.json")).ok()?;
-        let summary: serde_json::Value = serde_json::from_str(&text).ok()?;
-        let is_kind = summary["kind"] == "run" || summary["kind"] == "sweep";
-        (is_kind && summary["schemaVersion"].is_u64()).then_some(())
-    };
-    if entries && ours().is_none() {
-        let message = format!(
-            "{}: found a directory that kedasim did not write (no summary.json of a run), expected a new or empty one or a \
-             run's; choose another --out",
-            out.display()
-        );
-        return Err(io::Error::new(io::ErrorKind::AlreadyExists, message));
+fn refusal(message: String) -> io::Error {
+    io::Error::new(io::ErrorKind::AlreadyExists, message)
+}
+
+/// Where a directory of `kind` goes: `out`, or what it points to.
+///
+/// Fails unless that is free, empty, or holds a directory of the same kind and nothing else: nothing of the user's is ever
+/// replaced.
+fn replaceable(out: &Path, kind: Kind) -> io::Result<PathBuf> {
+    if fs::symlink_metadata(out).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+        return Ok(out.to_path_buf());
     }
-    Ok(())
+    let target = fs::canonicalize(out)?;
+    let mut names = Vec::new();
+    for entry in fs::read_dir(&target)? {
+        names.push(entry?.file_name().to_string_lossy().into_owned());
+    }
+    if names.is_empty() {
+        return Ok(target);
+    }
+    names.sort();
+    let choose = "choose another --out";
+    let summary = fs::read_to_string(target.join("summary.json")).ok();
+    let summary = summary.and_then(|text| serde_json::from_str::<serde_json::Value>(&text).ok());
+    let there = summary
+        .filter(|summary| summary["schemaVersion"].is_u64())
+        .and_then(|summary| [Kind::Run, Kind::Sweep].into_iter().find(|kind| summary["kind"] == kind.word()));
+    let Some(there) = there else {
+        return Err(refusal(format!(
+            "found a directory that kedasim did not write (no summary.json of a run), expected a new or empty one or a \
+             {}'s; {choose}",
+            kind.word()
+        )));
+    };
+    if there != kind {
+        let (there, kind) = (there.word(), kind.word());
+        return Err(refusal(format!("found the directory of a {there}, which a {kind} does not replace; {choose}")));
+    }
+    if let Some(foreign) = foreign_entry(&target, &names, kind)? {
+        return Err(refusal(format!(
+            "found {foreign} among the files of a {}, which kedasim did not write and does not delete; move it away or \
+             {choose}",
+            kind.word()
+        )));
+    }
+    Ok(target)
+}
+
+/// The first thing in a directory of ours (with the entries `names`) that is not ours.
+fn foreign_entry(target: &Path, names: &[String], kind: Kind) -> io::Result<Option<String>> {
+    let is_file = |path: &Path| fs::symlink_metadata(path).map(|metadata| metadata.is_file());
+    for name in names {
+        let path = target.join(name);
+        if name != "plots" {
+            if !kind.files().contains(&name.as_str()) || !is_file(&path)? {
+                return Ok(Some(name.clone()));
+            }
+            continue;
+        }
+        if !fs::symlink_metadata(&path)?.is_dir() {
+            return Ok(Some(name.clone()));
+        }
+        for entry in fs::read_dir(&path)? {
+            let inner = entry?.file_name().to_string_lossy().into_owned();
+            if !kind.plots().contains(&inner.as_str()) || !is_file(&path.join(&inner))? {
+                return Ok(Some(format!("plots/{inner}")));
+            }
+        }
+    }
+    Ok(None)
 }
 
 /// A name beside `path` that no other process uses.
@@ -233,13 +346,14 @@ fn sibling(path: &Path, purpose: &str) -> PathBuf {
 
 /// Writes all files under a temporary name and renames it to `out`; what stood there goes only once the new one is whole.
 fn write_whole(out: &Path, files: &[File]) -> io::Result<()> {
-    // `output/.` and `..` have no name of their own to put a temporary one beside.
-    let out = if out.file_name().is_some() { out.to_path_buf() } else { fs::canonicalize(out)? };
+    if out.file_name().is_none() {
+        return Err(invalid("found a path without a name of its own; choose another --out".to_owned()));
+    }
     if let Some(parent) = out.parent() {
         fs::create_dir_all(parent)?;
     }
-    let temporary = sibling(&out, "tmp");
-    let result = write_files(&temporary, files).and_then(|()| put_in_place(&temporary, &out));
+    let temporary = sibling(out, "tmp");
+    let result = write_files(&temporary, files).and_then(|()| put_in_place(&temporary, out));
     if result.is_err() {
         // The first error is the one to tell.
         let _ = fs::remove_dir_all(&temporary);
@@ -254,8 +368,7 @@ fn write_files(folder: &Path, files: &[File]) -> io::Result<()> {
     for (name, bytes) in files {
         let path = folder.join(name);
         fs::create_dir_all(path.parent().expect("a joined path has a parent"))?;
-        fs::write(&path, bytes)
-            .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
+        fs::write(&path, bytes)?;
     }
     Ok(())
 }

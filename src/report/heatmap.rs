@@ -33,6 +33,7 @@ impl HeatmapSpec {
 /// A heatmap as a picture.
 pub struct Heatmap {
     title: String,
+    figure: String,
     note: String,
     x_name: String,
     y_name: Option<String>,
@@ -42,10 +43,30 @@ pub struct Heatmap {
     cells: Vec<Vec<Option<f64>>>,
 }
 
-const TITLE_HEIGHT: i32 = 94;
 const AXIS_HEIGHT: i32 = 62;
-const RIGHT: i32 = 130;
 const CELL_HEIGHT: i32 = 48;
+/// Below this a title would be broken at every other word.
+const LEAST_WIDTH: i32 = 480;
+/// Last parts of paths that say nothing without the part before them.
+const VAGUE: [&str; 17] = [
+    "stabilizationWindowSeconds",
+    "tolerance",
+    "selectPolicy",
+    "policies",
+    "value",
+    "periodSeconds",
+    "type",
+    "rate",
+    "max",
+    "min",
+    "mean",
+    "constant",
+    "sigma",
+    "cv",
+    "p50",
+    "p95",
+    "metadata",
+];
 
 impl Heatmap {
     /// The heatmap of a sweep's results.
@@ -71,12 +92,10 @@ impl Heatmap {
         let cells =
             y_values.iter().map(|y_value| x_values.iter().map(|x_value| cell(x_value, y_value)).collect()).collect();
         let names = short_names(&table.axes);
-        let per_cell = table.rows.len() / (x_values.len() * y_values.len()).max(1);
-        let note =
-            if per_cell > 1 { format!("mean of {per_cell} runs per cell") } else { "one run per cell".to_owned() };
         Ok(Heatmap {
-            title: format!("{name}: {}", table.figures[figure]),
-            note,
+            title: name.to_owned(),
+            figure: table.figures[figure].clone(),
+            note: note(table, &names, (x, y), x_values.len() * y_values.len()),
             x_name: names[x].clone(),
             y_name: (!one_axis).then(|| names[y].clone()),
             x_values,
@@ -111,6 +130,38 @@ impl Heatmap {
         i32::try_from(widest.min(20) * 8 + 62).unwrap_or(220)
     }
 
+    /// What stands right of the grid: the colour bar and its words.
+    fn right(&self) -> i32 {
+        let widest = self.figure.chars().count().max(8);
+        i32::try_from(widest.min(60) * 8 + 40).unwrap_or(520).max(130)
+    }
+
+    /// Lines above the grid: size, colour, text and where they stand; and where the grid begins.
+    fn header(&self) -> (Vec<(u32, RGBColor, String, i32)>, i32) {
+        let room = self.width() - 32;
+        let mut lines = Vec::new();
+        let mut y = 22;
+        let blocks = [
+            (20, 11, 26, palette::INK, &self.title),
+            (16, 10, 22, palette::INK, &self.figure),
+            (14, 8, 20, palette::MUTED, &self.note),
+        ];
+        for (size, letter, height, color, text) in blocks {
+            for line in wrapped(text, usize::try_from(room / letter).unwrap_or(1)) {
+                lines.push((size, color, line, y));
+                y += height;
+            }
+        }
+        (lines, y + 30)
+    }
+
+    fn width(&self) -> i32 {
+        let names = [Some(&self.x_name), self.y_name.as_ref()];
+        let longest = names.into_iter().flatten().map(|name| name.chars().count()).max().unwrap_or(0);
+        let names = i32::try_from(longest).unwrap_or(800).min(800) * 10 + 32 + self.left();
+        (self.left() + self.grid().0 + self.right()).max(names).max(LEAST_WIDTH)
+    }
+
     /// Width and height of the grid of cells.
     fn grid(&self) -> (i32, i32) {
         let columns = i32::try_from(self.x_values.len()).unwrap_or(i32::MAX);
@@ -122,6 +173,37 @@ impl Heatmap {
         let values = || self.cells.iter().flatten().flatten().copied();
         (values().fold(f64::INFINITY, f64::min), values().fold(f64::NEG_INFINITY, f64::max))
     }
+}
+
+/// Of what a cell is the mean.
+fn note(table: &ResultsTable, names: &[String], (x, y): (usize, usize), cells: usize) -> String {
+    let per_cell = table.rows.len() / cells.max(1);
+    if per_cell <= 1 {
+        return "one run per cell".to_owned();
+    }
+    let seeds = distinct(table.rows.iter().map(|row| row.seed.to_string()).collect::<Vec<_>>().iter()).len();
+    let mut over = if seeds > 1 { vec![format!("{seeds} seeds")] } else { Vec::new() };
+    for (axis, name) in names.iter().enumerate().filter(|(axis, _)| *axis != x && *axis != y) {
+        let values = distinct(table.rows.iter().map(|row| &row.values[axis])).len();
+        if values > 1 {
+            over.push(format!("{values} values of {name}"));
+        }
+    }
+    format!("mean of {per_cell} runs per cell: {}", over.join(", "))
+}
+
+/// `text` in lines of at most `limit` characters, broken after a space, a dash or a dot, else within the word.
+fn wrapped(text: &str, limit: usize) -> Vec<String> {
+    let mut rest: Vec<char> = text.chars().collect();
+    let mut lines = Vec::new();
+    while rest.len() > limit.max(1) {
+        let place = rest[..limit.max(1)].iter().rposition(|c| matches!(c, ' ' | '-' | '_' | '.' | '/'));
+        let tail = rest.split_off(place.map_or(limit.max(1), |place| place + 1));
+        lines.push(rest.iter().collect::<String>().trim_end().to_owned());
+        rest = tail;
+    }
+    lines.push(rest.into_iter().collect());
+    lines
 }
 
 /// Values in the order met, which is the order of the sweep's file.
@@ -140,7 +222,8 @@ fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
     (count > 0).then(|| sum / f64::from(count))
 }
 
-/// The shortest tails of the paths that tell them apart: `threshold`, `scaleDown.stabilizationWindowSeconds`.
+/// The shortest tails of the paths that tell them apart and say what they are: `threshold`,
+/// `scaleDown.stabilizationWindowSeconds`.
 pub(super) fn short_names(paths: &[String]) -> Vec<String> {
     let tail = |path: &str, parts: usize| {
         let all: Vec<&str> = path.split(['.', ':']).collect();
@@ -151,7 +234,12 @@ pub(super) fn short_names(paths: &[String]) -> Vec<String> {
         let is_unique = |parts: &usize| {
             paths.iter().filter(|other| *other != path).all(|other| tail(other, *parts) != tail(path, *parts))
         };
-        tail(path, (1..=deepest).find(is_unique).unwrap_or(deepest))
+        let is_clear = |parts: &usize| {
+            let tail = tail(path, *parts);
+            let first = tail.split(['.', '[']).next().unwrap_or_default();
+            !VAGUE.contains(&first)
+        };
+        tail(path, (1..=deepest).find(|parts| is_unique(parts) && is_clear(parts)).unwrap_or(deepest))
     };
     paths.iter().map(name).collect()
 }
@@ -174,16 +262,15 @@ fn ink_on(share: f64) -> RGBColor {
 
 impl Picture for Heatmap {
     fn size(&self) -> (u32, u32) {
-        let (width, height) = self.grid();
         let pixels = |length: i32| u32::try_from(length).expect("lengths are positive");
-        let text = [&self.title, &self.x_name].map(|text| text.chars().count().min(60));
-        let text = i32::try_from(text[0].max(text[1])).expect("at most 60") * 11 + 32;
-        (pixels((self.left() + width + RIGHT).max(text)), pixels(TITLE_HEIGHT + height + AXIS_HEIGHT))
+        let (_, top) = self.header();
+        (pixels(self.width()), pixels(top + self.grid().1 + AXIS_HEIGHT))
     }
 
     fn draw<DB: DrawingBackend>(&self, area: &Area<DB>, _: Joints) -> Result<(), String> {
-        write_text(area, &shortened(&self.title, 60), 20, palette::INK, (16, 22))?;
-        write_text(area, &self.note, 14, palette::MUTED, (16, 44))?;
+        for (size, color, text, y) in self.header().0 {
+            write_text(area, &text, size, color, (16, y))?;
+        }
         self.draw_cells(area)?;
         self.draw_axes(area)?;
         self.draw_scale(area)
@@ -193,12 +280,13 @@ impl Picture for Heatmap {
 impl Heatmap {
     fn draw_cells<DB: DrawingBackend>(&self, area: &Area<DB>) -> Result<(), String> {
         let (low, high) = self.range();
+        let top = self.header().1;
         let rows = self.cells.iter().rev().enumerate();
         for (row, cells) in rows {
             for (column, cell) in cells.iter().enumerate() {
                 let corner = |column: usize, row: usize| {
                     let x = self.left() + i32::try_from(column).unwrap_or(0) * self.cell_width();
-                    (x, TITLE_HEIGHT + i32::try_from(row).unwrap_or(0) * CELL_HEIGHT)
+                    (x, top + i32::try_from(row).unwrap_or(0) * CELL_HEIGHT)
                 };
                 let (from, to) = (corner(column, row), corner(column + 1, row + 1));
                 let share = cell.map(|value| if high > low { (value - low) / (high - low) } else { 0.0 });
@@ -214,7 +302,8 @@ impl Heatmap {
 
     fn draw_axes<DB: DrawingBackend>(&self, area: &Area<DB>) -> Result<(), String> {
         let (_, height) = self.grid();
-        let bottom = TITLE_HEIGHT + height;
+        let top = self.header().1;
+        let bottom = top + height;
         for (column, value) in (0..).zip(&self.x_values) {
             let x = self.left() + column * self.cell_width() + self.cell_width() / 2;
             let label = centred(14, palette::INK, HPos::Center);
@@ -224,11 +313,11 @@ impl Heatmap {
         write_text(area, &format!("{} \u{2192}", self.x_name), 16, palette::INK, (self.left(), bottom + 40))?;
         let Some(y_name) = &self.y_name else { return Ok(()) };
         for (row, value) in (0..).zip(self.y_values.iter().rev()) {
-            let y = TITLE_HEIGHT + row * CELL_HEIGHT + CELL_HEIGHT / 2;
+            let y = top + row * CELL_HEIGHT + CELL_HEIGHT / 2;
             let label = centred(14, palette::INK, HPos::Right);
             area.draw_text(&shortened(value, 20), &label, (self.left() - 10, y)).map_err(drawing)?;
         }
-        write_text(area, &format!("\u{2191} {y_name}"), 16, palette::INK, (16, TITLE_HEIGHT - 16))?;
+        write_text(area, &format!("\u{2191} {y_name}"), 16, palette::INK, (16, top - 16))?;
         Ok(())
     }
 
@@ -238,16 +327,18 @@ impl Heatmap {
             return Ok(());
         }
         let (width, height) = self.grid();
+        let top = self.header().1;
         let x = self.left() + width + 24;
+        write_text(area, &self.figure, 14, palette::INK, (x, top + height + 14))?;
         for step in 0..height {
             let share = 1.0 - f64::from(step) / f64::from((height - 1).max(1));
-            let line = [(x, TITLE_HEIGHT + step), (x + 16, TITLE_HEIGHT + step + 1)];
+            let line = [(x, top + step), (x + 16, top + step + 1)];
             area.draw(&Rectangle::new(line, shade(share).filled())).map_err(drawing)?;
         }
-        write_text(area, &number(high), 14, palette::INK, (x + 24, TITLE_HEIGHT + 7))?;
         if high > low {
-            write_text(area, &number(low), 14, palette::INK, (x + 24, TITLE_HEIGHT + height - 7))?;
+            write_text(area, &number(high), 14, palette::INK, (x + 24, top + 7))?;
         }
+        write_text(area, &number(low), 14, palette::INK, (x + 24, top + height - 7))?;
         Ok(())
     }
 }

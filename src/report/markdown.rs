@@ -2,20 +2,20 @@
 
 use crate::analysis::Summary;
 use crate::record::RunRecord;
-use crate::report::text::{answer_lines, gate_text, verdict_words};
+use crate::report::text::{answer_lines, gate_text, run_names, verdict_words};
 use std::fmt::Write as _;
 
 /// The whole text of one run.
 pub fn summary_markdown(record: &RunRecord, summary: &Summary) -> String {
     let mut out = String::new();
-    let (policy, scenario) = (escape(&summary.policy), escape(&summary.scenario));
-    let _ = writeln!(out, "### kedasim: {} ({policy}, {scenario}, seed {})\n", verdict_words(summary), summary.seed);
+    let names = escape(&run_names(&summary.run).join(", "));
+    let _ = writeln!(out, "### kedasim: {} ({names})\n", verdict_words(summary));
     out.push_str("| | |\n|---|---|\n");
     for (label, text) in answer_lines(record, summary) {
         let _ = writeln!(out, "| {label} | {} |", escape(&text));
     }
     for gate in &summary.verdict.gates {
-        let _ = writeln!(out, "| gate | {} |", escape(&gate_text(gate)));
+        let _ = writeln!(out, "| gate | {} |", escape(&gate_text(gate, &summary.run)));
     }
     for finding in &summary.verdict.findings {
         let _ = write!(out, "\n- **{}** `{}`: {}", finding.severity, finding.code, escape(&finding.message));

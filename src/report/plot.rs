@@ -2,7 +2,7 @@
 
 use crate::record::{RunInfo, Timeline, TimelineRow};
 use crate::report::canvas::{self, Area, Joints, Picture, drawing, palette, shortened, write_text};
-use crate::report::text::number;
+use crate::report::text::{number, run_names};
 use crate::report::ticks::{self, Axis};
 use crate::units::math;
 use plotters::prelude::*;
@@ -86,10 +86,7 @@ impl TimelinePlot {
         let warmup = info.warmup.as_secs_f64() / unit.seconds;
         let shaded = if warmup > 0.0 { " (grey: warm-up)" } else { "" };
         TimelinePlot {
-            title: format!(
-                "policy {} \u{2014} scenario {} \u{2014} seed {}{shaded}",
-                info.policy, info.scenario, info.seed
-            ),
+            title: format!("{}{shaded}", run_names(info).join(" \u{2014} ")),
             end: seconds / unit.seconds,
             warmup,
             unit,
@@ -132,6 +129,21 @@ impl Rows<'_> {
         let mut line = self.line(label, color, value);
         for run in &mut line.runs {
             *run = as_steps(run);
+        }
+        line
+    }
+
+    /// As [`Rows::line`] for means over the time since the row before: each value holds from there.
+    fn bars(&self, label: &str, color: RGBColor, value: impl Fn(&TimelineRow) -> Option<f64>) -> Line {
+        let mut line = self.line(label, color, value);
+        let step = match self.rows {
+            [first, second, ..] => second.t.saturating_since(first.t).as_secs_f64() / self.unit.seconds,
+            _ => 0.0,
+        };
+        for run in &mut line.runs {
+            let ends = run.iter();
+            let starts = std::iter::once((run[0].0 - step).max(0.0)).chain(run.iter().map(|point| point.0));
+            *run = starts.zip(ends).flat_map(|(start, &(end, value))| [(start, value), (end, value)]).collect();
         }
         line
     }
@@ -190,7 +202,7 @@ fn panel(title: &str, axis: &'static str, scale: Scale, lines: Vec<Line>) -> Pan
 }
 
 fn offered_panel(rows: &Rows) -> Panel {
-    let line = rows.line("requests sent", palette::BLUE, |row| Some(row.offered_rps));
+    let line = rows.bars("requests sent, mean of each sample", palette::BLUE, |row| Some(row.offered_rps));
     panel("offered load", "requests/s", Scale::Linear, vec![line])
 }
 
@@ -220,7 +232,11 @@ fn replicas_panel(rows: &Rows, info: &RunInfo) -> Panel {
     let ready = rows.steps("ready", palette::GREEN, |row| Some(f64::from(row.ready_replicas)));
     let mut spec = rows.steps("spec.replicas (desired)", palette::ORANGE, |row| Some(f64::from(row.spec_replicas)));
     spec.dashed = true;
-    let title = format!("replicas ({}..{} allowed)", info.min_replicas, info.max_replicas);
+    let title = if info.fixed_replicas {
+        "replicas (autoscaling off)".to_owned()
+    } else {
+        format!("replicas ({}..{} allowed)", info.min_replicas, info.max_replicas)
+    };
     panel(&title, "replicas", Scale::Count, vec![ready, spec])
 }
 

@@ -1,5 +1,7 @@
 //! A sweep in the terminal: a row per point, the mean over its seeds.
 
+use crate::report::heatmap::short_names;
+use crate::report::text::count;
 use crate::report::{ResultsRow, results_table};
 use crate::study::SweepOutcome;
 use std::fmt::Write;
@@ -20,7 +22,7 @@ pub fn sweep_text(outcome: &SweepOutcome) -> String {
     let figures: Vec<(usize, &str)> =
         FIGURES.iter().filter_map(|(name, shown)| table.figure(name).ok().map(|index| (index, *shown))).collect();
     let mut lines: Vec<Vec<String>> = Vec::new();
-    let axes = table.axes.iter().map(|axis| axis.rsplit('.').next().unwrap_or(axis).to_owned());
+    let axes = short_names(&table.axes).into_iter();
     lines.push(axes.chain(figures.iter().map(|(_, shown)| (*shown).to_owned())).collect());
     for point in table.rows.chunk_by(|left, right| left.values == right.values) {
         let means =
@@ -28,7 +30,9 @@ pub fn sweep_text(outcome: &SweepOutcome) -> String {
         lines.push(point[0].values.iter().cloned().chain(means).collect());
     }
     let seeds = table.rows.iter().map(|row| row.seed).max().unwrap_or(0);
-    let mut text = format!("sweep {}: {} runs, means over {seeds} seeds\n\n", outcome.name, table.rows.len());
+    let runs = count(table.rows.len() as u64, "run");
+    let seeds = count(seeds, "seed");
+    let mut text = format!("sweep {}: {runs}, means over {seeds}\n\n", outcome.name);
     for line in &lines {
         for (column, cell) in line.iter().enumerate() {
             let width = lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);

@@ -2,7 +2,7 @@
 //! about 100 columns.
 
 use crate::analysis::{GateResult, GpuHours, LatencySummary, Summary, VerdictStatus};
-use crate::record::{DecisionRecord, EventKind, HpaSync, MetricRecord, RunRecord, ScaleSource};
+use crate::record::{DecisionRecord, EventKind, HpaSync, MetricRecord, RunInfo, RunRecord, ScaleSource};
 use crate::report::json::gate_word;
 use crate::scenario::{Assumption, ResolvedRun};
 use crate::units::{Severity, SimDuration, SimTime};
@@ -14,6 +14,8 @@ const WIDTH: usize = 100;
 const EVENTS_SHOWN: usize = 16;
 /// Replica counts shown in the one-line history.
 const LEVELS_SHOWN: usize = 12;
+/// Measured time below which a rate per hour is noise.
+const SHORTEST_RATE: SimDuration = SimDuration::from_secs(60);
 
 /// The whole text of one run.
 pub fn summary_text(run: &ResolvedRun, record: &RunRecord, summary: &Summary) -> String {
@@ -39,8 +41,9 @@ pub fn summary_text_with(assumptions: &[Assumption], record: &RunRecord, summary
     }
     if !assumptions.is_empty() {
         out.push('\n');
+        out.push_str("assumed:\n");
         for Assumption { path, value, why } in assumptions {
-            wrap(&mut out, "assumed: ", &format!("{path} = {value} ({why})"));
+            wrap_under(&mut out, "  ", 4, &format!("{path} = {value} ({why})"));
         }
     }
     out
@@ -49,11 +52,10 @@ pub fn summary_text_with(assumptions: &[Assumption], record: &RunRecord, summary
 fn answers(record: &RunRecord, summary: &Summary) -> String {
     let mut out = String::new();
     let time = duration(summary.duration_seconds);
-    let title =
-        format!("policy {}, scenario {}, seed {}, {time} simulated", summary.policy, summary.scenario, summary.seed);
-    wrap(&mut out, &format!("{}: ", verdict_words(summary)), &title);
+    let title = format!("{}, {time} simulated", run_names(&summary.run).join(", "));
+    wrap_under(&mut out, &format!("{}: ", verdict_words(summary)), 2, &title);
     for gate in &summary.verdict.gates {
-        wrap(&mut out, "  gate      ", &gate_text(gate));
+        wrap(&mut out, "  gate      ", &gate_text(gate, &summary.run));
     }
     for (label, text) in answer_lines(record, summary) {
         wrap(&mut out, &format!("  {label:<10}"), &text);
@@ -73,10 +75,7 @@ pub(super) fn answer_lines(record: &RunRecord, summary: &Summary) -> Vec<(&'stat
         lines.push((label, latency_line(latency)));
     }
     lines.push(("requests", requests_line(summary)));
-    lines.push((
-        "tokens",
-        format!("{:.1}/s all, {:.1}/s completed", summary.tokens_per_second, summary.tokens_completed_per_second),
-    ));
+    lines.push(("tokens", tokens_line(summary)));
     for objective in &summary.slo_objectives {
         let Some(share) = objective.share_within.map(|share| 100.0 * share) else {
             lines.push(("SLO", format!("{}: no data", objective.name)));
@@ -99,44 +98,78 @@ pub(super) fn answer_lines(record: &RunRecord, summary: &Summary) -> Vec<(&'stat
     lines
 }
 
-/// The verdict in a word or three.
+fn tokens_line(summary: &Summary) -> String {
+    format!(
+        "{:.1}/s over the measured {}; completed {:.1}/s, first sent to last done",
+        summary.tokens_per_second,
+        measured(&summary.run),
+        summary.tokens_completed_per_second
+    )
+}
+
+/// The run without its warm-up.
+fn measured(run: &RunInfo) -> SimDuration {
+    run.end.saturating_since(SimTime::ZERO + run.warmup)
+}
+
+/// What tells a run from others: traffic and profile too, unless they go by the scenario's name.
+pub(super) fn run_names(run: &RunInfo) -> Vec<String> {
+    let mut names = vec![format!("policy {}", run.policy), format!("scenario {}", run.scenario)];
+    for (what, name) in [("traffic", &run.traffic), ("profile", &run.profile)] {
+        if !name.is_empty() && *name != run.scenario {
+            names.push(format!("{what} {name}"));
+        }
+    }
+    names.push(format!("seed {}", run.seed));
+    names
+}
+
+/// The verdict in a word or three, with how many findings stand beside it.
 ///
 /// An error finding puts the run itself in doubt, so it stands beside any verdict.
 pub(super) fn verdict_words(summary: &Summary) -> String {
     let verdict = match summary.verdict.status {
-        VerdictStatus::Pass if summary.verdict.gates.is_empty() => "pass (no gate set)",
+        _ if summary.verdict.gates.is_empty() => "no gate set",
         VerdictStatus::Pass => "pass",
         VerdictStatus::Fail => "FAIL",
         VerdictStatus::Undecided => "undecided",
     };
-    if summary.verdict.status == VerdictStatus::Fail {
-        return verdict.to_owned();
+    let mut words = verdict.to_owned();
+    for (severity, noun) in [(Severity::Error, "error"), (Severity::Warning, "warning")] {
+        let found = summary.verdict.findings.iter().filter(|finding| finding.severity == severity).count();
+        if found > 0 {
+            let _ = write!(words, ", {}", count(found as u64, noun));
+        }
     }
-    let errors = summary.verdict.findings.iter().filter(|finding| finding.severity == Severity::Error).count();
-    match errors {
-        0 => verdict.to_owned(),
-        1 => format!("{verdict}, BUT 1 ERROR FOUND"),
-        _ => format!("{verdict}, BUT {errors} ERRORS FOUND"),
-    }
+    words
 }
 
 /// One gate on a line.
-pub(super) fn gate_text(gate: &GateResult) -> String {
+pub(super) fn gate_text(gate: &GateResult, run: &RunInfo) -> String {
     let value = gate.value.map_or_else(|| "no data".to_owned(), number);
-    let interval =
-        gate.interval.map(|(low, high)| format!(" ({}..{} at 95 %)", number(low), number(high))).unwrap_or_default();
+    let interval = match gate.interval {
+        Some(_) if gate.name == "flapsPerHour" && measured(run) < SHORTEST_RATE => {
+            " (run too short to tell)".to_owned()
+        }
+        Some((low, high)) if gate.name == "sloAttainment" && low == high => String::new(),
+        Some((low, high)) => format!(" ({}..{} at 95 %)", number(low), number(high)),
+        None => String::new(),
+    };
     let side = if gate.name == "sloAttainment" { "at least" } else { "at most" };
     format!("{} {value}{interval}, {side} {}: {}", gate.name, number(gate.limit), gate_word(gate.status))
 }
 
 /// How the replicas moved, in one sentence.
 pub(super) fn replicas_line(record: &RunRecord, summary: &Summary) -> String {
+    let start = SimTime::ZERO + record.info.warmup;
     let mut levels = vec![summary.replicas_initial];
     for event in &record.events {
-        if let EventKind::Scaled { to, .. } = event.kind
-            && levels.last() != Some(&to)
-        {
-            levels.push(to);
+        if let EventKind::Scaled { to, .. } = event.kind {
+            if event.t < start {
+                levels = vec![to];
+            } else if levels.last() != Some(&to) {
+                levels.push(to);
+            }
         }
     }
     let path = |levels: &[i32]| levels.iter().map(i32::to_string).collect::<Vec<_>>().join(" -> ");
@@ -147,20 +180,31 @@ pub(super) fn replicas_line(record: &RunRecord, summary: &Summary) -> String {
     };
     let flapping = &summary.flapping;
     let (low, high) = flapping.flaps_per_hour_interval;
-    let rate = match (flapping.flaps, high > 0.0) {
+    let hours = measured(&record.info).as_secs_f64_exact() / 3600.0;
+    let flaps = match (flapping.flaps, high > 0.0) {
         (_, false) => "no measured time".to_owned(),
-        (0, true) => format!("no flap seen ({}..{:.1}/h)", number(low), high),
-        (_, true) => format!("{:.1}/h ({low:.1}..{high:.1})", flapping.flaps_per_hour),
+        (0, true) if measured(&record.info) < SHORTEST_RATE => "no flap seen, run too short to tell".to_owned(),
+        (0, true) => format!("no flap seen in {} h, which rules out more than {high:.1}/h", number(tenths(hours))),
+        (flaps, true) => {
+            let rate = if measured(&record.info) < SHORTEST_RATE {
+                "run too short to tell how often".to_owned()
+            } else {
+                format!("{:.1}/h ({low:.1}..{high:.1} at 95 %)", flapping.flaps_per_hour)
+            };
+            format!("{}, each a turn within {}: {rate}", count(flaps, "flap"), flapping.window)
+        }
     };
-    format!(
-        "{history} ({}, {} in W_flap {}: {rate})",
-        count(flapping.ups + flapping.downs, "scale event"),
-        count(flapping.flaps, "flap"),
-        flapping.window
-    )
+    format!("{history} ({}; {flaps})", count(flapping.ups + flapping.downs, "scale event"))
 }
 
-fn count(count: u64, noun: &str) -> String {
+/// Rounded to one decimal, or to two digits below 1.
+fn tenths(hours: f64) -> f64 {
+    let parts = if hours < 1.0 { 100.0 } else { 10.0 };
+    (hours * parts).round() / parts
+}
+
+/// `1 flap`, `2 flaps`.
+pub(super) fn count(count: u64, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
@@ -210,8 +254,7 @@ struct ScaleRow {
     t: SimTime,
     change: String,
     by: &'static str,
-    reason: String,
-    metric: String,
+    why: String,
 }
 
 fn scale_rows(record: &RunRecord) -> Vec<ScaleRow> {
@@ -220,12 +263,66 @@ fn scale_rows(record: &RunRecord) -> Vec<ScaleRow> {
             t: event.t,
             change: format!("{from} -> {to}"),
             by: source.word(),
-            reason: reason.clone(),
-            metric: winning_metric(record, event.t, *source).map(metric_text).unwrap_or_default(),
+            why: reason_text(reason, deciding_metric(record, event.t, *source, reason)),
         }),
         _ => None,
     };
     record.events.iter().filter_map(row).collect()
+}
+
+/// A metric and the replica count that the HPA divides it by.
+struct Deciding<'a> {
+    metric: &'a MetricRecord,
+    replicas: i32,
+}
+
+/// The metric that `reason` names, else the winning one.
+fn deciding_metric<'a>(record: &'a RunRecord, t: SimTime, source: ScaleSource, reason: &str) -> Option<Deciding<'a>> {
+    if source == ScaleSource::Keda {
+        return winning_metric(record, t, source).map(|metric| Deciding { metric, replicas: 0 });
+    }
+    let sync = latest_sync(record, t)?;
+    // Upstream's sentence: "external metric s0-prometheus(...) above target".
+    let named = reason.strip_prefix("external metric ").and_then(|rest| {
+        let name = rest.split(['(', ' ']).next()?;
+        sync.metrics.iter().find(|metric| metric.trigger == name)
+    });
+    let metric = named.or_else(|| winning_metric(record, t, source))?;
+    Some(Deciding { metric, replicas: sync.status_replicas })
+}
+
+/// Upstream's sentence in few words, with the figures behind it.
+fn reason_text(reason: &str, deciding: Option<Deciding>) -> String {
+    let reason = if reason.is_empty() { "(no reason given)" } else { reason };
+    let Some(deciding) = deciding else { return reason.to_owned() };
+    let (name, figures) = (&deciding.metric.trigger, metric_text(&deciding));
+    if reason.starts_with("external metric ") && reason.ends_with(" above target") {
+        format!("{name} above target: {figures}")
+    } else if reason == "All metrics below target" {
+        format!("all below target: {name} {figures}")
+    } else {
+        format!("{reason}: {name} {figures}")
+    }
+}
+
+/// As the HPA shows it: an AverageValue as total, replicas and average, a Value as it is.
+fn metric_text(deciding: &Deciding) -> String {
+    let Deciding { metric, replicas } = deciding;
+    let target = number(metric.target_milli as f64 / 1000.0);
+    let Some(value) = metric.value else { return format!("failed, target {target}") };
+    if metric.target_type != "AverageValue" || *replicas < 1 {
+        return format!("{}, target {target}", number(value));
+    }
+    let average = if *replicas == 1 { String::new() } else { format!(" = {}", number(value / f64::from(*replicas))) };
+    format!("{} / {replicas}{average}, target {target}", number(value))
+}
+
+fn latest_sync(record: &RunRecord, t: SimTime) -> Option<&HpaSync> {
+    let syncs = record.decisions.iter().rev().filter_map(|decision| match decision {
+        DecisionRecord::HpaSync(sync) => Some(sync.as_ref()),
+        DecisionRecord::KedaPoll(_) => None,
+    });
+    syncs.into_iter().find(|sync| sync.t <= t)
 }
 
 /// The metric with the largest proposal in the sync that wrote at `t`; KEDA's first active trigger for its own writes.
@@ -242,13 +339,7 @@ fn winning_metric(record: &RunRecord, t: SimTime, source: ScaleSource) -> Option
             .iter()
             .find(|metric| metric.value.is_some());
     }
-    let is_writer = |sync: &&HpaSync| sync.t <= t;
-    before
-        .filter_map(|decision| match decision {
-            DecisionRecord::HpaSync(sync) => Some(sync.as_ref()),
-            DecisionRecord::KedaPoll(_) => None,
-        })
-        .find(is_writer)?
+    latest_sync(record, t)?
         .metrics
         .iter()
         // The first of equals, as the controller keeps the first.
@@ -256,18 +347,11 @@ fn winning_metric(record: &RunRecord, t: SimTime, source: ScaleSource) -> Option
         .max_by_key(|metric| metric.proposal)
 }
 
-fn metric_text(metric: &MetricRecord) -> String {
-    let value = metric.value.map_or_else(|| "failed".to_owned(), number);
-    format!("{} = {value}, target {}", metric.trigger, number(metric.target_milli as f64 / 1000.0))
-}
-
 fn scale_table(rows: &[ScaleRow]) -> String {
     let mut out = String::from("scale events\n");
     for row in rows.iter().take(EVENTS_SHOWN) {
         let lead = format!("  {:>9}  {:<8} {:<6} ", clock(row.t), row.change, row.by);
-        let reason = if row.reason.is_empty() { "(no reason given)" } else { &row.reason };
-        let detail = if row.metric.is_empty() { String::new() } else { format!(" ({})", row.metric) };
-        wrap(&mut out, &lead, &format!("{reason}{detail}"));
+        wrap(&mut out, &lead, &row.why);
     }
     if rows.len() > EVENTS_SHOWN {
         let _ = writeln!(out, "  ... and {} more in events.jsonl", rows.len() - EVENTS_SHOWN);
@@ -305,7 +389,11 @@ pub(super) fn number(value: f64) -> String {
 /// Appends `lead` and `text`, broken at spaces so that no line is wider than [`WIDTH`]; further lines are indented under
 /// the text.
 fn wrap(out: &mut String, lead: &str, text: &str) {
-    let indent = lead.chars().count().min(24);
+    wrap_under(out, lead, lead.chars().count().min(24), text);
+}
+
+/// As [`wrap`], with further lines indented by `indent`.
+fn wrap_under(out: &mut String, lead: &str, indent: usize, text: &str) {
     let mut line = lead.to_owned();
     let mut is_empty = true;
     for word in text.split_whitespace() {

@@ -215,8 +215,6 @@ impl World<'_> {
     fn complete(&mut self, finished: &Finished) {
         let Some(flight) = self.traffic.flights.remove(&finished.id) else { return };
         self.ended(&flight);
-        let tokens = u64::from(finished.prompt_tokens) + u64::from(finished.generated_tokens);
-        self.recorded.tokens.completed_in_all += tokens;
         if self.measured(flight.sent) {
             let recorded = &mut self.recorded;
             recorded.requests.completed += 1;

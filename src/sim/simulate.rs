@@ -157,6 +157,8 @@ fn info(run: &ResolvedRun, end: SimTime) -> RunInfo {
     RunInfo {
         policy: run.policy.clone(),
         scenario: run.scenario.clone(),
+        traffic: String::new(),
+        profile: run.profile.clone(),
         seed: run.seed.0,
         end,
         warmup: run.warmup,

@@ -26,6 +26,8 @@ impl Builder {
         let info = RunInfo {
             policy: "opt-125m".to_owned(),
             scenario: "stable-2".to_owned(),
+            traffic: String::new(),
+            profile: String::new(),
             seed: 1,
             end: at(seconds),
             warmup: SimDuration::ZERO,
