@@ -157,7 +157,7 @@ fn info(run: &ResolvedRun, end: SimTime) -> RunInfo {
     RunInfo {
         policy: run.policy.clone(),
         scenario: run.scenario.clone(),
-        traffic: String::new(),
+        traffic: run.traffic_name.clone(),
         profile: run.profile.clone(),
         seed: run.seed.0,
         end,
