@@ -311,8 +311,7 @@ scale events
        3:30  1 -> 2   hpa    s0-prometheus above target: 7.925 / 1, target 5
       25:00  2 -> 1   hpa    all below target: s0-prometheus 3.2 / 2 = 1.6, target 5
 
-assumed:
-  spec.prometheus.scrapeInterval = 15s (neither a PodMonitor nor the Scenario says)
+assumed: spec.prometheus.scrapeInterval = 15s (neither a PodMonitor nor the Scenario says)
 ";
     assert_eq!(text, expected, "\n{text}");
     assert!(text.lines().all(|line| line.chars().count() <= 100));

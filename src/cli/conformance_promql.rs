@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Relative difference up to which two values agree; sums run in another order than Prometheus' storage.
 const TOLERANCE: f64 = 1e-9;
@@ -68,14 +68,32 @@ fn release(version: PrometheusVersion) -> &'static str {
     }
 }
 
+/// `files` and, once each, every `*-datasets.jsonl` in a folder of theirs.
+fn with_datasets(files: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let mut all = files.to_vec();
+    for file in files {
+        let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let Ok(entries) = std::fs::read_dir(folder) else { continue }; // Reading the file itself says what is wrong.
+        let mut found = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<PathBuf>>>()?;
+        found.retain(|path| path.to_string_lossy().ends_with("-datasets.jsonl"));
+        found.sort();
+        for path in found {
+            if !all.iter().any(|known| known.file_name() == path.file_name() && known.parent() == file.parent()) {
+                all.push(path);
+            }
+        }
+    }
+    Ok(all)
+}
+
 impl Corpus {
-    /// Reads datasets and cases.
+    /// Reads cases, and the datasets that are given or stand in a folder of theirs.
     ///
     /// # Errors
     /// As [`run`].
     pub fn read(files: &[PathBuf]) -> Result<Self> {
         let mut corpus = Corpus::default();
-        for file in files {
+        for file in &with_datasets(files)? {
             let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
             for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
                 let place = || format!("{}:{}", file.display(), index + 1);

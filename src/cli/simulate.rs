@@ -4,7 +4,7 @@ use crate::analysis::{Summary, VerdictStatus, summarize};
 use crate::cli::args::{FailOn, Format, SimulateArgs};
 use crate::cli::outcome::{Failure, Outcome, print, talk};
 use crate::manifest::{Bundle, Input, nearest};
-use crate::report::{summary_json, summary_markdown, summary_text, write_run};
+use crate::report::{may_write_run, summary_json, summary_markdown, summary_text, write_run};
 use crate::scenario::{
     GATE_NAMES, GateLimit, Overrides, ResolvedRun, attach_profile, attach_traffic, replace_scenario, resolve,
     scenario_yaml,
@@ -19,9 +19,10 @@ pub(super) fn run(args: &SimulateArgs) -> Result<Outcome, Failure> {
     for diagnostic in &resolved.diagnostics.0 {
         talk(&diagnostic.to_string());
     }
+    let out = args.out.clone().unwrap_or_else(|| default_output(&resolved, args.traffic.as_deref()));
+    may_write_run(&out).map_err(|error| unwritable(&out, &error))?;
     let record = simulate(&resolved, args.check).map_err(simulation_failure)?;
     let summary = summarize(&record, &resolved.analysis);
-    let out = args.out.clone().unwrap_or_else(|| default_output(&resolved, args.traffic.as_deref()));
     let replaces = out.join("summary.json").exists();
     write_run(&out, &resolved, &record, &summary, &scenario_yaml(&resolved))
         .map_err(|error| unwritable(&out, &error))?;

@@ -3,7 +3,7 @@
 use crate::cli::args::SweepArgs;
 use crate::cli::outcome::{Failure, Outcome, print, talk};
 use crate::manifest::{Bundle, Input};
-use crate::report::{HeatmapSpec, results_table, sweep_text, write_sweep};
+use crate::report::{HeatmapSpec, may_write_sweep, results_table, sweep_text, write_sweep};
 use crate::scenario::read_sweep;
 use crate::study::{SweepOutcome, run_sweep};
 use crate::units::Diagnostic;
@@ -25,12 +25,13 @@ pub(super) fn run(args: &SweepArgs) -> Result<Outcome, Failure> {
             return Err(Diagnostic::error(value.span.clone(), "spec.heatmap.value", message).into());
         }
     }
-    let outcome = run_sweep(&sweep, args.jobs)?;
     let out = args.out.clone().unwrap_or_else(|| PathBuf::from("output").join(format!("sweep-{}", sweep.name)));
+    let unwritable = |error| Diagnostic::error(None, "--out", format!("{} cannot be written: {error}", out.display()));
+    may_write_sweep(&out).map_err(unwritable)?;
+    let outcome = run_sweep(&sweep, args.jobs)?;
     let heatmap = sweep.heatmap.clone().map(|(x, y, value)| HeatmapSpec { x, y, value: value.value });
     let replaces = out.join("summary.json").exists();
-    write_sweep(&out, &outcome, heatmap.as_ref())
-        .map_err(|error| Diagnostic::error(None, "--out", format!("{} cannot be written: {error}", out.display())))?;
+    write_sweep(&out, &outcome, heatmap.as_ref()).map_err(unwritable)?;
     print(&sweep_text(&outcome))?;
     if replaces {
         talk(&format!("replaced the previous sweep in {}", out.display()));

@@ -85,6 +85,22 @@ struct SweepHeader {
     heatmap: Option<HeatmapSpec>,
 }
 
+/// Whether a run may be written to `out`: to be asked before a long simulation, not after.
+///
+/// # Errors
+/// As [`write_run`].
+pub fn may_write_run(out: &Path) -> io::Result<()> {
+    replaceable(out, Kind::Run).map(|_| ())
+}
+
+/// As [`may_write_run`], for a sweep.
+///
+/// # Errors
+/// As [`write_sweep`].
+pub fn may_write_sweep(out: &Path) -> io::Result<()> {
+    replaceable(out, Kind::Sweep).map(|_| ())
+}
+
 /// Writes the directory of a run: `summary.json`, `decisions.jsonl`, `events.jsonl`, `timeline.csv`, `policy.yaml`,
 /// `scenario.yaml` (`scenario_yaml`), `plots/timeline.svg` and `.png`. A directory that a run left before is replaced; of a
 /// symbolic link, what it points to.

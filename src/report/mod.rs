@@ -15,7 +15,7 @@ mod text;
 mod ticks;
 
 pub use csv_tables::{ResultsRow, ResultsTable, results_csv, results_from_csv, results_table};
-pub use directory::{PlotFormat, replot, write_run, write_run_files, write_sweep};
+pub use directory::{PlotFormat, may_write_run, may_write_sweep, replot, write_run, write_run_files, write_sweep};
 pub use heatmap::{Heatmap, HeatmapSpec};
 pub use json::summary_json;
 pub use markdown::summary_markdown;

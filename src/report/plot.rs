@@ -133,19 +133,22 @@ impl Rows<'_> {
         line
     }
 
-    /// As [`Rows::line`] for means over the time since the row before: each value holds from there.
-    fn bars(&self, label: &str, color: RGBColor, value: impl Fn(&TimelineRow) -> Option<f64>) -> Line {
-        let mut line = self.line(label, color, value);
-        let step = match self.rows {
-            [first, second, ..] => second.t.saturating_since(first.t).as_secs_f64() / self.unit.seconds,
-            _ => 0.0,
-        };
-        for run in &mut line.runs {
-            let ends = run.iter();
-            let starts = std::iter::once((run[0].0 - step).max(0.0)).chain(run.iter().map(|point| point.0));
-            *run = starts.zip(ends).flat_map(|(start, &(end, value))| [(start, value), (end, value)]).collect();
+    /// Means over whole minutes (or over a row, where rows are further apart) of a figure that each row gives for the time
+    /// since the row before. Single requests would otherwise look like a load that comes and goes.
+    fn bars(&self, label: &str, color: RGBColor, value: impl Fn(&TimelineRow) -> f64) -> Line {
+        let [first, second, ..] = self.rows else { return self.line(label, color, |row| Some(value(row))) };
+        let step = second.t.saturating_since(first.t).as_secs_f64();
+        let per_bar = if step > 0.0 { (60.0 / step).max(1.0) as usize } else { 1 };
+        let mut points = Vec::new();
+        let mut start = first.t;
+        // The first row stands at the start of the run and covers no time.
+        for chunk in self.rows[1..].chunks(per_bar) {
+            let mean = chunk.iter().map(&value).sum::<f64>() / chunk.len() as f64;
+            let end = chunk.last().expect("chunks are not empty").t;
+            points.extend([start, end].map(|t| (t.as_secs_f64() / self.unit.seconds, mean)));
+            start = end;
         }
-        line
+        Line { label: label.to_owned(), color, dashed: false, width: 2, runs: vec![thinned(&points)] }
     }
 }
 
@@ -202,7 +205,7 @@ fn panel(title: &str, axis: &'static str, scale: Scale, lines: Vec<Line>) -> Pan
 }
 
 fn offered_panel(rows: &Rows) -> Panel {
-    let line = rows.bars("requests sent, mean of each sample", palette::BLUE, |row| Some(row.offered_rps));
+    let line = rows.bars("requests sent, mean of each minute", palette::BLUE, |row| row.offered_rps);
     panel("offered load", "requests/s", Scale::Linear, vec![line])
 }
 

@@ -41,9 +41,8 @@ pub fn summary_text_with(assumptions: &[Assumption], record: &RunRecord, summary
     }
     if !assumptions.is_empty() {
         out.push('\n');
-        out.push_str("assumed:\n");
         for Assumption { path, value, why } in assumptions {
-            wrap_under(&mut out, "  ", 4, &format!("{path} = {value} ({why})"));
+            wrap_under(&mut out, "assumed: ", 9, &format!("{path} = {value} ({why})"));
         }
     }
     out
