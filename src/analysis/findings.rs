@@ -18,9 +18,9 @@ const MOST_REQUESTS: f64 = 0.5;
 /// All findings of a run, worst first (`query-matched-nothing`, `flapping`, `requests-failed`, `at-max-replicas`, ...).
 /// `summary`'s gates are those of `settings`, evaluated.
 pub fn findings(record: &RunRecord, summary: &Summary, settings: &AnalysisSettings) -> Vec<Finding> {
-    let blind = blind_at_zero(record);
-    let mut findings = if blind.is_some() { Vec::new() } else { unmatched_selectors(record) };
-    findings.extend(blind);
+    // A series that never existed is told whatever else is wrong.
+    let mut findings = unmatched_selectors(record);
+    findings.extend(blind_at_zero(record));
     findings.extend(flapping_finding(record, summary));
     findings.extend(query_always_zero(record));
     findings.extend(missed_objectives(summary));
@@ -49,12 +49,17 @@ fn blind_at_zero(record: &RunRecord) -> Option<Finding> {
         DecisionRecord::KedaPoll(poll) => poll.spec_replicas == 0 && poll.new_replicas > 0,
         DecisionRecord::HpaSync(_) => false,
     };
+    // A trigger that is not a query (a cron window) may yet open: then only the refused requests are a fact.
+    let only_queries = record.decisions.iter().all(|decision| match decision {
+        DecisionRecord::KedaPoll(poll) => poll.metrics.iter().all(|metric| metric.kind == "prometheus"),
+        DecisionRecord::HpaSync(_) => true,
+    });
     let refused = record.requests.refused;
-    if refused == 0 || !record.decisions.iter().any(at_zero) || record.decisions.iter().any(woke) {
+    if refused == 0 || !only_queries || !record.decisions.iter().any(at_zero) || record.decisions.iter().any(woke) {
         return None;
     }
     let message = format!(
-        "{refused} requests were refused while spec.replicas was 0, and no trigger saw them: it cannot scale from zero"
+        "{refused} requests were refused while spec.replicas was 0, and no trigger became active in the whole run"
     );
     let evidence = vec![
         "the series of vLLM pods vanish with the last pod; scale from zero needs a metric of what stands in front"
