@@ -42,7 +42,7 @@ fn specs() -> impl Strategy<Value = HpaSpec> {
     ]);
     let metrics = prop::collection::vec(target, 1..4);
     (1..10i32, 0..40i32, metrics, prop::option::of((rules(), rules()))).prop_map(|(min, more, metrics, behavior)| {
-        let metric = |(index, target)| MetricSpec { name: format!("s{index}"), target };
+        let metric = |(index, target)| MetricSpec::new(format!("s{index}"), target);
         let metrics = metrics.into_iter().enumerate().map(metric).collect();
         HpaSpec { min_replicas: min, max_replicas: min + more, metrics, behavior }
     })
@@ -183,7 +183,7 @@ proptest! {
         let mut spec = spec;
         // Without behavior this is no law: see below.
         spec.behavior = Some(behavior);
-        spec.metrics = vec![MetricSpec { name: "s0".to_owned(), target: MetricTarget::ExternalAverageValue(TARGET_MILLI) }];
+        spec.metrics = vec![MetricSpec::new("s0", MetricTarget::ExternalAverageValue(TARGET_MILLI))];
         let start = start.clamp(spec.min_replicas, spec.max_replicas);
         let short = first_scale_down(window, &spec, start, &series);
         let long = first_scale_down(window + longer, &spec, start, &series);
@@ -199,7 +199,7 @@ proptest! {
 /// take away again, where the short window has nothing to take away.
 #[test]
 fn without_behavior_a_longer_window_can_be_the_one_that_scales_down() {
-    let metric = MetricSpec { name: "s0".to_owned(), target: MetricTarget::ExternalAverageValue(TARGET_MILLI) };
+    let metric = MetricSpec::new("s0", MetricTarget::ExternalAverageValue(TARGET_MILLI));
     let spec = HpaSpec { min_replicas: 1, max_replicas: 20, metrics: vec![metric], behavior: None };
     let mut series = vec![380_000; 20];
     series[0] = 20 * TARGET_MILLI;

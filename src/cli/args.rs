@@ -15,7 +15,7 @@ pub(super) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Run one policy in one scenario and say how it went.
-    Simulate(SimulateArgs),
+    Simulate(Box<SimulateArgs>),
     /// Run a grid of settings, the same traffic for every point.
     Sweep(SweepArgs),
     /// Redraw the pictures of a run or a sweep.
@@ -40,6 +40,9 @@ pub(super) struct SimulateArgs {
     /// A `kind: Traffic` file or a recorded trace (CSV, JSONL).
     #[arg(long, value_name = "FILE")]
     pub(super) traffic: Option<PathBuf>,
+    /// A file with the series of triggers that cannot be simulated; replaces `signals` of the Scenario.
+    #[arg(long, value_name = "FILE")]
+    pub(super) signals: Option<PathBuf>,
     /// A built-in profile's name, or a `kind: Profile` file.
     #[arg(long, value_name = "PROFILE")]
     pub(super) profile: Option<String>,

@@ -223,7 +223,7 @@ fn active_letter(condition: ScalingActive) -> char {
         ScalingActive::ValidMetricFound => 'V',
         ScalingActive::FailedGetExternalMetric => 'E',
         ScalingActive::FailedGetPodsMetric => 'P',
-        ScalingActive::FailedGetResourceMetric => 'C',
+        ScalingActive::FailedGetResourceMetric | ScalingActive::FailedGetContainerResourceMetric => 'C',
         ScalingActive::ScalingDisabled => 'X',
     }
 }

@@ -49,6 +49,7 @@ fn prepare(args: &SimulateArgs) -> Result<ResolvedRun, Failure> {
         name: args.name.clone(),
         traffic: args.traffic.clone(),
         profile: args.profile.clone(),
+        signals: args.signals.clone(),
         duration: args.duration.as_deref().map(duration).transpose()?,
         seed: args.seed.map(Seed),
         fixed_replicas: args.fixed_replicas,

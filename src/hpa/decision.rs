@@ -1,6 +1,7 @@
 //! What one sync decided, with every reason in the order in which the controller came to it.
 
-use crate::hpa::HpaState;
+use crate::hpa::{HpaState, Policy, Recommendation};
+use crate::units::SimDuration;
 
 /// Output of one reconcile.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,8 +30,79 @@ pub struct Decision {
     pub error: bool,
     /// What kept the result from being the raw proposal.
     pub bound_by: BoundBy,
+    /// Which recommendation a stabilization window put in the proposal's place; `None` when the windows changed nothing.
+    pub window: Option<WindowReason>,
+    /// What then kept the count from following; `None` when nothing did.
+    pub limit: Option<LimitReason>,
+    /// The conditions after the sync as `kubectl describe hpa` shows them, in upstream's order: AbleToScale, ScalingActive,
+    /// ScalingLimited, those never set left out.
+    pub conditions: Vec<Condition>,
     /// The state after the sync.
     pub next: HpaState,
+}
+
+/// A condition of the HPA's status.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Condition {
+    /// `AbleToScale`, `ScalingActive` or `ScalingLimited`.
+    pub kind: &'static str,
+    /// True or False.
+    pub status: bool,
+    /// Upstream's reason word.
+    pub reason: &'static str,
+    /// Upstream's sentence.
+    pub message: String,
+}
+
+/// Which way a rule works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// More replicas.
+    Up,
+    /// Fewer replicas.
+    Down,
+}
+
+/// What a stabilization window did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WindowReason {
+    /// Whose window: scaleUp holds back to the lowest recommendation in it, scaleDown to the highest.
+    pub direction: Direction,
+    /// Its length.
+    pub window: SimDuration,
+    /// The recommendation that decided; the current count when that lies between the lowest and the highest.
+    pub recommendation: Recommendation,
+    /// How old it was.
+    pub age: SimDuration,
+}
+
+/// What kept the count from following the stabilized one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LimitReason {
+    /// A scaling policy.
+    Policy {
+        /// Whose.
+        direction: Direction,
+        /// Its position in `policies`.
+        index: usize,
+        /// The policy that decided, under `selectPolicy`.
+        policy: Policy,
+        /// The count at the start of its period.
+        period_start: i32,
+        /// The most (or least) replicas it allows.
+        limit: i32,
+    },
+    /// `selectPolicy: Disabled`.
+    Disabled(Direction),
+    /// Without behavior: at most twice the count, or 4.
+    BuiltIn {
+        /// The most replicas it allows.
+        limit: i32,
+    },
+    /// `maxReplicas`.
+    MaxReplicas(i32),
+    /// `minReplicas`.
+    MinReplicas(i32),
 }
 
 /// One metric's proposal.
@@ -90,6 +162,8 @@ pub enum ScalingActive {
     FailedGetPodsMetric,
     /// False/FailedGetResourceMetric.
     FailedGetResourceMetric,
+    /// False/FailedGetContainerResourceMetric.
+    FailedGetContainerResourceMetric,
     /// False/ScalingDisabled: the target has 0 replicas.
     ScalingDisabled,
 }
@@ -170,6 +244,7 @@ reason_words! {
         FailedGetExternalMetric => "FailedGetExternalMetric",
         FailedGetPodsMetric => "FailedGetPodsMetric",
         FailedGetResourceMetric => "FailedGetResourceMetric",
+        FailedGetContainerResourceMetric => "FailedGetContainerResourceMetric",
         ScalingDisabled => "ScalingDisabled",
     }
     ScalingLimited {

@@ -19,13 +19,14 @@ mod state;
 mod tolerance;
 
 pub use decision::{
-    AbleToScale, BoundBy, Decision, MetricDecision, RescaleReason, ScalingActive, ScalingLimited, Tolerated,
+    AbleToScale, BoundBy, Condition, Decision, Direction, LimitReason, MetricDecision, RescaleReason, ScalingActive,
+    ScalingLimited, Tolerated, WindowReason,
 };
 pub use observation::{MetricObservation, Observation, PodObservation};
 pub use proposal::{Proposal, ShownMetric, propose};
 pub use reconcile::reconcile;
 pub use spec::{
-    ControllerFlags, HpaSpec, KubernetesVersion, MetricSpec, MetricTarget, Policy, PolicyKind, ScalingRules,
+    ControllerFlags, HpaSpec, KubernetesVersion, MetricSpec, MetricTarget, Policy, PolicyKind, Resource, ScalingRules,
     SelectPolicy, without_empty_policies,
 };
 pub use state::{HpaState, Recommendation, ScaleEvent};

@@ -45,8 +45,9 @@ pub struct PodObservation {
     pub start: Option<SimTime>,
     /// Last transition of the Ready condition.
     pub ready_transition: Option<SimTime>,
-    /// cpu request in milli.
-    pub request_milli: Option<i64>,
+    /// Per metric of the spec: the request of its resource in milli (of its container, when it names one); `None` without a
+    /// request. Unused by other metrics than Resource and ContainerResource.
+    pub requests_milli: Vec<Option<i64>>,
     /// Per metric of the spec: the sample in milli, `None` when missing.
     pub samples_milli: Vec<Option<i64>>,
     /// Time of the samples.

@@ -43,7 +43,7 @@ impl PodSamples {
         let mut groups =
             PodSamples { target, used: Vec::new(), ready_count: 0, missing: Vec::new(), unready: Vec::new() };
         for pod in pods {
-            let request = pod.request_milli.unwrap_or(0);
+            let request = pod.requests_milli.get(index).copied().flatten().unwrap_or(0);
             if pod.ignored {
                 // Being deleted or failed: neither the pod nor its sample counts.
                 continue;
@@ -68,7 +68,7 @@ impl PodSamples {
             return Err("did not receive metrics for targeted pods (pods might be unready)");
         }
         let by_request = matches!(target, SampleTarget::Utilization(_));
-        if by_request && pods.iter().any(|pod| pod.request_milli.is_none()) {
+        if by_request && pods.iter().any(|pod| pod.requests_milli.get(index).copied().flatten().is_none()) {
             return Err("missing request for cpu");
         }
         if by_request && groups.used.iter().all(|(_, request)| *request == 0) {

@@ -9,7 +9,7 @@ use crate::hpa::pod_groups::{PodSamples, SampleTarget};
 use crate::hpa::tolerance::Tolerances;
 use crate::hpa::{
     ControllerFlags, HpaSpec, KubernetesVersion, MetricDecision, MetricObservation, MetricTarget, Observation,
-    Tolerated,
+    Resource, Tolerated,
 };
 
 /// One metric's proposal with what `status.currentMetrics` shows for it.
@@ -80,8 +80,12 @@ impl Sync<'_> {
             MetricTarget::ExternalAverageValue(target) => self.external_average_value(series, target),
             MetricTarget::ExternalValue(target) => self.external_value(series, target),
             MetricTarget::PodsAverageValue(target) => self.per_pod(index, false, SampleTarget::Raw(target)),
-            MetricTarget::CpuAverageValue(target) => self.per_pod(index, true, SampleTarget::Raw(target)),
-            MetricTarget::CpuUtilization(percent) => self.per_pod(index, true, SampleTarget::Utilization(percent)),
+            MetricTarget::ResourceAverageValue(resource, target) => {
+                self.per_pod(index, resource == Resource::Cpu, SampleTarget::Raw(target))
+            }
+            MetricTarget::ResourceUtilization(resource, percent) => {
+                self.per_pod(index, resource == Resource::Cpu, SampleTarget::Utilization(percent))
+            }
         }
     }
 

@@ -40,7 +40,7 @@ impl World {
 
     fn propose(&self) -> Proposal {
         let flags = ControllerFlags::defaults(self.version);
-        let metrics = vec![MetricSpec { name: "m".to_owned(), target: self.target }];
+        let metrics = vec![MetricSpec::new("m", self.target)];
         let spec = HpaSpec { min_replicas: 1, max_replicas: 20, metrics, behavior: None };
         propose(&flags, &spec, &self.observation).remove(0)
     }
@@ -149,7 +149,7 @@ fn pod(sample: Option<i64>) -> PodObservation {
         ready: Some(true),
         start: Some(SimTime::from_secs(1000)),
         ready_transition: Some(SimTime::from_secs(1100)),
-        request_milli: Some(1000),
+        requests_milli: vec![Some(1000)],
         samples_milli: vec![sample],
         sample_time: NOW,
         sample_window: SimDuration::from_secs(30),
@@ -218,7 +218,7 @@ fn cpu_of_starting_pods_is_not_trusted() {
         (PodObservation { start: None, ..pod(Some(900)) }, true, "no start time"),
     ];
     for (third, unready, why) in table {
-        let world = world(MetricTarget::CpuUtilization(50), &[], 3, 3, 3);
+        let world = world(MetricTarget::ResourceUtilization(Resource::Cpu, 50), &[], 3, 3, 3);
         let world = world.pods(vec![pod(Some(900)), pod(Some(900)), third]);
         // 90 % of 3 pods needs 6; with the third at 0 it is 60 %, which needs 4.
         assert_eq!(world.replicas(), Some(if unready { 4 } else { 6 }), "{why}");
@@ -228,7 +228,7 @@ fn cpu_of_starting_pods_is_not_trusted() {
 #[test]
 fn cpu_utilization_is_a_whole_percentage_of_requests() {
     let cpu = |target, pods: Vec<PodObservation>| {
-        world(MetricTarget::CpuUtilization(target), &[], 2, 2, 2).pods(pods).propose()
+        world(MetricTarget::ResourceUtilization(Resource::Cpu, target), &[], 2, 2, 2).pods(pods).propose()
     };
     let within = cpu(50, vec![pod(Some(549)), pod(Some(550))]);
     assert_eq!(within.shown, Some(ShownMetric::Percent(54)), "1099m of 2000m is cut to 54 %");
@@ -237,6 +237,6 @@ fn cpu_utilization_is_a_whole_percentage_of_requests() {
     assert_eq!(down.decision.proposal, Some(2), "a missing pod: all of its request, but never against the direction");
     let over = cpu(200, vec![pod(Some(500)), pod(None)]);
     assert_eq!(over.decision.ratio, Some(0.625), "above 100 % it is the target (HPA-POD-8)");
-    let no_request = PodObservation { request_milli: None, ..pod(Some(900)) };
+    let no_request = PodObservation { requests_milli: vec![None], ..pod(Some(900)) };
     assert_eq!(cpu(50, vec![pod(Some(900)), no_request]).decision.proposal, None, "a missing request is an error");
 }

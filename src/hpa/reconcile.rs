@@ -149,7 +149,9 @@ fn failure_condition(target: MetricTarget) -> ScalingActive {
             ScalingActive::FailedGetExternalMetric
         }
         MetricTarget::PodsAverageValue(_) => ScalingActive::FailedGetPodsMetric,
-        MetricTarget::CpuUtilization(_) | MetricTarget::CpuAverageValue(_) => ScalingActive::FailedGetResourceMetric,
+        MetricTarget::ResourceUtilization(..) | MetricTarget::ResourceAverageValue(..) => {
+            ScalingActive::FailedGetResourceMetric
+        }
     }
 }
 
@@ -227,6 +229,9 @@ fn conclude(
         reason: rescaled.then_some(outcome.reason),
         error: outcome.error,
         bound_by: outcome.bound_by,
+        window: None,
+        limit: None,
+        conditions: Vec::new(),
         next,
     }
 }

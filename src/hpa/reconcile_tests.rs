@@ -15,7 +15,7 @@ fn rules(window: u64, select_policy: SelectPolicy, pods: i32, period: u64) -> Sc
 }
 
 fn spec(metrics: usize, behavior: Option<(ScalingRules, ScalingRules)>) -> HpaSpec {
-    let metric = |index| MetricSpec { name: format!("s{index}"), target: MetricTarget::ExternalAverageValue(100_000) };
+    let metric = |index| MetricSpec::new(format!("s{index}"), MetricTarget::ExternalAverageValue(100_000));
     HpaSpec { min_replicas: 1, max_replicas: 20, metrics: (0..metrics).map(metric).collect(), behavior }
 }
 

@@ -58,6 +58,8 @@ pub struct MetricSpec {
     pub name: String,
     /// Kind and target.
     pub target: MetricTarget,
+    /// ContainerResource: whose usage counts; `None` for the whole pod.
+    pub container: Option<String>,
 }
 
 /// Kind and target of a metric; milli units unless said otherwise.
@@ -69,10 +71,29 @@ pub enum MetricTarget {
     ExternalValue(i64),
     /// Pods, `averageValue`.
     PodsAverageValue(i64),
-    /// Resource cpu, `averageUtilization` in percent of the request.
-    CpuUtilization(i32),
-    /// Resource cpu, `averageValue`.
-    CpuAverageValue(i64),
+    /// Resource or ContainerResource, `averageUtilization` in percent of the request.
+    ResourceUtilization(Resource, i32),
+    /// Resource or ContainerResource, `averageValue`.
+    ResourceAverageValue(Resource, i64),
+}
+
+/// A resource that metrics-server measures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resource {
+    /// cpu, milli cores.
+    Cpu,
+    /// memory, milli bytes.
+    Memory,
+}
+
+impl Resource {
+    /// Upstream's word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Resource::Cpu => "cpu",
+            Resource::Memory => "memory",
+        }
+    }
 }
 
 /// Scaling rules of one direction, defaulted.
@@ -117,6 +138,13 @@ pub enum PolicyKind {
     Pods,
     /// Percent of the count at the start of the period.
     Percent,
+}
+
+impl MetricSpec {
+    /// A metric of whole pods or of none.
+    pub fn new(name: impl Into<String>, target: MetricTarget) -> Self {
+        MetricSpec { name: name.into(), target, container: None }
+    }
 }
 
 impl MetricTarget {
@@ -220,7 +248,7 @@ fn default_metrics(metrics: Vec<MetricSpec>, diagnostics: &mut Diagnostics) -> V
     }
     let message = "found no metrics; the API server fills in 80 % average cpu utilization";
     diagnostics.push(Diagnostic::note(None, "metrics", message));
-    vec![MetricSpec { name: "cpu".to_owned(), target: MetricTarget::CpuUtilization(80) }]
+    vec![MetricSpec::new("cpu", MetricTarget::ResourceUtilization(Resource::Cpu, 80))]
 }
 
 fn validate_bounds(min: i32, max: i32, metrics: &[MetricSpec], flags: &ControllerFlags, diagnostics: &mut Diagnostics) {
@@ -246,11 +274,11 @@ fn validate_bounds(min: i32, max: i32, metrics: &[MetricSpec], flags: &Controlle
 fn validate_targets(metrics: &[MetricSpec], diagnostics: &mut Diagnostics) {
     for (index, metric) in metrics.iter().enumerate() {
         let (value, shown) = match metric.target {
-            MetricTarget::CpuUtilization(percent) => (i64::from(percent), format!("{percent} %")),
+            MetricTarget::ResourceUtilization(_, percent) => (i64::from(percent), format!("{percent} %")),
             MetricTarget::ExternalAverageValue(milli)
             | MetricTarget::ExternalValue(milli)
             | MetricTarget::PodsAverageValue(milli)
-            | MetricTarget::CpuAverageValue(milli) => (milli, Quantity::from_milli(milli).to_string()),
+            | MetricTarget::ResourceAverageValue(_, milli) => (milli, Quantity::from_milli(milli).to_string()),
         };
         if value <= 0 {
             let message = format!("found the target {shown} for {}, expected more than 0", metric.name);

@@ -27,7 +27,7 @@ fn behavior(scale_up: Option<WrittenRules>, scale_down: Option<WrittenRules>) ->
 }
 
 fn one_metric() -> Vec<MetricSpec> {
-    vec![MetricSpec { name: "s0-prometheus".to_owned(), target: MetricTarget::ExternalAverageValue(5000) }]
+    vec![MetricSpec::new("s0-prometheus", MetricTarget::ExternalAverageValue(5000))]
 }
 
 fn resolve(behavior: Option<&Behavior>, version: KubernetesVersion) -> Result<(HpaSpec, Diagnostics), Diagnostics> {
@@ -78,7 +78,7 @@ fn every_broken_rule_is_reported_where_it_stands() {
     let down = WrittenRules { policies: Some(Vec::new()), ..no_rules() };
     let written = behavior(Some(up), Some(down));
     let flags = ControllerFlags::defaults(KubernetesVersion::V1_36);
-    let metrics = vec![MetricSpec { name: "m".to_owned(), target: MetricTarget::ExternalValue(0) }];
+    let metrics = vec![MetricSpec::new("m", MetricTarget::ExternalValue(0))];
     let broken = HpaSpec::resolve(0, -1, metrics, Some(&written), "spec.behavior", &flags).expect_err("invalid");
     let found: Vec<(&str, Option<u32>)> =
         broken.0.iter().map(|one| (one.path.as_str(), one.span.as_ref().map(|span| span.line))).collect();
@@ -148,7 +148,7 @@ fn a_tolerance_that_the_version_drops_is_a_warning() {
 #[test]
 fn min_replicas_0_needs_the_gate_and_an_external_metric() {
     let mut flags = ControllerFlags::defaults(KubernetesVersion::V1_36);
-    let cpu = || vec![MetricSpec { name: "cpu".to_owned(), target: MetricTarget::CpuUtilization(80) }];
+    let cpu = || vec![MetricSpec::new("cpu", MetricTarget::ResourceUtilization(Resource::Cpu, 80))];
     assert!(HpaSpec::resolve(0, 5, one_metric(), None, "", &flags).is_err(), "gate off");
     flags.scale_to_zero = true;
     assert!(HpaSpec::resolve(0, 5, one_metric(), None, "", &flags).is_ok(), "gate on");
@@ -161,6 +161,6 @@ fn min_replicas_0_needs_the_gate_and_an_external_metric() {
 fn no_metrics_means_80_percent_cpu() {
     let flags = ControllerFlags::defaults(KubernetesVersion::V1_36);
     let (spec, notes) = HpaSpec::resolve(1, 5, Vec::new(), None, "", &flags).expect("valid");
-    assert_eq!(spec.metrics[0].target, MetricTarget::CpuUtilization(80));
+    assert_eq!(spec.metrics[0].target, MetricTarget::ResourceUtilization(Resource::Cpu, 80));
     assert_eq!(notes.0[0].severity, Severity::Note);
 }

@@ -4,6 +4,7 @@ use super::*;
 use crate::keda::test_support::{key, text, version, written, written_trigger};
 use crate::keda::{ScaledObjectSpec, Trigger, TriggerKind};
 use crate::manifest::{self, ScaledObject};
+use crate::series::Signals;
 use jiff::civil::DateTime;
 
 const NEW: KedaVersion = version(2, 20, 2);
@@ -21,7 +22,8 @@ fn object(metadata: &[(&str, &str)]) -> ScaledObject {
 
 fn window(timezone: &str, start: &str, end: &str) -> Trigger {
     let metadata = [("timezone", timezone), ("start", start), ("end", end), ("desiredReplicas", "10")];
-    let (spec, messages) = ScaledObjectSpec::resolve(&object(&metadata), NEW).unwrap_or_else(|why| panic!("{why}"));
+    let (spec, messages) =
+        ScaledObjectSpec::resolve(&object(&metadata), NEW, &Signals::default()).unwrap_or_else(|why| panic!("{why}"));
     assert!(messages.0.is_empty(), "{messages}");
     spec.triggers[0].clone()
 }
@@ -103,12 +105,12 @@ fn what_the_scaler_refuses() {
     for (name, value, line, expected) in table {
         let changed = all.map(|(own, old)| (own, if own == name { value } else { old }));
         let kept: Vec<_> = changed.into_iter().filter(|(_, value)| !value.is_empty()).collect();
-        let found = ScaledObjectSpec::resolve(&object(&kept), NEW).expect_err(expected);
+        let found = ScaledObjectSpec::resolve(&object(&kept), NEW, &Signals::default()).expect_err(expected);
         let start = format!("error: so.yaml:{line}:3: spec.triggers[0].metadata.{name}: {expected}");
         assert_eq!(found.0.len(), 1, "{found}");
         assert!(found.to_string().starts_with(&start), "{found}");
     }
     let stray: Vec<_> = all.into_iter().chain([("desiredReplica", "3")]).collect();
-    let (_, messages) = ScaledObjectSpec::resolve(&object(&stray), NEW).expect("valid");
+    let (_, messages) = ScaledObjectSpec::resolve(&object(&stray), NEW, &Signals::default()).expect("valid");
     assert!(messages.to_string().contains("unknown key \"desiredReplica\" is ignored by KEDA"), "{messages}");
 }

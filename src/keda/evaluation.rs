@@ -108,19 +108,20 @@ impl KedaState {
     }
 }
 
-/// A poll of the scale loop over one fresh answer per trigger.
+/// A poll of the scale loop over one fresh answer per trigger; `None` for a cpu or memory trigger, which KEDA never asks.
 ///
 /// # Panics
-/// When there is not one answer per trigger.
+/// When there is not one entry per trigger.
 pub fn evaluate_poll(
     spec: &ScaledObjectSpec,
     version: KedaVersion,
     state: &KedaState,
-    answers: Vec<Result<TriggerValue, String>>,
+    answers: Vec<Option<Result<TriggerValue, String>>>,
     counts: TargetCounts,
     asked: SimTime,
 ) -> Evaluation {
     assert_eq!(answers.len(), spec.triggers.len(), "one answer per trigger");
+    let answers: Vec<Result<TriggerValue, String>> = answers.into_iter().flatten().collect();
     let failed = answers.iter().any(Result::is_err);
     let mut next = state.clone();
     let mut reports = Vec::with_capacity(answers.len());

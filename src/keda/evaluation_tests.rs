@@ -54,7 +54,7 @@ fn failures_of_polls_and_syncs_count_together_and_success_forgets() {
         let found = if sync {
             evaluate_sync(&spec, NEW, &state, vec![Some(answer)], COUNTS, NOW)
         } else {
-            evaluate_poll(&spec, NEW, &state, vec![answer], COUNTS, NOW)
+            evaluate_poll(&spec, NEW, &state, vec![Some(answer)], COUNTS, NOW)
         };
         state = found.next.clone();
         let report = &found.triggers[0];
@@ -73,7 +73,7 @@ fn before_2_19_polls_do_not_fall_back_and_do_not_count() {
     let spec = ScaledObjectSpec { fallback: fallback(FallbackBehavior::Static), ..spec() };
     let mut state = KedaState::new(&spec);
     for _ in 0..5 {
-        let found = evaluate_poll(&spec, version(2, 18, 3), &state, vec![bad()], COUNTS, NOW);
+        let found = evaluate_poll(&spec, version(2, 18, 3), &state, vec![Some(bad())], COUNTS, NOW);
         assert!(found.error && !found.active);
         state = found.next;
     }
@@ -111,10 +111,10 @@ fn triggers_fall_back_each_for_itself() {
     let spec = ScaledObjectSpec { triggers: named(2), fallback: fallback(FallbackBehavior::Static), ..spec() };
     let mut state = KedaState::new(&spec);
     state.triggers[0].failures = 1;
-    let found = evaluate_poll(&spec, NEW, &state, vec![bad(), good(0.0)], COUNTS, NOW);
+    let found = evaluate_poll(&spec, NEW, &state, vec![Some(bad()), Some(good(0.0))], COUNTS, NOW);
     let milli: Vec<Option<i64>> = found.triggers.iter().map(|own| own.milli).collect();
     assert_eq!((milli, found.active, found.error), (vec![Some(40_000), Some(0)], true, false));
-    let found = evaluate_poll(&spec, NEW, &KedaState::new(&spec), vec![bad(), good(7.0)], COUNTS, NOW);
+    let found = evaluate_poll(&spec, NEW, &KedaState::new(&spec), vec![Some(bad()), Some(good(7.0))], COUNTS, NOW);
     assert_eq!((found.active, found.error), (true, true), "one active, one failing");
 }
 
@@ -124,14 +124,14 @@ fn records_serve_syncs_between_polls() {
     let spec = ScaledObjectSpec { triggers: vec![cached, trigger()], ..spec() };
     let state = KedaState::new(&spec);
     assert!(state.asks(0), "nothing is recorded before the first poll");
-    let state = evaluate_poll(&spec, NEW, &state, vec![good(5.0), good(6.0)], COUNTS, NOW).next;
+    let state = evaluate_poll(&spec, NEW, &state, vec![Some(good(5.0)), Some(good(6.0))], COUNTS, NOW).next;
     assert_eq!((state.asks(0), state.asks(1)), (false, true));
     let found = evaluate_sync(&spec, NEW, &state, vec![None, Some(good(8.0))], COUNTS, NOW);
     let seen: Vec<_> = found.triggers.iter().map(|own| (own.milli, own.cached)).collect();
     assert_eq!(seen, [(Some(5_000), true), (Some(8_000), false)]);
     // An error anywhere in a poll drops the records before 2.21 and leaves them after.
     for (version, asks) in [(NEW, true), (version(2, 21, 0), false)] {
-        let state = evaluate_poll(&spec, version, &state, vec![good(5.0), bad()], COUNTS, NOW).next;
+        let state = evaluate_poll(&spec, version, &state, vec![Some(good(5.0)), Some(bad())], COUNTS, NOW).next;
         assert_eq!(state.asks(0), asks, "{version:?}");
     }
 }
@@ -141,11 +141,11 @@ fn a_recorded_error_counts_at_every_sync_and_a_recorded_substitute_at_none() {
     let cached = Trigger { use_cached_metrics: true, ..trigger() };
     let spec = ScaledObjectSpec { triggers: vec![cached], fallback: fallback(FallbackBehavior::Static), ..spec() };
     let newer = version(2, 21, 0);
-    let state = evaluate_poll(&spec, newer, &KedaState::new(&spec), vec![bad()], COUNTS, NOW).next;
+    let state = evaluate_poll(&spec, newer, &KedaState::new(&spec), vec![Some(bad())], COUNTS, NOW).next;
     let found = evaluate_sync(&spec, newer, &state, vec![None], COUNTS, NOW);
     let report = &found.triggers[0];
     assert_eq!((report.milli, report.cached, found.next.triggers[0].failures), (Some(40_000), true, 2));
-    let state = evaluate_poll(&spec, newer, &found.next, vec![bad()], COUNTS, NOW).next;
+    let state = evaluate_poll(&spec, newer, &found.next, vec![Some(bad())], COUNTS, NOW).next;
     let found = evaluate_sync(&spec, newer, &state, vec![None], COUNTS, NOW);
     assert_eq!((found.triggers[0].fallback, found.next.triggers[0].failures), (true, 3));
 }
@@ -189,7 +189,7 @@ fn a_formula_takes_the_triggers_place() {
     ];
     for (formula, a, b, value, milli, active) in table {
         let spec = with_formula(formula, None);
-        let found = evaluate_poll(&spec, NEW, &KedaState::new(&spec), vec![good(a), good(b)], COUNTS, NOW);
+        let found = evaluate_poll(&spec, NEW, &KedaState::new(&spec), vec![Some(good(a)), Some(good(b))], COUNTS, NOW);
         let report = found.composite.expect("there is a formula");
         assert_eq!((report.value, report.milli, report.active), (value, milli, active), "{formula}");
         assert_eq!((found.active, found.error), (active, false), "{formula}");
@@ -200,7 +200,8 @@ fn a_formula_takes_the_triggers_place() {
         own.activation_target = 3.0;
     }
     for (b, active) in [(2.0, false), (2.001, true)] {
-        let found = evaluate_poll(&spec, NEW, &KedaState::new(&spec), vec![good(1.0), good(b)], COUNTS, NOW);
+        let found =
+            evaluate_poll(&spec, NEW, &KedaState::new(&spec), vec![Some(good(1.0)), Some(good(b))], COUNTS, NOW);
         assert_eq!(found.active, active, "{b}");
     }
 }
@@ -223,7 +224,7 @@ fn errors_under_a_formula() {
         let spec = with_formula(formula, behavior);
         let mut state = KedaState::new(&spec);
         state.triggers[0].failures = failures;
-        let found = evaluate_poll(&spec, NEW, &state, vec![bad(), good(3.0)], COUNTS, NOW);
+        let found = evaluate_poll(&spec, NEW, &state, vec![Some(bad()), Some(good(3.0))], COUNTS, NOW);
         let report = found.composite.expect("there is a formula");
         let seen = (report.milli, found.active, found.error, report.fallback);
         assert_eq!(seen, (milli, active, error, substitute), "{formula} {behavior:?} {failures}");
@@ -237,7 +238,7 @@ fn a_fallback_of_a_formula_needs_a_whole_target() {
     spec.fallback = spec.fallback.map(|own| Fallback { valid: false, ..own });
     let mut state = KedaState::new(&spec);
     state.triggers[0].failures = 9;
-    let found = evaluate_poll(&spec, NEW, &state, vec![bad(), good(3.0)], COUNTS, NOW);
+    let found = evaluate_poll(&spec, NEW, &state, vec![Some(bad()), Some(good(3.0))], COUNTS, NOW);
     assert!(found.error && !found.active);
 }
 
@@ -252,7 +253,7 @@ proptest! {
         let mut row = 0;
         for answer in answers {
             row = if answer.is_some() { 0 } else { row + 1 };
-            let found = evaluate_poll(&spec, NEW, &state, vec![answer.map_or_else(bad, good)], COUNTS, NOW);
+            let found = evaluate_poll(&spec, NEW, &state, vec![Some(answer.map_or_else(bad, good))], COUNTS, NOW);
             prop_assert_eq!(found.next.triggers[0].failures, row);
             prop_assert_eq!(found.triggers[0].fallback, row > threshold);
             prop_assert_eq!(found.error, row > 0 && row <= threshold);

@@ -11,6 +11,24 @@ use crate::units::{Diagnostic, Diagnostics, Located, Quantity};
 /// Where the behaviour stands in a ScaledObject.
 const BEHAVIOR_PATH: &str = "spec.advanced.horizontalPodAutoscalerConfig.behavior";
 
+/// The HPA that KEDA creates, and where KEDA's answers for its metrics come from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GeneratedHpa {
+    /// The HPA.
+    pub spec: HpaSpec,
+    /// Per metric of the HPA.
+    pub origins: Vec<MetricOrigin>,
+}
+
+/// What an HPA metric that KEDA generated stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MetricOrigin {
+    /// The trigger at this position. A cpu or memory trigger's metric is read from metrics-server, without KEDA.
+    Trigger(usize),
+    /// The formula.
+    Formula,
+}
+
 /// Bounds, behaviour and metric specs of the generated HPA (keda.md section 2).
 ///
 /// # Errors
@@ -20,7 +38,7 @@ pub fn generate_hpa(
     written: &ScaledObject,
     version: KedaVersion,
     flags: &ControllerFlags,
-) -> Result<(HpaSpec, Diagnostics), Diagnostics> {
+) -> Result<(GeneratedHpa, Diagnostics), Diagnostics> {
     let mut diagnostics = Diagnostics::new();
     let metrics = match &spec.modifiers {
         Some(modifiers) => vec![composite_spec(modifiers, written, &mut diagnostics)],
@@ -33,7 +51,11 @@ pub fn generate_hpa(
     match HpaSpec::resolve(min, max, metrics, behavior.as_ref(), BEHAVIOR_PATH, flags) {
         Ok((hpa, rest)) => {
             diagnostics.0.extend(rest.0);
-            diagnostics.into_result(hpa)
+            let origins = match &spec.modifiers {
+                Some(_) => vec![MetricOrigin::Formula],
+                None => (0..spec.triggers.len()).map(MetricOrigin::Trigger).collect(),
+            };
+            diagnostics.into_result(GeneratedHpa { spec: hpa, origins })
         }
         Err(rest) => {
             diagnostics.0.extend(rest.0);
@@ -93,7 +115,7 @@ fn composite_spec(modifiers: &Modifiers, written: &ScaledObject, diagnostics: &m
         TargetType::AverageValue => MetricTarget::ExternalAverageValue(milli.max(1)),
         TargetType::Value => MetricTarget::ExternalValue(milli.max(1)),
     };
-    MetricSpec { name: COMPOSITE.to_owned(), target }
+    MetricSpec::new(COMPOSITE, target)
 }
 
 /// One External metric per trigger, in order (`GetMetricSpecForScaling`, `GetMetricTargetMili`). A target that is not
@@ -131,7 +153,7 @@ fn metric_specs(
             TargetType::AverageValue => MetricTarget::ExternalAverageValue(milli.max(1)),
             TargetType::Value => MetricTarget::ExternalValue(milli.max(1)),
         };
-        metrics.push(MetricSpec { name: trigger.metric_name.clone(), target });
+        metrics.push(MetricSpec::new(trigger.metric_name.clone(), target));
     }
     metrics
 }
@@ -143,6 +165,7 @@ mod tests {
     use crate::keda::Trigger;
     use crate::keda::test_support::{OLD, spec, trigger, version, written};
     use crate::manifest::Bundle;
+    use crate::series::Signals;
     use crate::units::SimDuration;
 
     #[test]
@@ -182,7 +205,7 @@ mod tests {
             match expected {
                 Some(target) => {
                     assert_eq!(diagnostics, Diagnostics::new(), "{threshold}");
-                    assert_eq!(metrics, [MetricSpec { name: "s0-prometheus".into(), target }], "{threshold}");
+                    assert_eq!(metrics, [MetricSpec::new("s0-prometheus", target)], "{threshold}");
                 }
                 None => assert!(diagnostics.has_errors(), "{threshold}"),
             }
@@ -233,17 +256,18 @@ spec:
         let written = ScaledObject::read(&bundle.documents[0], &mut messages).expect("a ScaledObject");
         assert_eq!(messages, Diagnostics::new());
         let version = KedaVersion::default();
-        let (spec, _) = ScaledObjectSpec::resolve(&written, version).map_err(|found| found.to_string())?;
+        let (spec, _) =
+            ScaledObjectSpec::resolve(&written, version, &Signals::default()).map_err(|found| found.to_string())?;
         let flags = ControllerFlags::defaults(KubernetesVersion::V1_36);
-        generate_hpa(&spec, &written, version, &flags).map(|(hpa, _)| hpa).map_err(|found| found.to_string())
+        generate_hpa(&spec, &written, version, &flags).map(|(hpa, _)| hpa.spec).map_err(|found| found.to_string())
     }
 
     #[test]
     fn a_scaled_object_becomes_its_hpa() {
         let hpa = from_text("0", "null", "5").expect("valid");
         let metrics = [
-            MetricSpec { name: "s0-prometheus".into(), target: MetricTarget::ExternalAverageValue(5000) },
-            MetricSpec { name: "s1-prometheus".into(), target: MetricTarget::ExternalValue(700) },
+            MetricSpec::new("s0-prometheus", MetricTarget::ExternalAverageValue(5000)),
+            MetricSpec::new("s1-prometheus", MetricTarget::ExternalValue(700)),
         ];
         assert_eq!((hpa.min_replicas, hpa.max_replicas, hpa.metrics.as_slice()), (1, 3, metrics.as_slice()));
         assert_eq!(hpa.behavior, None, "no behaviour is another algorithm than an empty one");
@@ -304,7 +328,7 @@ spec:
             hpa_of(&yaml.replacen("- type: prometheus", "- type: prometheus\n      name: a", 1)).map(|hpa| hpa.metrics)
         };
         // The inputs' own thresholds (one of them 0) are no matter.
-        let one = |target| Ok(vec![MetricSpec { name: "composite-metric".into(), target }]);
+        let one = |target| Ok(vec![MetricSpec::new("composite-metric", target)]);
         assert_eq!(with("2", ""), one(MetricTarget::ExternalAverageValue(2000)));
         assert_eq!(with("0.7", ", metricType: Value"), one(MetricTarget::ExternalValue(700)));
         assert_eq!(with("0.0019", ""), one(MetricTarget::ExternalAverageValue(1)), "cut, not rounded");

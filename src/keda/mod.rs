@@ -19,6 +19,8 @@ mod modifiers;
 mod not_modelled;
 mod pod_selector;
 mod prometheus_trigger;
+mod resource_trigger;
+mod signal_trigger;
 mod spec;
 #[cfg(test)]
 mod test_support;
@@ -36,10 +38,12 @@ pub use evaluation::{
 };
 pub use executor::{ExecutorState, PollAction, PollDecision, PollObservation, paused, poll};
 pub use fallback::{Fallback, FallbackBehavior, TargetCounts};
-pub use generated_hpa::generate_hpa;
+pub use generated_hpa::{GeneratedHpa, MetricOrigin, generate_hpa};
 pub use modifiers::{COMPOSITE, Composite, Modifiers};
 pub use pod_selector::PodSelector;
 pub use prometheus_trigger::PrometheusTrigger;
+pub use resource_trigger::ResourceTrigger;
+pub use signal_trigger::SignalTrigger;
 pub use spec::{KedaVersion, ScaledObjectSpec};
 pub use trigger::{TargetType, Trigger, TriggerKind};
 pub use trigger_value::{TriggerValue, value_from_query};

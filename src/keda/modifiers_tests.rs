@@ -4,6 +4,7 @@ use super::*;
 use crate::keda::ScaledObjectSpec;
 use crate::keda::test_support::{at, key, text, trigger, version, written, written_trigger};
 use crate::manifest::Node;
+use crate::series::Signals;
 use crate::units::Severity;
 use proptest::prelude::*;
 
@@ -110,13 +111,13 @@ fn the_block_is_read_and_defaulted() {
     }
     let mut nameless = object(&[("formula", "a"), ("target", "2")], &["a", "b"]);
     nameless.triggers[1].name = None;
-    let (_, messages) = ScaledObjectSpec::resolve(&nameless, NEW).expect("valid");
+    let (_, messages) = ScaledObjectSpec::resolve(&nameless, NEW, &Signals::default()).expect("valid");
     assert!(
         messages.to_string().contains("spec.triggers[1].name: a trigger without a name takes no part"),
         "{messages}"
     );
     let stray = object(&[("formula", "a"), ("target", "2"), ("activation", "1")], &["a"]);
-    let (_, messages) = ScaledObjectSpec::resolve(&stray, NEW).expect("valid");
+    let (_, messages) = ScaledObjectSpec::resolve(&stray, NEW, &Signals::default()).expect("valid");
     assert!(messages.to_string().contains("unknown key \"activation\""), "{messages}");
 }
 
@@ -237,7 +238,7 @@ proptest! {
 fn an_error_of_the_block_leaves_the_rest_to_be_checked() {
     let mut both = object(&[("formula", "a + foo"), ("target", "2")], &["a"]);
     both.triggers[0].metadata[2].1 = text("5m", 103);
-    let found = ScaledObjectSpec::resolve(&both, NEW).expect_err("two mistakes");
+    let found = ScaledObjectSpec::resolve(&both, NEW, &Signals::default()).expect_err("two mistakes");
     let errors = found.0.iter().filter(|own| own.severity == Severity::Error).count();
     assert_eq!(errors, 2, "{found}");
 }

@@ -8,6 +8,7 @@ use crate::keda::{
     validation,
 };
 use crate::manifest::ScaledObject;
+use crate::series::Signals;
 use crate::units::{Diagnostics, Located, SimDuration};
 
 /// The first release with `initialCooldownPeriod`.
@@ -69,7 +70,12 @@ impl ScaledObjectSpec {
     ///
     /// # Errors
     /// All rules broken, located, with KEDA's message text where KEDA has one.
-    pub fn resolve(written: &ScaledObject, version: KedaVersion) -> Result<(Self, Diagnostics), Diagnostics> {
+    pub fn resolve(
+        written: &ScaledObject,
+        version: KedaVersion,
+        signals: &Signals,
+    ) -> Result<(Self, Diagnostics), Diagnostics> {
+        let _ = signals;
         let mut diagnostics = Diagnostics::new();
         let out = &mut diagnostics;
         not_modelled::check(written, out);

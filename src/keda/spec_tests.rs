@@ -9,7 +9,7 @@ use proptest::prelude::*;
 const NEW: KedaVersion = version(2, 20, 2);
 
 fn errors_of(object: &ScaledObject, version: KedaVersion) -> Vec<String> {
-    match ScaledObjectSpec::resolve(object, version) {
+    match ScaledObjectSpec::resolve(object, version, &Signals::default()) {
         Ok(_) => Vec::new(),
         Err(found) => found.0.iter().map(ToString::to_string).collect(),
     }
@@ -17,7 +17,7 @@ fn errors_of(object: &ScaledObject, version: KedaVersion) -> Vec<String> {
 
 /// The warnings of a ScaledObject that passes.
 fn warnings_of(object: &ScaledObject, version: KedaVersion) -> Vec<String> {
-    let (_, found) = ScaledObjectSpec::resolve(object, version).expect("a valid ScaledObject");
+    let (_, found) = ScaledObjectSpec::resolve(object, version, &Signals::default()).expect("a valid ScaledObject");
     found.0.iter().map(ToString::to_string).collect()
 }
 
@@ -55,7 +55,7 @@ fn fallback(failure_threshold: i64, replicas: i64, behavior: Option<&str>) -> Op
 
 #[test]
 fn defaults_are_kedas() {
-    let (spec, messages) = ScaledObjectSpec::resolve(&written(), NEW).expect("valid");
+    let (spec, messages) = ScaledObjectSpec::resolve(&written(), NEW, &Signals::default()).expect("valid");
     assert_eq!(messages, Diagnostics::new());
     assert_eq!(spec, crate::keda::test_support::spec());
 }
@@ -79,7 +79,7 @@ fn what_is_written_arrives() {
         second.metadata[1].1 = text("  avg(x)\n", 202);
         object.triggers.push(second);
     });
-    let (spec, messages) = ScaledObjectSpec::resolve(&object, NEW).expect("valid");
+    let (spec, messages) = ScaledObjectSpec::resolve(&object, NEW, &Signals::default()).expect("valid");
     assert_eq!(messages, Diagnostics::new());
     assert_eq!((spec.namespace.as_str(), spec.target_name.as_str()), ("llm", "vllm"));
     let seconds = SimDuration::from_secs;
@@ -138,7 +138,7 @@ fn crd_bounds() {
 #[test]
 fn periods_beyond_the_clock_are_refused() {
     let with = |seconds| changed(|object| object.cooldown_period = number(seconds, 11));
-    let (spec, _) = ScaledObjectSpec::resolve(&with(5_000_000), NEW).expect("valid");
+    let (spec, _) = ScaledObjectSpec::resolve(&with(5_000_000), NEW, &Signals::default()).expect("valid");
     assert_eq!(spec.cooldown_period, SimDuration::from_secs(5_000_000));
     for seconds in [5_000_001, i64::from(i32::MAX)] {
         let found = errors_of(&with(seconds), NEW);
@@ -315,7 +315,7 @@ fn cached_metrics_make_the_polling_interval_relevant() {
         object.min_replica_count = number(1, 14);
         object.triggers[0].use_cached_metrics = Some(Located::new(true, at(105)));
     });
-    let (spec, messages) = ScaledObjectSpec::resolve(&object, NEW).expect("valid");
+    let (spec, messages) = ScaledObjectSpec::resolve(&object, NEW, &Signals::default()).expect("valid");
     assert!(spec.triggers[0].use_cached_metrics);
     assert_eq!(messages.0.len(), 1, "{messages}");
     assert!(messages.to_string().starts_with("warning: so.yaml:11:3: spec.cooldownPeriod"));
@@ -376,9 +376,11 @@ fn metadata_values_are_read_as_keda_reads_them() {
 
 #[test]
 fn ignore_null_values_and_activation_reach_the_trigger() {
-    let (spec, _) = ScaledObjectSpec::resolve(&with_metadata("ignoreNullValues", "0"), NEW).expect("valid");
+    let (spec, _) =
+        ScaledObjectSpec::resolve(&with_metadata("ignoreNullValues", "0"), NEW, &Signals::default()).expect("valid");
     assert!(!spec.triggers[0].prometheus().expect("of that kind").ignore_null_values);
-    let (spec, _) = ScaledObjectSpec::resolve(&with_metadata("ignoreNullValues", ""), NEW).expect("valid");
+    let (spec, _) =
+        ScaledObjectSpec::resolve(&with_metadata("ignoreNullValues", ""), NEW, &Signals::default()).expect("valid");
     assert!(spec.triggers[0].prometheus().expect("of that kind").ignore_null_values);
 }
 
@@ -398,7 +400,7 @@ fn metric_types_of_a_trigger() {
         let object = changed(|object| object.triggers[0].metric_type = Some(text(word, 120)));
         match expected {
             Ok(target_type) => {
-                let (spec, _) = ScaledObjectSpec::resolve(&object, NEW).expect("valid");
+                let (spec, _) = ScaledObjectSpec::resolve(&object, NEW, &Signals::default()).expect("valid");
                 assert_eq!(spec.triggers[0].target_type, target_type);
             }
             Err(part) => {
@@ -438,7 +440,7 @@ fn keys_that_keda_ignores_are_warned_about() {
     // The inner word changes nothing, the outer one does.
     let mut both = with_metadata("metricType", "AverageValue");
     both.triggers[0].metric_type = Some(text("Value", 120));
-    let (spec, messages) = ScaledObjectSpec::resolve(&both, NEW).expect("valid");
+    let (spec, messages) = ScaledObjectSpec::resolve(&both, NEW, &Signals::default()).expect("valid");
     assert_eq!(spec.triggers[0].target_type, TargetType::Value);
     assert!(messages.to_string().contains("the effective type is Value"));
 }
@@ -456,7 +458,7 @@ fn fallback_is_read_by_version() {
     ];
     for (word, version, behavior, messages) in table {
         let object = changed(|object| object.fallback = fallback(3, 2, word));
-        let (spec, found) = ScaledObjectSpec::resolve(&object, version).expect("valid");
+        let (spec, found) = ScaledObjectSpec::resolve(&object, version, &Signals::default()).expect("valid");
         assert_eq!(found.0.len(), messages, "{found}");
         assert_eq!(spec.fallback, Some(Fallback { failure_threshold: 3, replicas: 2, behavior, valid: true }));
     }
@@ -466,7 +468,7 @@ fn fallback_is_read_by_version() {
             object.scaling_modifiers = modifiers(&[("formula", "a ?? 1"), ("target", "0.7")]);
             object.triggers[0].name = Some(text("a", 99));
         });
-        ScaledObjectSpec::resolve(&object, version)
+        ScaledObjectSpec::resolve(&object, version, &Signals::default())
     };
     let (spec, _) = with_formula(NEW).expect("valid");
     assert!(spec.fallback.is_some_and(|own| !own.valid), "0.7 is no whole number, which disables the fallback");
@@ -477,7 +479,7 @@ fn fallback_is_read_by_version() {
 #[test]
 fn the_initial_cooldown_came_with_2_14() {
     let object = changed(|object| object.initial_cooldown_period = number(60, 12));
-    let (spec, messages) = ScaledObjectSpec::resolve(&object, version(2, 13, 1)).expect("valid");
+    let (spec, messages) = ScaledObjectSpec::resolve(&object, version(2, 13, 1), &Signals::default()).expect("valid");
     assert_eq!(spec.initial_cooldown_period, SimDuration::ZERO);
     assert!(messages.to_string().starts_with("warning: so.yaml:12:3: spec.initialCooldownPeriod"), "{messages}");
     assert_eq!(warnings_of(&object, version(2, 14, 0)), [""; 0]);
@@ -494,7 +496,7 @@ fn workload_triggers_are_read() {
         })
     };
     let all = [("podSelector", "app=x"), ("value", "3"), ("activationValue", "1"), ("groupByNode", "true")];
-    let (spec, messages) = ScaledObjectSpec::resolve(&workload(&all), NEW).expect("valid");
+    let (spec, messages) = ScaledObjectSpec::resolve(&workload(&all), NEW, &Signals::default()).expect("valid");
     assert_eq!(messages, Diagnostics::new());
     assert_eq!((spec.triggers[0].metric_name.as_str(), spec.triggers[0].threshold), ("s0-workload-default", 3.0));
     let TriggerKind::KubernetesWorkload(own) = &spec.triggers[0].kind else { panic!("another kind") };
@@ -559,7 +561,7 @@ fn all_mistakes_are_reported_at_once() {
         second.metadata[2].1 = text("5m", 203);
         object.triggers.push(second);
     });
-    let mut lines: Vec<u32> = match ScaledObjectSpec::resolve(&object, NEW) {
+    let mut lines: Vec<u32> = match ScaledObjectSpec::resolve(&object, NEW, &Signals::default()) {
         Ok(_) => Vec::new(),
         Err(found) => found
             .0
@@ -576,9 +578,9 @@ proptest! {
     #[test]
     fn no_metadata_text_panics_and_what_passes_is_finite(value in "\\PC{0,12}", threshold in "-?[0-9.eE+]{0,8}") {
         for name in ["threshold", "ignoreNullValues", "timeout", "queryParameters"] {
-            let _ = ScaledObjectSpec::resolve(&with_metadata(name, &value), NEW);
+            let _ = ScaledObjectSpec::resolve(&with_metadata(name, &value), NEW, &Signals::default());
         }
-        if let Ok((spec, _)) = ScaledObjectSpec::resolve(&with_metadata("threshold", &threshold), NEW) {
+        if let Ok((spec, _)) = ScaledObjectSpec::resolve(&with_metadata("threshold", &threshold), NEW, &Signals::default()) {
             prop_assert!(spec.triggers[0].threshold.is_finite());
             prop_assert_eq!(Ok(spec.triggers[0].threshold), threshold.parse());
         }
@@ -593,7 +595,7 @@ proptest! {
             object.min_replica_count = min.and_then(|value| number(value, 14));
             object.max_replica_count = max.and_then(|value| number(value, 15));
         });
-        if let Ok((spec, _)) = ScaledObjectSpec::resolve(&object, NEW) {
+        if let Ok((spec, _)) = ScaledObjectSpec::resolve(&object, NEW, &Signals::default()) {
             prop_assert!(0 <= spec.min_replicas && spec.min_replicas.max(1) <= spec.max_replicas);
             prop_assert!(spec.idle_replicas.is_none_or(|idle| 0 <= idle && idle < spec.min_replicas.max(1)));
         }

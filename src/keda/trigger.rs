@@ -4,7 +4,8 @@
 
 use crate::keda::trigger_reader::Reader;
 use crate::keda::{
-    CronTrigger, KedaVersion, PrometheusTrigger, WorkloadTrigger, cron_trigger, prometheus_trigger, workload_trigger,
+    CronTrigger, KedaVersion, PrometheusTrigger, ResourceTrigger, SignalTrigger, WorkloadTrigger, cron_trigger,
+    prometheus_trigger, workload_trigger,
 };
 use crate::manifest::{self, ScaledObject};
 use crate::units::{Diagnostic, Diagnostics, Span};
@@ -37,6 +38,10 @@ pub enum TriggerKind {
     Cron(CronTrigger),
     /// A count of pods.
     KubernetesWorkload(WorkloadTrigger),
+    /// Use of cpu or memory, which the HPA reads without KEDA.
+    Resource(ResourceTrigger),
+    /// Any other type: a series that the user gives.
+    Signal(SignalTrigger),
 }
 
 /// The HPA target type of an external metric.
@@ -60,11 +65,13 @@ impl TargetType {
 
 impl TriggerKind {
     /// Upstream's word, as `type` has it.
-    pub fn word(&self) -> &'static str {
+    pub fn word(&self) -> &str {
         match self {
             TriggerKind::Prometheus(_) => "prometheus",
             TriggerKind::Cron(_) => "cron",
             TriggerKind::KubernetesWorkload(_) => "kubernetes-workload",
+            TriggerKind::Resource(own) => own.resource.word(),
+            TriggerKind::Signal(own) => &own.type_name,
         }
     }
 }
@@ -74,7 +81,7 @@ impl Trigger {
     pub fn prometheus(&self) -> Option<&PrometheusTrigger> {
         match &self.kind {
             TriggerKind::Prometheus(own) => Some(own),
-            TriggerKind::Cron(_) | TriggerKind::KubernetesWorkload(_) => None,
+            _ => None,
         }
     }
 
@@ -89,6 +96,11 @@ impl Trigger {
                 format!("nodes with pods matching {}", own.selector.text)
             }
             TriggerKind::KubernetesWorkload(own) => format!("pods matching {}", own.selector.text),
+            TriggerKind::Resource(own) => match &own.container {
+                Some(container) => format!("{} of container {container}", own.resource.word()),
+                None => format!("{} of the pods", own.resource.word()),
+            },
+            TriggerKind::Signal(own) => format!("the signal given for this {} trigger", own.type_name),
         }
     }
 }

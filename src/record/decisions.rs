@@ -1,6 +1,6 @@
 //! Decisions: one per HPA sync and one per KEDA poll, as `decisions.jsonl` carries them.
 
-use crate::hpa::Recommendation;
+use crate::hpa::{Condition, LimitReason, Recommendation, WindowReason};
 use crate::units::SimTime;
 
 /// A line of `decisions.jsonl`.
@@ -81,6 +81,12 @@ pub struct HpaSync {
     pub recommendations: Vec<Recommendation>,
     /// What bound the result (`BoundBy::word`).
     pub bound_by: &'static str,
+    /// Which recommendation a window put in the proposal's place.
+    pub window: Option<WindowReason>,
+    /// What then kept the count from following.
+    pub limit: Option<LimitReason>,
+    /// The conditions after the sync, with upstream's sentences.
+    pub status_conditions: Vec<Condition>,
 }
 
 /// A KEDA poll.

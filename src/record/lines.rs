@@ -236,6 +236,9 @@ fn read_sync(line: HpaLine) -> Result<HpaSync, String> {
             .map(|entry| Recommendation { replicas: entry.replicas, at: entry.t })
             .collect(),
         bound_by: intern(&line.bound_by)?,
+        window: None,
+        limit: None,
+        status_conditions: Vec::new(),
     })
 }
 

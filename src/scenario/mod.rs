@@ -4,10 +4,12 @@
 //! Reading order: `written` (the files), `resolved` (what a run needs), `resolve` (from one to the other).
 
 mod engine_args;
+mod kserve_policy;
 mod ledger;
 mod monitor_choice;
 mod origin;
 mod pod_selector;
+mod policy_choice;
 mod profile_choice;
 mod profile_file;
 mod resolve;
@@ -16,6 +18,7 @@ mod resolve_world;
 mod resolved;
 mod scenario_yaml;
 mod show;
+mod signals_choice;
 mod sweep_file;
 mod traffic_choice;
 mod traffic_file;

@@ -8,9 +8,11 @@ use crate::keda::{KedaVersion, ScaledObjectSpec, generate_hpa};
 use crate::manifest::{Bundle, Document, Input, ScaledObject};
 use crate::scenario::ledger::{Ledger, flag};
 use crate::scenario::pod_selector::check_selectors;
+use crate::scenario::policy_choice::choose_scaled_object;
 use crate::scenario::profile_choice::{choose_profile, profile_path};
 use crate::scenario::resolve_engine::resolve_engine;
 use crate::scenario::resolve_world::{resolve_cluster, resolve_controller, resolve_monitoring};
+use crate::scenario::signals_choice::choose_signals;
 use crate::scenario::traffic_choice::{choose_traffic, end_of, ends, is_document, traffic_path};
 use crate::scenario::values::at_reference;
 use crate::scenario::workload::{Workload, find_workload};
@@ -18,6 +20,7 @@ use crate::scenario::{
     AnalysisSettings, GateLimit, KedaSettings, KubernetesSettings, Origin, ResolvedRun, ScenarioFile, SloMetric,
     profile_yaml, read_scenario, show,
 };
+use crate::series::Signals;
 use crate::traffic::TrafficSpec;
 use crate::units::{Diagnostic, Diagnostics, Located, Seed, SimDuration, SimTime, Span};
 use std::path::{Path, PathBuf};
@@ -42,6 +45,8 @@ pub struct Overrides {
     pub profile: Option<String>,
     /// `--duration`.
     pub duration: Option<SimDuration>,
+    /// `--signals`: a file with what would stand under `signals` of the Scenario.
+    pub signals: Option<PathBuf>,
     /// `--seed`.
     pub seed: Option<Seed>,
     /// `--fixed-replicas`.
@@ -117,7 +122,7 @@ pub fn attach_traffic(bundle: &mut Bundle, overrides: &Overrides) -> Result<(), 
 pub fn attach_profile(bundle: &mut Bundle, overrides: &Overrides) -> Result<(), Diagnostics> {
     let mut ledger = Ledger::default();
     let scenario = scenario_file(bundle, &mut ledger);
-    let written = scaled_object(bundle, overrides, &mut ledger);
+    let written = choose_scaled_object(bundle, overrides, &mut ledger);
     let (Some(scenario), Some(written)) = (scenario, written) else { return Err(ledger.diagnostics) };
     if let Some((path, span)) = profile_path(bundle, overrides, &scenario)
         && !bundle.of_kind("Profile").any(|document| document.file.as_deref() == Some(path.as_path()))
@@ -145,11 +150,12 @@ pub fn attach_profile(bundle: &mut Bundle, overrides: &Overrides) -> Result<(), 
 
 fn resolve_into(bundle: &Bundle, overrides: &Overrides, ledger: &mut Ledger) -> Option<ResolvedRun> {
     let scenario = scenario_file(bundle, ledger);
-    let written = scaled_object(bundle, overrides, ledger);
+    let written = choose_scaled_object(bundle, overrides, ledger);
     let (scenario, written) = (scenario?, written?);
+    let signals = choose_signals(overrides, &scenario, ledger)?;
     let seed = resolve_seed(overrides, &scenario, ledger);
     let traffic = choose_traffic(bundle, overrides, &scenario, ledger);
-    let controllers = resolve_controllers(&scenario, &written, ledger);
+    let controllers = resolve_controllers(&scenario, &written, &signals, ledger);
     if let Some((keda, _)) = &controllers {
         check_selectors(bundle, &keda.scaled_object, ledger);
     }
@@ -225,6 +231,7 @@ fn resolve_into(bundle: &Bundle, overrides: &Overrides, ledger: &mut Ledger) -> 
 fn resolve_controllers(
     scenario: &ScenarioFile,
     written: &ScaledObject,
+    signals: &Signals,
     ledger: &mut Ledger,
 ) -> Option<(KedaSettings, KubernetesSettings)> {
     let version = ledger.pick_or_tell(
@@ -235,8 +242,8 @@ fn resolve_controllers(
         |version| show::keda(*version),
     );
     let (flags, sync_period, latency) = resolve_controller(scenario, ledger);
-    let scaled_object = ledger.take_with(ScaledObjectSpec::resolve(written, version))?;
-    let hpa = ledger.take_with(generate_hpa(&scaled_object, written, version, &flags))?;
+    let scaled_object = ledger.take_with(ScaledObjectSpec::resolve(written, version, signals))?;
+    let hpa = ledger.take_with(generate_hpa(&scaled_object, written, version, &flags))?.spec;
     let keda = KedaSettings { version, scaled_object };
     let (sync_latency_min, sync_latency_max) = latency;
     Some((keda, KubernetesSettings { flags, hpa, sync_period, sync_latency_min, sync_latency_max }))
@@ -283,48 +290,6 @@ fn scenario_file(bundle: &Bundle, ledger: &mut Ledger) -> Option<ScenarioFile> {
             None
         }
     }
-}
-
-fn scaled_object(bundle: &Bundle, overrides: &Overrides, ledger: &mut Ledger) -> Option<ScaledObject> {
-    let documents: Vec<&Document> = bundle.of_kind("ScaledObject").collect();
-    let listed = || {
-        let shown: Vec<String> =
-            documents.iter().map(|document| format!("{} ({})", document.name, document.root.span)).collect();
-        shown.join(", ")
-    };
-    let fitting: Vec<&&Document> =
-        documents.iter().filter(|document| overrides.name.as_ref().is_none_or(|name| *name == document.name)).collect();
-    let diagnostic = match (fitting.as_slice(), &overrides.name) {
-        ([document], _) => return ScaledObject::read(document, &mut ledger.diagnostics),
-        ([], _) if documents.is_empty() && bundle.of_kind("HorizontalPodAutoscaler").next().is_some() => {
-            let place = bundle.of_kind("HorizontalPodAutoscaler").next().map(|document| document.root.span.clone());
-            Diagnostic::error(place, "", "a plain HorizontalPodAutoscaler is not modelled yet")
-                .help("give the ScaledObject whose HPA is to be simulated")
-        }
-        ([], _) if documents.is_empty() => {
-            let skipped: Vec<&str> = bundle.skipped.iter().map(|skipped| skipped.kind.as_str()).collect();
-            let found = bundle.documents.iter().map(|document| document.kind.as_str()).chain(skipped);
-            let found = found.collect::<Vec<_>>().join(", ");
-            let found = if found.is_empty() { "no document".to_owned() } else { found };
-            Diagnostic::error(None, "", format!("found no ScaledObject among the input ({found}), expected one"))
-                .help("name the file or folder that holds the ScaledObject")
-        }
-        ([], name) => {
-            let name = name.as_deref().unwrap_or_default();
-            let message = format!("there is no ScaledObject called {name:?}; found {}", listed());
-            Diagnostic::error(flag("--name"), "", message)
-        }
-        (_, None) => {
-            let message = format!("found {} ScaledObjects: {}", documents.len(), listed());
-            Diagnostic::error(None, "", message).help("choose one with --name")
-        }
-        (_, Some(name)) => {
-            let message = format!("found {} ScaledObjects called {name:?}: {}", fitting.len(), listed());
-            Diagnostic::error(flag("--name"), "", message).help("give only the file of the one that is meant")
-        }
-    };
-    ledger.push(diagnostic);
-    None
 }
 
 fn resolve_seed(overrides: &Overrides, scenario: &ScenarioFile, ledger: &mut Ledger) -> Seed {

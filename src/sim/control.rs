@@ -96,6 +96,9 @@ impl World<'_> {
             reason: reason.clone(),
             recommendations: decision.next.recommendations.clone(),
             bound_by: decision.bound_by.word(),
+            window: decision.window,
+            limit: decision.limit,
+            status_conditions: decision.conditions,
         })));
         self.control.hpa = decision.next;
         if decision.rescaled {
@@ -135,7 +138,7 @@ impl World<'_> {
         let evaluation = if self.control.keda.poll_asks(spec, version) {
             let mut answers = Vec::with_capacity(spec.triggers.len());
             for (index, trigger) in spec.triggers.iter().enumerate() {
-                answers.push(self.read_trigger(index, trigger, eval));
+                answers.push(Some(self.read_trigger(index, trigger, eval)));
             }
             evaluate_poll(spec, version, &self.control.keda, answers, counts, eval)
         } else {
@@ -217,6 +220,8 @@ impl World<'_> {
                 };
                 Ok(own.value_of(count, version))
             }
+            TriggerKind::Signal(own) => own.answer_at(eval, version),
+            TriggerKind::Resource(_) => Err("KEDA does not read it".to_owned()),
         }
     }
 }
@@ -266,7 +271,7 @@ fn target_milli(target: MetricTarget) -> i64 {
         MetricTarget::ExternalAverageValue(milli)
         | MetricTarget::ExternalValue(milli)
         | MetricTarget::PodsAverageValue(milli)
-        | MetricTarget::CpuAverageValue(milli) => milli,
-        MetricTarget::CpuUtilization(percent) => i64::from(percent) * 1000,
+        | MetricTarget::ResourceAverageValue(_, milli) => milli,
+        MetricTarget::ResourceUtilization(_, percent) => i64::from(percent) * 1000,
     }
 }

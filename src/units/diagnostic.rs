@@ -25,6 +25,21 @@ impl fmt::Display for Severity {
     }
 }
 
+/// Who upstream would say so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Judge {
+    /// The API server, by the CRD's schema, when the object is applied.
+    ApiServer,
+    /// KEDA's admission webhook.
+    Webhook,
+    /// KEDA's operator, when it builds a scaler.
+    Operator,
+    /// The API server, when KEDA creates the HPA.
+    HpaValidation,
+    /// Prometheus, at every query.
+    Prometheus,
+}
+
 /// One message. `message` and `help` are lower-case fragments without a full stop.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Diagnostic {
@@ -38,6 +53,8 @@ pub struct Diagnostic {
     pub message: String,
     /// What to do.
     pub help: Option<String>,
+    /// Who upstream would say so; `None` when it is kedasim's own.
+    pub judge: Option<Judge>,
 }
 
 impl Diagnostic {
@@ -59,12 +76,18 @@ impl Diagnostic {
         path: impl Into<String>,
         message: impl Into<String>,
     ) -> Self {
-        Diagnostic { severity, span: span.into(), path: path.into(), message: message.into(), help: None }
+        Diagnostic { severity, span: span.into(), path: path.into(), message: message.into(), help: None, judge: None }
     }
     /// The same message with what to do.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
+        self
+    }
+    /// The same message, as one that `judge` upstream would give.
+    #[must_use]
+    pub fn by(mut self, judge: Judge) -> Self {
+        self.judge = Some(judge);
         self
     }
 }
@@ -99,6 +122,12 @@ impl Diagnostics {
     /// Adds one.
     pub fn push(&mut self, diagnostic: Diagnostic) {
         self.0.push(diagnostic);
+    }
+    /// Names `judge` in the messages from position `from` on that name none.
+    pub fn judged_by(&mut self, judge: Judge, from: usize) {
+        for diagnostic in self.0.iter_mut().skip(from) {
+            diagnostic.judge.get_or_insert(judge);
+        }
     }
     /// Whether any is an error.
     pub fn has_errors(&self) -> bool {

@@ -11,7 +11,7 @@ mod random;
 mod span;
 mod time;
 
-pub use diagnostic::{Diagnostic, Diagnostics, Severity};
+pub use diagnostic::{Diagnostic, Diagnostics, Judge, Severity};
 pub use duration::{parse_go_duration, parse_prometheus_duration};
 pub use quantity::{Quantity, QuantityError};
 pub use random::{Seed, Stream};

@@ -98,6 +98,9 @@ impl Builder {
             reason: (from != to).then(|| "external metric s0-prometheus above target".to_owned()),
             recommendations: Vec::new(),
             bound_by: "nothing",
+            window: None,
+            limit: None,
+            status_conditions: Vec::new(),
         })));
         self
     }

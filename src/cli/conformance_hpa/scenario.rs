@@ -2,7 +2,7 @@
 
 use crate::hpa::{
     ControllerFlags, HpaSpec, KubernetesVersion, MetricObservation, MetricSpec, MetricTarget, Observation,
-    PodObservation, ScalingRules,
+    PodObservation, Resource, ScalingRules,
 };
 use crate::manifest;
 use crate::units::{Located, Quantity, SimDuration, SimTime, Span};
@@ -199,7 +199,7 @@ fn build(written: Written, place: &str, version: KubernetesVersion) -> Result<Sc
     let flags = flags(&written, version)?;
     let metrics = written.metrics.iter().enumerate().map(|(index, metric)| {
         let target = target(metric).map_err(|message| format!("metrics[{index}].target: {message}"))?;
-        Ok(MetricSpec { name: format!("s{index}"), target })
+        Ok(MetricSpec::new(format!("s{index}"), target))
     });
     let metrics = metrics.collect::<Result<Vec<_>, String>>()?;
     if metrics.is_empty() {
@@ -258,8 +258,9 @@ fn target(metric: &WrittenMetric) -> Result<MetricTarget, String> {
         "ExternalAverageValue" => MetricTarget::ExternalAverageValue(milli()?),
         "ExternalValue" => MetricTarget::ExternalValue(milli()?),
         "PodsAverageValue" => MetricTarget::PodsAverageValue(milli()?),
-        "CPUAverageValue" => MetricTarget::CpuAverageValue(milli()?),
-        "CPUUtilization" => MetricTarget::CpuUtilization(
+        "CPUAverageValue" => MetricTarget::ResourceAverageValue(Resource::Cpu, milli()?),
+        "CPUUtilization" => MetricTarget::ResourceUtilization(
+            Resource::Cpu,
             metric.target.parse().map_err(|_| format!("found {:?}, expected a whole percentage", metric.target))?,
         ),
         kind => {
@@ -414,7 +415,7 @@ fn observe_pod(pod: &WrittenPod, now: SimTime) -> Result<PodObservation, String>
         ready: pod.ready,
         start: time(pod.start_s, "pods.start_s")?,
         ready_transition: time(pod.ready_at_s, "pods.ready_at_s")?,
-        request_milli: pod.request_m,
+        requests_milli: vec![pod.request_m; pod.values.len()],
         samples_milli: pod.values.clone(),
         sample_time: time(pod.sample_at_s, "pods.sample_at_s")?.unwrap_or(now),
         sample_window: SimDuration::from_secs(pod.window_s.unwrap_or(30).into()),
