@@ -1,8 +1,9 @@
 //! Runs recorded PromQL cases (query, time, what a real Prometheus answered) through this PromQL.
 //!
-//! Case and dataset lines may stand in any of the files; a line with `series` is a dataset, one with `query` a case.
+//! Case and dataset lines may stand in any of the files; a line with `series` is a dataset, one with `query` a case. A
+//! file that is one JSON object of lists of texts holds queries without answers: those only have to parse.
 
-use crate::prometheus::{PrometheusServer, PrometheusSettings, PrometheusVersion};
+use crate::prometheus::{ParseError, PrometheusServer, PrometheusSettings, PrometheusVersion, QueryId};
 use crate::series::{Labels, QueryValue};
 use crate::units::SimDuration;
 use anyhow::{Context, Result, bail};
@@ -14,71 +15,150 @@ use std::path::{Path, PathBuf};
 /// Relative difference up to which two values agree; sums run in another order than Prometheus' storage.
 const TOLERANCE: f64 = 1e-9;
 
-/// What became of one case.
+/// A Prometheus release whose answers were recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Release {
+    /// 3.14.0.
+    V3_14,
+    /// 3.5.0.
+    V3_5,
+    /// 2.55.1.
+    V2_55,
+    /// 2.42.0.
+    V2_42,
+}
+
+impl Release {
+    /// All of them, the newest first.
+    pub const ALL: [Release; 4] = [Release::V3_14, Release::V3_5, Release::V2_55, Release::V2_42];
+
+    /// The full version number, as the recordings name it.
+    pub fn number(self) -> &'static str {
+        match self {
+            Release::V3_14 => "3.14.0",
+            Release::V3_5 => "3.5.0",
+            Release::V2_55 => "2.55.1",
+            Release::V2_42 => "2.42.0",
+        }
+    }
+
+    /// The semantics of this PromQL that stand for it. All recorded answers of 3.5.0 are those of 3.14.0.
+    pub fn semantics(self) -> PrometheusVersion {
+        match self {
+            Release::V3_14 | Release::V3_5 => PrometheusVersion::V3,
+            Release::V2_55 => PrometheusVersion::V2_55,
+            Release::V2_42 => PrometheusVersion::V2_42,
+        }
+    }
+}
+
+/// What became of one case under one release.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Verdict {
+    /// The answers agree.
+    Passed,
+    /// They do not: expected, and found.
+    Failed(String, String),
+    /// The case needs an experimental function, which Prometheus refuses without its feature flag, and so does this.
+    Experimental,
+}
+
+/// One case and what became of it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
+    /// Where the case stands: file:line.
+    pub place: String,
     /// The case's id.
     pub id: String,
     /// Its query.
     pub query: String,
-    /// What differs; `None` when it passed.
-    pub failure: Option<String>,
+    /// What each release's semantics gave.
+    pub verdicts: Vec<(Release, Verdict)>,
 }
 
-/// Datasets by name, and cases by dataset.
+impl Outcome {
+    /// Whether no release disagrees.
+    pub fn passed(&self) -> bool {
+        self.verdicts.iter().all(|(_, verdict)| !matches!(verdict, Verdict::Failed(..)))
+    }
+    /// Whether the case needs an experimental function.
+    pub fn is_experimental(&self) -> bool {
+        self.verdicts.iter().any(|(_, verdict)| *verdict == Verdict::Experimental)
+    }
+}
+
+/// A case as read.
+#[derive(Clone, Debug)]
+struct Case {
+    place: String,
+    value: Value,
+}
+
+/// Datasets by folder and name, cases by dataset, and queries that only have to parse.
 #[derive(Clone, Debug, Default)]
 pub struct Corpus {
-    datasets: BTreeMap<String, Value>,
-    cases: BTreeMap<String, Vec<Value>>,
-    /// Where the first case of a dataset stands.
-    places: BTreeMap<String, String>,
+    datasets: BTreeMap<(PathBuf, String), Value>,
+    cases: BTreeMap<(PathBuf, String), Vec<Case>>,
+    queries: Vec<(String, String)>,
 }
 
-/// Runs every case of `files` and writes the failures and a summary to `out`; (passed, failed).
-/// Without a version, each case runs under every version (3.14, 2.55, 2.42) from which it was recorded.
+/// Runs every case of `files` and writes the failures and a summary to `out`; (passed, failed). Each case counts once:
+/// it passes when every release that was asked for agrees with the recording. Without a release these are all from
+/// which the case was recorded.
 ///
 /// # Errors
 /// A file that cannot be read, a line that is no case, or `out` that cannot be written.
-pub fn run(files: &[PathBuf], version: Option<PrometheusVersion>, out: &mut dyn Write) -> Result<(u64, u64)> {
+pub fn run(files: &[PathBuf], release: Option<Release>, out: &mut dyn Write) -> Result<(u64, u64)> {
     let corpus = Corpus::read(files)?;
-    let all = [PrometheusVersion::V3, PrometheusVersion::V2_55, PrometheusVersion::V2_42];
+    let releases = release.map_or(Release::ALL.to_vec(), |one| vec![one]);
     let mut counts = (0, 0);
-    for version in all.into_iter().filter(|one| version.is_none_or(|wanted| wanted == *one)) {
-        for outcome in corpus.outcomes(version)? {
-            match outcome.failure {
-                None => counts.0 += 1,
-                Some(failure) => {
-                    counts.1 += 1;
-                    let (id, query) = (outcome.id, outcome.query);
-                    writeln!(out, "{id} as Prometheus {}: {query}\n  {failure}", release(version))?;
-                }
+    let mut experimental = Vec::new();
+    for outcome in corpus.outcomes(&releases)? {
+        if outcome.is_experimental() {
+            experimental.push(outcome);
+            continue;
+        }
+        if outcome.passed() {
+            counts.0 += 1;
+            continue;
+        }
+        counts.1 += 1;
+        for (release, verdict) in &outcome.verdicts {
+            if let Verdict::Failed(expected, found) = verdict {
+                let Outcome { place, id, query, .. } = &outcome;
+                writeln!(out, "{place}: {id} as Prometheus {}: {query}", release.number())?;
+                writeln!(out, "  expected {expected}\n  found {found}")?;
             }
+        }
+    }
+    if !experimental.is_empty() {
+        writeln!(
+            out,
+            "{} more need an experimental function, which Prometheus refuses without a feature flag, and so does this:",
+            experimental.len()
+        )?;
+        for Outcome { id, query, .. } in &experimental {
+            writeln!(out, "  {id}: {query}")?;
         }
     }
     writeln!(out, "{} passed, {} failed", counts.0, counts.1)?;
     Ok(counts)
 }
 
-/// The release whose answers stand for a version.
-fn release(version: PrometheusVersion) -> &'static str {
-    match version {
-        PrometheusVersion::V3 => "3.14.0",
-        PrometheusVersion::V2_55 => "2.55.1",
-        PrometheusVersion::V2_42 => "2.42.0",
-    }
+fn folder_of(file: &Path) -> PathBuf {
+    file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned()
 }
 
 /// `files` and, once each, every `*-datasets.jsonl` in a folder of theirs.
 fn with_datasets(files: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let mut all = files.to_vec();
     for file in files {
-        let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let Ok(entries) = std::fs::read_dir(folder) else { continue }; // Reading the file itself says what is wrong.
+        let Ok(entries) = std::fs::read_dir(folder_of(file)) else { continue }; // Reading the file itself says what is wrong.
         let mut found = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<PathBuf>>>()?;
         found.retain(|path| path.to_string_lossy().ends_with("-datasets.jsonl"));
         found.sort();
         for path in found {
-            if !all.iter().any(|known| known.file_name() == path.file_name() && known.parent() == file.parent()) {
+            if !all.iter().any(|known| known.file_name() == path.file_name() && folder_of(known) == folder_of(&path)) {
                 all.push(path);
             }
         }
@@ -95,65 +175,132 @@ impl Corpus {
         let mut corpus = Corpus::default();
         for file in &with_datasets(files)? {
             let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+            if let Some(lists) = query_lists(&text) {
+                for (name, queries) in lists {
+                    let place = |index| format!("{}: {name}[{index}]", file.display());
+                    corpus.queries.extend(queries.into_iter().enumerate().map(|(index, one)| (place(index), one)));
+                }
+                continue;
+            }
             for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
                 let place = || format!("{}:{}", file.display(), index + 1);
                 let value: Value = serde_json::from_str(line).with_context(place)?;
-                let dataset = text_of(&value, "dataset").with_context(place)?.to_owned();
+                let key = (folder_of(file), text_of(&value, "dataset").with_context(place)?.to_owned());
                 if value.get("series").is_some() {
-                    corpus.datasets.insert(dataset, value);
+                    if corpus.datasets.get(&key).is_some_and(|known| *known != value) {
+                        bail!("{}: found a second, different dataset named {:?} in the same folder", place(), key.1);
+                    }
+                    corpus.datasets.insert(key, value);
                 } else {
                     text_of(&value, "query").with_context(place)?;
-                    corpus.places.entry(dataset.clone()).or_insert_with(place);
-                    corpus.cases.entry(dataset).or_default().push(value);
+                    corpus.cases.entry(key).or_default().push(Case { place: place(), value });
                 }
             }
         }
         Ok(corpus)
     }
 
-    /// Runs every case as `version`.
+    /// The dataset of this name beside the case, else a given one of that name.
+    fn dataset(&self, key: &(PathBuf, String), place: &str) -> Result<&Value> {
+        let elsewhere = || self.datasets.iter().find(|((_, name), _)| *name == key.1).map(|(_, dataset)| dataset);
+        self.datasets.get(key).or_else(elsewhere).with_context(|| {
+            format!("{place}: no dataset is named {:?}; give the file that holds the datasets too", key.1)
+        })
+    }
+
+    /// Runs every case under those of `releases` from which it was recorded.
     ///
     /// # Errors
     /// A case whose dataset is missing or that is malformed.
-    pub fn outcomes(&self, version: PrometheusVersion) -> Result<Vec<Outcome>> {
+    pub fn outcomes(&self, releases: &[Release]) -> Result<Vec<Outcome>> {
         let mut outcomes = Vec::new();
-        for (name, cases) in &self.cases {
-            let dataset = self.datasets.get(name).with_context(|| {
-                let place = self.places.get(name).map_or("", String::as_str);
-                format!("{place}: no dataset is named {name:?}; give the file that holds the datasets too")
-            })?;
-            let mut server = PrometheusServer::new(PrometheusSettings {
-                version,
-                lookback: SimDuration::from_secs(300),
-                evaluation_interval: SimDuration::from_secs(60),
-                epoch_ms: 0,
-            });
-            let queries: Vec<_> =
-                cases.iter().map(|case| server.compile(text_of(case, "query")?).map_err(anyhow::Error::from)).collect();
-            for series in array_of(dataset, "series")? {
-                let samples = array_of(series, "samples")?.iter().map(sample).collect::<Result<Vec<_>>>()?;
-                server.add_recorded_series(&labels_of(series)?, &samples);
+        for (key, cases) in &self.cases {
+            let first = cases.first().map_or("", |case| case.place.as_str());
+            let dataset = self.dataset(key, first)?;
+            let begin = outcomes.len();
+            for case in cases {
+                let (id, query) = (text_of(&case.value, "id")?.to_owned(), text_of(&case.value, "query")?.to_owned());
+                outcomes.push(Outcome { place: case.place.clone(), id, query, verdicts: Vec::new() });
             }
-            // Cases converted from test scripts were recorded from 3.14 alone.
-            let recorded = |case: &Value| version == PrometheusVersion::V3 || case.get("same_in").is_some();
-            for (case, query) in cases.iter().zip(queries).filter(|(case, _)| recorded(case)) {
-                let (id, text) = (text_of(case, "id")?.to_owned(), text_of(case, "query")?.to_owned());
-                let eval_ms = case["eval_time_ms"].as_i64().context("a case has no eval_time_ms")?;
-                let answer = match query {
-                    Ok(query) => server.query_recorded(query, eval_ms).map_err(|error| ("exec", error.to_string())),
-                    Err(error) => Err(("parse", error.to_string())),
-                };
-                // Without its feature flag Prometheus refuses these.
-                let refused = serde_json::json!({"error": {"kind": "parse"}});
-                let experimental = case["experimental"].as_bool() == Some(true);
-                let recorded = case["differs_in"].get(release(version)).unwrap_or(case);
-                let expected = if experimental { &refused } else { recorded };
-                let failure = difference(expected, case["ordered"].as_bool() == Some(true), &answer)?;
-                outcomes.push(Outcome { id, query: text, failure });
+            for release in releases {
+                let verdicts = verdicts(dataset, cases, *release)?;
+                for (outcome, verdict) in outcomes[begin..].iter_mut().zip(verdicts) {
+                    outcome.verdicts.extend(verdict.map(|verdict| (*release, verdict)));
+                }
             }
+        }
+        // A release that has no recording of a case says nothing about it.
+        outcomes.retain(|outcome| !outcome.verdicts.is_empty());
+        if let Some(newest) = releases.first() {
+            outcomes.extend(self.queries.iter().map(|(place, query)| parsed(place, query, *newest)));
         }
         Ok(outcomes)
     }
+}
+
+/// The lists of queries of a file that is one JSON object of them.
+fn query_lists(text: &str) -> Option<BTreeMap<String, Vec<String>>> {
+    serde_json::from_str(text).ok()
+}
+
+fn server_of(release: Release) -> PrometheusServer {
+    PrometheusServer::new(PrometheusSettings {
+        version: release.semantics(),
+        lookback: SimDuration::from_secs(300),
+        evaluation_interval: SimDuration::from_secs(60),
+        epoch_ms: 0,
+    })
+}
+
+/// A query without a recorded answer: it must parse.
+fn parsed(place: &str, query: &str, release: Release) -> Outcome {
+    let verdict = match server_of(release).compile(query) {
+        Ok(_) => Verdict::Passed,
+        Err(error) => Verdict::Failed("a query that parses".to_owned(), format!("a parse error: {error}")),
+    };
+    Outcome {
+        place: place.to_owned(),
+        id: "query".to_owned(),
+        query: query.to_owned(),
+        verdicts: vec![(release, verdict)],
+    }
+}
+
+/// Whether a case was recorded from a release. Cases converted from test scripts are from 3.14 alone.
+fn is_recorded(case: &Value, release: Release) -> bool {
+    release == Release::V3_14 || case.get("same_in").is_some() || case.get("differs_in").is_some()
+}
+
+/// What becomes of the cases of one dataset under one release; `None` where it has no recording.
+fn verdicts(dataset: &Value, cases: &[Case], release: Release) -> Result<Vec<Option<Verdict>>> {
+    let mut server = server_of(release);
+    let queries: Vec<_> =
+        cases.iter().map(|case| Ok(server.compile(text_of(&case.value, "query")?))).collect::<Result<_>>()?;
+    for series in array_of(dataset, "series")? {
+        let samples = array_of(series, "samples")?.iter().map(sample).collect::<Result<Vec<_>>>()?;
+        server.add_recorded_series(&labels_of(series)?, &samples);
+    }
+    let mut verdict = |(case, query): (&Case, std::result::Result<QueryId, ParseError>)| {
+        let value = &case.value;
+        if !is_recorded(value, release) {
+            return Ok(None);
+        }
+        let eval_ms = value["eval_time_ms"].as_i64().context("a case has no eval_time_ms")?;
+        let answer = match query {
+            Ok(query) => server.query_recorded(query, eval_ms).map_err(|error| ("exec", error.to_string())),
+            Err(error) => Err(("parse", error.to_string())),
+        };
+        // The recorded engines had no feature flag on; the converted scripts had them all.
+        let scripted = value.get("same_in").is_none() && value.get("differs_in").is_none();
+        let refused = matches!(&answer, Err(("parse", message)) if message.contains("feature flag"));
+        if scripted && refused {
+            return Ok(Some(Verdict::Experimental));
+        }
+        let expected = value["differs_in"].get(release.number()).unwrap_or(value);
+        difference(expected, value["ordered"].as_bool() == Some(true), &answer).map(Some)
+    };
+    let placed = |(case, query): (&Case, _)| verdict((case, query)).with_context(|| case.place.clone());
+    cases.iter().zip(queries).map(placed).collect()
 }
 
 fn text_of<'a>(value: &'a Value, key: &str) -> Result<&'a str> {
@@ -186,24 +333,27 @@ fn agree(a: f64, b: f64) -> bool {
     a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() <= TOLERANCE * a.abs().max(b.abs())
 }
 
-/// What differs between a recorded and a computed answer.
+/// Compares a recorded with a computed answer.
 fn difference(
     expected: &Value,
     ordered: bool,
     answer: &std::result::Result<QueryValue, (&str, String)>,
-) -> Result<Option<String>> {
+) -> Result<Verdict> {
     if let Some(kind) = expected["error"]["kind"].as_str() {
+        let wanted = format!("a {kind} error");
         return Ok(match answer {
-            Err((found, _)) if *found == kind => None,
-            Err((found, message)) => Some(format!("expected a {kind} error, found a {found} error: {message}")),
-            Ok(value) => Some(format!("expected a {kind} error, found {}", shown(value))),
+            Err((found, _)) if *found == kind => Verdict::Passed,
+            Err((found, message)) => Verdict::Failed(wanted, format!("a {found} error: {message}")),
+            Ok(value) => Verdict::Failed(wanted, shown(value)),
         });
     }
+    let wanted = &expected["expected"];
     let value = match answer {
         Ok(value) => value,
-        Err((kind, message)) => return Ok(Some(format!("expected a value, found a {kind} error: {message}"))),
+        Err((kind, message)) => {
+            return Ok(Verdict::Failed(wanted.to_string(), format!("a {kind} error: {message}")));
+        }
     };
-    let wanted = &expected["expected"];
     let same = match (text_of(expected, "type")?, value) {
         ("scalar", QueryValue::Scalar(found)) => {
             agree(*found, number(&wanted["value"]).or_else(|_| number(&wanted[0]["value"]))?)
@@ -238,7 +388,7 @@ fn difference(
         ("scalar" | "string" | "vector" | "matrix", _) => false,
         (other, _) => bail!("unknown result type {other:?}"),
     };
-    Ok(if same { None } else { Some(format!("expected {wanted}, found {}", shown(value))) })
+    Ok(if same { Verdict::Passed } else { Verdict::Failed(wanted.to_string(), shown(value)) })
 }
 
 /// A computed value in the form of the recorded ones.

@@ -1,9 +1,9 @@
 //! From a command's outcome to an exit code: the only place that decides one.
 
 use crate::cli::args::{Cli, Command, Component, ConformanceArgs};
+use crate::cli::conformance_promql::Release;
 use crate::cli::{conformance_hpa, conformance_promql, plot, profiles, simulate, sweep};
 use crate::hpa::KubernetesVersion;
-use crate::prometheus::PrometheusVersion;
 use crate::units::{Diagnostic, Diagnostics};
 use clap::Parser;
 use std::io::Write;
@@ -149,12 +149,13 @@ fn hpa_version(version: Option<&str>) -> Result<KubernetesVersion, Failure> {
     }
 }
 
-fn promql_version(version: Option<&str>) -> Result<Option<PrometheusVersion>, Failure> {
+fn promql_version(version: Option<&str>) -> Result<Option<Release>, Failure> {
     match version {
         None => Ok(None),
-        Some("3" | "3.5" | "3.14") => Ok(Some(PrometheusVersion::V3)),
-        Some("2.55") => Ok(Some(PrometheusVersion::V2_55)),
-        Some("2.42") => Ok(Some(PrometheusVersion::V2_42)),
+        Some("3" | "3.14") => Ok(Some(Release::V3_14)),
+        Some("3.5") => Ok(Some(Release::V3_5)),
+        Some("2.55") => Ok(Some(Release::V2_55)),
+        Some("2.42") => Ok(Some(Release::V2_42)),
         Some(other) => {
             let message = format!("found {other:?}, expected 2.42, 2.55, 3.5 or 3.14");
             Err(Diagnostic::error(None, "--version", message).into())

@@ -68,6 +68,8 @@ pub(crate) enum Kind {
     Number(f64),
     /// A string literal.
     String(String),
+    /// A string that is not UTF-8: no label can have such a name, and no value here.
+    InvalidString,
     /// `( inner )`.
     Paren(Box<Expr>),
     /// `-inner` (a unary plus leaves no node but is checked for its type).
@@ -243,7 +245,7 @@ impl Expr {
     pub fn value_type(&self) -> Type {
         match &self.kind {
             Kind::Number(_) => Type::Scalar,
-            Kind::String(_) => Type::String,
+            Kind::String(_) | Kind::InvalidString => Type::String,
             Kind::Paren(inner) | Kind::Negate(inner) => inner.value_type(),
             Kind::Vector { .. } | Kind::Aggregate(_) => Type::Vector,
             Kind::Matrix { .. } | Kind::Subquery { .. } => Type::Matrix,

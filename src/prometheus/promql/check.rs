@@ -10,7 +10,7 @@ use super::functions::Function;
 /// The first mismatch with its place.
 pub(crate) fn check(expr: &Expr) -> Result<(), ParseError> {
     match &expr.kind {
-        Kind::Number(_) | Kind::String(_) | Kind::Vector { .. } | Kind::Matrix { .. } => Ok(()),
+        Kind::Number(_) | Kind::String(_) | Kind::InvalidString | Kind::Vector { .. } | Kind::Matrix { .. } => Ok(()),
         Kind::Paren(inner) | Kind::Negate(inner) | Kind::Subquery { inner, .. } => check(inner),
         Kind::Call { function, args, .. } => call(expr, function, args),
         Kind::Aggregate(aggregate) => {

@@ -73,6 +73,8 @@ impl Evaluator<'_> {
         Ok(match &expr.kind {
             Kind::Number(number) => Value::Scalar(*number),
             Kind::String(text) => Value::Text(text.clone()),
+            // As the name of a label an error upstream too; as anything else not supported.
+            Kind::InvalidString => return Err(EvalError("found a string that is not valid UTF-8".to_owned())),
             Kind::Paren(inner) => self.eval(inner, t)?,
             Kind::Negate(inner) => self.negate(inner, t)?,
             Kind::Vector { selector, modifiers } => Value::Vector(self.instant(*selector, *modifiers, t, false)),

@@ -13,6 +13,8 @@ pub(crate) enum TokenKind {
     Duration(i64),
     /// A string literal, unescaped.
     String(String),
+    /// A string literal whose bytes are not UTF-8.
+    InvalidString,
     /// An operator or bracket.
     Symbol(&'static str),
     /// The end of the text.
@@ -37,6 +39,7 @@ impl TokenKind {
             TokenKind::Number(number) => format!("the number {number}"),
             TokenKind::Duration(ms) => format!("the duration {ms}ms"),
             TokenKind::String(text) => format!("the string {text:?}"),
+            TokenKind::InvalidString => "a string that is not valid UTF-8".to_owned(),
             TokenKind::Symbol(symbol) => format!("{symbol:?}"),
             TokenKind::End => "the end of the query".to_owned(),
         }
@@ -207,9 +210,8 @@ fn string_token(text: &str, at: usize) -> Result<(TokenKind, usize), ParseError>
     let mut value: Vec<u8> = Vec::new();
     while let Some((place, c)) = chars.next() {
         if c == quote {
-            let unescaped = String::from_utf8(value)
-                .map_err(|_| error(at, "found a string that is not valid UTF-8, which is not supported"))?;
-            return Ok((TokenKind::String(unescaped), place + 1 - at));
+            let kind = String::from_utf8(value).map_or(TokenKind::InvalidString, TokenKind::String);
+            return Ok((kind, place + 1 - at));
         }
         if quote != '`' && c == '\n' {
             return Err(error(at, "found a quoted string that is not closed on its line"));

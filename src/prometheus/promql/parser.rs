@@ -231,6 +231,10 @@ impl Parser<'_> {
                 self.next();
                 Ok(Expr { kind: Kind::String(text), offset })
             }
+            TokenKind::InvalidString => {
+                self.next();
+                Ok(Expr { kind: Kind::InvalidString, offset })
+            }
             TokenKind::Symbol("(") => {
                 self.next();
                 let inner = self.expression(0)?;

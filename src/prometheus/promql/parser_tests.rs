@@ -120,6 +120,14 @@ fn nesting_and_length_have_limits() {
     assert!(parse(&"-".repeat(5_000), v3()).expect_err("too deep").message.contains("nested"));
     let long = vec!["up"; 5_000].join("+");
     assert!(parse(&long, v3()).expect_err("too many operators").message.contains("binary operators"));
+    for nested in ["(", "-", "abs(", "sum(", "sum by (a) (", "{a=\"b\"} + (", "up[5m:", "(up)[5m:1m]"] {
+        // More than a stack could hold; a longer text is refused before it is read.
+        for times in [200_000, super::LENGTH_LIMIT / nested.len()] {
+            assert!(parse(&nested.repeat(times), v3()).is_err(), "{nested} {times} times");
+        }
+    }
+    let unclosed = parse(&"(".repeat(200_000), v3()).expect_err("too long");
+    assert!(unclosed.message.contains("200000 bytes"), "{unclosed}");
     assert!(parse(&" ".repeat(70_000), v3()).expect_err("too long").message.contains("70000 bytes"));
     let fine = format!("{}1{}", "(".repeat(90), ")".repeat(90));
     assert!(parse(&fine, v3()).is_ok());

@@ -14,7 +14,7 @@ pub(crate) fn reach_ms(expr: &Expr, semantics: &Semantics) -> i64 {
         _ => range_ms.saturating_add(modifiers.offset_ms.max(0)),
     };
     let reach = match &expr.kind {
-        Kind::Number(_) | Kind::String(_) => 0,
+        Kind::Number(_) | Kind::String(_) | Kind::InvalidString => 0,
         Kind::Paren(inner) | Kind::Negate(inner) => reach_ms(inner, semantics),
         Kind::Vector { modifiers, .. } => own(modifiers, semantics.lookback_ms),
         Kind::Matrix { modifiers, range_ms, .. } => own(modifiers, *range_ms),
