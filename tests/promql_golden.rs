@@ -14,6 +14,8 @@ fn corpus(files: &[&str]) -> Vec<PathBuf> {
 /// An empty folder for a corpus of this test's own.
 fn folder(name: &str) -> PathBuf {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    // What an earlier run left there does not belong to it.
+    let _ = std::fs::remove_dir_all(&folder);
     std::fs::create_dir_all(&folder).expect("a folder for the case");
     folder
 }

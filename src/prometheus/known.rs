@@ -18,6 +18,8 @@ type Values = BTreeMap<String, BTreeSet<String>>;
 pub(crate) struct Known {
     metrics: BTreeMap<String, Values>,
     target_labels: Values,
+    /// Names that recording rules give.
+    recorded: BTreeSet<String>,
     /// Layouts already noted.
     expositions: Vec<Arc<Exposition>>,
 }
@@ -46,8 +48,18 @@ impl Known {
         add(self.metrics.entry(labels.metric_name().to_owned()).or_default(), labels);
     }
 
+    /// Notes the name under which a recording rule stores its results.
+    pub fn note_rule(&mut self, record: &str) {
+        self.recorded.insert(record.to_owned());
+    }
+
     /// What is nearest to a selector that matched nothing.
     pub fn nearest(&self, selector: &Selector) -> Option<String> {
+        if let Some(name) = selector.exact_name().filter(|name| self.recorded.contains(*name))
+            && !self.metrics.contains_key(name)
+        {
+            return Some(format!("the recording rule {name} never had a result"));
+        }
         if self.metrics.is_empty() {
             return Some("no target was ever scraped".to_owned());
         }

@@ -2,14 +2,16 @@
 //!
 //! Source: Prometheus v3.14 (`scrape/`, `promql/`); differences of older versions by [`PrometheusVersion`]. This room does
 //! not know what is scraped.
-//! Reading order: `scrape` (phases, discovery, staleness), `tsdb`, `promql/`, `known` (hints), `server` (the room's face).
+//! Reading order: `scrape` (phases, discovery, staleness), `tsdb`, `promql/`, `rules` (recording rules), `known` (hints), `server` (the room's face).
 
 mod known;
 mod promql;
+mod rules;
 mod scrape;
 mod server;
 mod tsdb;
 
 pub use promql::{EvalError, ParseError};
+pub use rules::{RecordingRule, RuleError, RuleFailure, RuleGroup, RuleGroupId, rule_phase};
 pub use scrape::{ScrapeSettings, marker_times, next_scrape, scrape_phase};
 pub use server::{PrometheusServer, PrometheusSettings, PrometheusVersion, QueryId, SelectorMatch, TargetId};

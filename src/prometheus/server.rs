@@ -2,6 +2,7 @@
 
 use super::known::Known;
 use super::promql::{Evaluator, Memo, Plan, Selector, Semantics, parse, reach_ms};
+use super::rules::Rules;
 use super::tsdb::{self, Tsdb};
 use crate::prometheus::{EvalError, ParseError};
 use crate::series::{Exposition, Labels, QueryValue};
@@ -68,12 +69,13 @@ const RETENTION_SLACK_MS: i64 = 60_000;
 /// A Prometheus server. Plain cloneable data.
 #[derive(Clone, Debug)]
 pub struct PrometheusServer {
-    semantics: Semantics,
+    pub(super) semantics: Semantics,
     epoch_ms: i64,
-    storage: Tsdb,
+    pub(super) storage: Tsdb,
     queries: Vec<Compiled>,
     nameless: Memo,
-    known: Known,
+    pub(super) known: Known,
+    pub(super) rules: Rules,
     /// Reused by evaluations.
     scratch: Vec<(i64, f64)>,
 }
@@ -89,6 +91,7 @@ impl PrometheusServer {
             queries: Vec::new(),
             nameless: Memo::default(),
             known: Known::default(),
+            rules: Rules::default(),
             scratch: Vec::new(),
         }
     }
@@ -100,9 +103,14 @@ impl PrometheusServer {
     /// # Panics
     /// When a target was added before: its series were stored for the queries known then.
     pub fn compile(&mut self, query: &str) -> Result<QueryId, ParseError> {
+        self.compile_for(query, SimDuration::ZERO)
+    }
+    /// Compiles a query that is asked about the time `delay` ago.
+    pub(super) fn compile_for(&mut self, query: &str, delay: SimDuration) -> Result<QueryId, ParseError> {
         assert!(!self.storage.has_had_targets(), "queries are compiled before the first target is added");
         let plan = parse(query, self.semantics)?;
-        let reach = reach_ms(&plan.root, &self.semantics).saturating_add(RETENTION_SLACK_MS);
+        let slack = RETENTION_SLACK_MS.saturating_add(whole_ms(delay));
+        let reach = reach_ms(&plan.root, &self.semantics).saturating_add(slack);
         let first_selector = self.storage.add_selectors(plan.selectors.len(), reach);
         let memos = vec![Memo::default(); plan.memos];
         let id = u32::try_from(self.queries.len()).expect("fewer than 2^32 queries");
@@ -119,6 +127,12 @@ impl PrometheusServer {
         self.known.note(labels, &exposition);
         let selectors = self.queries.iter().flat_map(|query| &query.plan.selectors);
         TargetId(self.storage.add_target(labels, &exposition, &selectors))
+    }
+    /// Adds one single series without samples; its number in the storage.
+    pub(super) fn add_series(&mut self, labels: &Labels) -> u32 {
+        self.known.note_series(labels);
+        let selectors = self.queries.iter().flat_map(|query| &query.plan.selectors);
+        self.storage.add_series(labels, &[], selectors)
     }
     /// Adds one recorded series: (ms since the Unix epoch, value or [`PrometheusServer::STALE_BITS`]) in time order, all
     /// visible at once. For running recorded data through the evaluator.
@@ -177,7 +191,7 @@ impl PrometheusServer {
         compiled.plan.selectors.iter().enumerate().map(describe).collect()
     }
 
-    fn evaluate(&mut self, query: QueryId, query_ms: i64, now: SimTime) -> Result<QueryValue, EvalError> {
+    pub(super) fn evaluate(&mut self, query: QueryId, query_ms: i64, now: SimTime) -> Result<QueryValue, EvalError> {
         let compiled = &mut self.queries[query.0 as usize];
         let plan = compiled.plan.clone();
         let mut evaluator = Evaluator {
@@ -198,15 +212,19 @@ impl PrometheusServer {
     }
 
     /// A run's instant as Prometheus stamps it: ms since the Unix epoch, rounded down.
-    fn millis(&self, at: SimTime) -> i64 {
+    pub(super) fn millis(&self, at: SimTime) -> i64 {
         let since_start = i64::try_from(at.as_millis_floor()).expect("the clock's range in ms fits an i64");
         self.epoch_ms.saturating_add(since_start)
     }
 }
 
+/// A duration in ms, rounded down.
+pub(super) fn whole_ms(duration: SimDuration) -> i64 {
+    i64::try_from(duration.as_millis_floor()).expect("213 days of ms fit an i64")
+}
+
 /// The version's switches (promql.md section 0).
 fn semantics(settings: &PrometheusSettings) -> Semantics {
-    let millis = |duration: SimDuration| i64::try_from(duration.as_millis_floor()).expect("213 days of ms fit an i64");
     let version = settings.version;
     Semantics {
         left_open: version >= PrometheusVersion::V3,
@@ -215,8 +233,8 @@ fn semantics(settings: &PrometheusSettings) -> Semantics {
         parser3: version >= PrometheusVersion::V2_55,
         holt_winters: version < PrometheusVersion::V3,
         dot_matches_newline: version >= PrometheusVersion::V3,
-        lookback_ms: millis(settings.lookback),
-        default_step_ms: millis(settings.evaluation_interval).max(1),
+        lookback_ms: whole_ms(settings.lookback),
+        default_step_ms: whole_ms(settings.evaluation_interval).max(1),
     }
 }
 

@@ -4,7 +4,7 @@
 //! (a scrape that failed after another failed one writes `up` alone). This module knows no query.
 
 use super::promql::Selector;
-use crate::series::{Exposition, Labels};
+use crate::series::{Exposition, Labels, MetricKind};
 use crate::units::SimTime;
 use std::collections::BTreeMap;
 
@@ -17,6 +17,10 @@ const EMPTY_BITS: u64 = 0x7ff0_0000_0000_0003;
 pub(crate) fn is_stale(value: f64) -> bool {
     value.to_bits() == STALE_BITS
 }
+/// Whether a cell holds no number.
+fn is_marker(value: f64) -> bool {
+    matches!(value.to_bits(), STALE_BITS | EMPTY_BITS)
+}
 /// The staleness marker.
 pub(crate) fn stale_marker() -> f64 {
     f64::from_bits(STALE_BITS)
@@ -27,6 +31,27 @@ pub(crate) fn stale_marker() -> f64 {
 struct Row {
     ts: i64,
     visible: SimTime,
+    /// Rows up to this one with a cell that is no number. Only differences between rows mean something.
+    gaps: u32,
+    /// Rows up to this one in which a column other than a gauge is lower than in the row before.
+    falls: u32,
+}
+
+/// The ends of a window in which every series of a target has a sample in every row.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Edges<'a> {
+    /// Time stamp of the first row.
+    pub first_ts: i64,
+    /// Time stamp of the last row.
+    pub last_ts: i64,
+    /// Number of rows, two or more.
+    pub rows: usize,
+    /// Cells of the first row.
+    pub first: &'a [f64],
+    /// Cells of the last row.
+    pub last: &'a [f64],
+    /// Whether no column other than a gauge falls from one row to the next.
+    pub rising: bool,
 }
 
 /// One series that a selector selects.
@@ -51,8 +76,12 @@ pub(crate) struct Target {
     width: usize,
     /// Rows before this one are out of retention; they are removed in batches.
     first: usize,
+    /// `gaps` of the last row that was removed.
+    dropped_gaps: u32,
     /// The exposition's index of each column after `up`.
     exposed: Vec<u32>,
+    /// Which columns may fall at any time.
+    gauges: Vec<bool>,
     /// Whether the previous scrape had the exposed series.
     had_series: bool,
     /// Selectors that match an exposed series or `up`, until the first such scrape.
@@ -74,6 +103,10 @@ impl Target {
     }
     /// Index after the last of the first `count` rows with a time stamp at or before `ts`.
     pub fn rows_until(&self, count: usize, ts: i64) -> usize {
+        // Nearly always all of them.
+        if count > 0 && self.rows()[count - 1].ts <= ts {
+            return count;
+        }
         self.rows()[..count].partition_point(|row| row.ts <= ts)
     }
     /// The newest sample of a column in the first `count` rows that is not before `oldest`.
@@ -97,22 +130,49 @@ impl Target {
         }
         let cells = &self.values[(self.first + from) * self.width + column as usize..];
         for (row, value) in self.rows()[from..to].iter().zip(cells.iter().step_by(self.width)) {
-            if !matches!(value.to_bits(), STALE_BITS | EMPTY_BITS) {
+            if !is_marker(*value) {
                 out.push((row.ts, *value));
             }
         }
+    }
+    /// The ends of rows `from..to`; `None` when there are fewer than two, or one has a gap.
+    pub fn edges(&self, from: usize, to: usize) -> Option<Edges<'_>> {
+        if to < from + 2 {
+            return None;
+        }
+        let (first, last) = (self.rows()[from], self.rows()[to - 1]);
+        let before = if from > 0 || self.first > 0 { self.rows[self.first + from - 1].gaps } else { self.dropped_gaps };
+        if last.gaps != before {
+            return None;
+        }
+        let cells = |index: usize| &self.values[(self.first + index) * self.width..][..self.width];
+        let (rows, rising) = (to - from, last.falls == first.falls);
+        Some(Edges { first_ts: first.ts, last_ts: last.ts, rows, first: cells(from), last: cells(to - 1), rising })
+    }
+    /// Whether a column is a gauge's.
+    pub fn is_gauge(&self, column: u32) -> bool {
+        self.gauges[column as usize]
     }
     fn cell(&self, index: usize, column: u32) -> f64 {
         self.values[(self.first + index) * self.width + column as usize]
     }
     /// Adds a row unless its time stamp is at or before the newest one's (out of order, dropped as upstream does).
-    fn push(&mut self, row: Row, cells: impl FnOnce(&mut Vec<f64>)) -> bool {
-        if self.rows.last().is_some_and(|last| row.ts <= last.ts) {
+    fn push(&mut self, ts: i64, visible: SimTime, cells: impl FnOnce(&mut Vec<f64>)) -> bool {
+        if self.rows.last().is_some_and(|last| ts <= last.ts) {
             return false;
         }
         let before = self.values.len();
         cells(&mut self.values);
         assert_eq!(self.values.len(), before + self.width, "a row has one cell per column");
+        let (old, new) = self.values.split_at(before);
+        let gap = new.iter().any(|value| is_marker(*value));
+        let mut row = Row { ts, visible, gaps: self.dropped_gaps.wrapping_add(u32::from(gap)), falls: 0 };
+        if let Some(last) = self.rows.last() {
+            let previous = &old[before - self.width..];
+            let fell = new.iter().zip(previous).zip(&self.gauges).any(|((new, old), gauge)| new < old && !gauge);
+            row.gaps = last.gaps.wrapping_add(u32::from(gap));
+            row.falls = last.falls.wrapping_add(u32::from(fell));
+        }
         self.rows.push(row);
         true
     }
@@ -121,6 +181,7 @@ impl Target {
             self.first += 1;
         }
         if self.first > 64 && self.first * 2 > self.rows.len() {
+            self.dropped_gaps = self.rows[self.first - 1].gaps;
             self.values.drain(..self.first * self.width);
             self.rows.drain(..self.first);
             self.first = 0;
@@ -196,6 +257,7 @@ impl Tsdb {
             let column = u32::try_from(target.exposed.len() + 1).expect("an exposition has fewer than 2^32 series");
             if self.select(&full, column, selectors.clone(), &mut target.pending_matches) {
                 target.exposed.push(u32::try_from(index).expect("an exposition has fewer than 2^32 series"));
+                target.gauges.push(series.kind == MetricKind::Gauge);
             }
         }
         target.width = target.exposed.len() + 1;
@@ -217,9 +279,33 @@ impl Tsdb {
             self.matched[selector] = true;
         }
         for (ts, value) in samples {
-            target.push(Row { ts: *ts, visible: SimTime::ZERO }, |cells| cells.push(*value));
+            target.push(*ts, SimTime::ZERO, |cells| cells.push(*value));
         }
         self.insert(target)
+    }
+
+    /// Adds a sample to a single series. False when it is out of order or another one has its time stamp; a repetition is
+    /// accepted silently (tsdb/head_append.go `appendable`).
+    pub fn append(&mut self, number: u32, ts: i64, visible: SimTime, value: f64) -> bool {
+        let retention = self.retention_ms;
+        let Some(target) = self.targets.get_mut(&number) else { return false };
+        assert_eq!(target.width, 1, "samples are added one by one to single series only");
+        let added = target.push(ts, visible, |cells| cells.push(value));
+        target.forget_before(ts.saturating_sub(retention));
+        let last = target.rows.len() - 1;
+        added || (target.rows[last].ts == ts && target.values[last].to_bits() == value.to_bits())
+    }
+    /// Drops those of these series whose newest sample is at or before the time stamp beside it and out of every query's
+    /// reach at `now_ms`, and returns them; what is still within reach stays in `ended`.
+    pub fn drop_series(&mut self, ended: &mut Vec<(u32, i64)>, now_ms: i64) -> Vec<u32> {
+        let horizon = now_ms.saturating_sub(self.retention_ms);
+        let (old, young): (Vec<_>, Vec<_>) = ended.drain(..).partition(|(_, marker)| *marker < horizon);
+        *ended = young;
+        let newest = |number: &u32| self.targets.get(number)?.rows.last().map(|row| row.ts);
+        let gone: Vec<u32> =
+            old.into_iter().filter(|(number, at)| newest(number).is_some_and(|ts| ts <= *at)).map(|(n, _)| n).collect();
+        self.remove(&gone);
+        gone
     }
 
     fn blank_target(&self) -> Target {
@@ -228,6 +314,9 @@ impl Tsdb {
             values: Vec::new(),
             width: 1,
             first: 0,
+            dropped_gaps: 0,
+            // The first column: `up`, or a single series, of which the type is not known.
+            gauges: vec![false],
             exposed: Vec::new(),
             had_series: false,
             pending_matches: Vec::new(),
@@ -276,7 +365,7 @@ impl Tsdb {
         assert!(target.retired.is_none(), "a retired target is not scraped");
         let had_series = target.had_series;
         let exposed = std::mem::take(&mut target.exposed);
-        let added = target.push(Row { ts, visible }, |cells| match row {
+        let added = target.push(ts, visible, |cells| match row {
             Some(row) => {
                 cells.push(1.0);
                 cells.extend(exposed.iter().map(|index| row[*index as usize]));
@@ -310,7 +399,7 @@ impl Tsdb {
         let had_series = target.had_series;
         let never_scraped = target.rows.is_empty();
         if !never_scraped {
-            target.push(Row { ts, visible }, |cells| {
+            target.push(ts, visible, |cells| {
                 cells.push(stale_marker());
                 let rest = if had_series { STALE_BITS } else { EMPTY_BITS };
                 cells.extend((1..width).map(|_| f64::from_bits(rest)));
@@ -330,13 +419,17 @@ impl Tsdb {
             .copied()
             .filter(|number| targets[number].retired.is_some_and(|marker| marker < horizon))
             .collect();
+        self.remove(&gone);
+        self.retired.retain(|number| !gone.contains(number));
+    }
+
+    fn remove(&mut self, gone: &[u32]) {
         if gone.is_empty() {
             return;
         }
-        for number in &gone {
-            targets.remove(number);
+        for number in gone {
+            self.targets.remove(number);
         }
-        self.retired.retain(|number| !gone.contains(number));
         for series in &mut self.selected {
             series.retain(|series| !gone.contains(&series.target));
         }
