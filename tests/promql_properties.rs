@@ -1,9 +1,12 @@
-//! Laws over random input: no text makes the parser panic, rows and single series answer alike, and the shortcuts for
-//! aggregated rates answer like the long way.
+//! Laws over random input: no text makes the parser panic, rows and single series answer alike, the shortcuts for
+//! aggregated rates answer like the long way, and all of it like a slow literal evaluator (`promql_literal`).
+
+mod promql_literal;
 
 use kedasim::prometheus::{PrometheusServer, PrometheusSettings, PrometheusVersion, QueryId};
 use kedasim::series::{Exposition, Labels, MetricKind, QueryValue, SeriesDef};
 use kedasim::units::{SimDuration, SimTime};
+use promql_literal::{Aggregation, Function, Question, Store};
 use proptest::prelude::*;
 use std::sync::Arc;
 
@@ -77,8 +80,8 @@ fn pieces() -> impl Strategy<Value = String> {
 }
 
 /// The elements in label order.
-fn elements(server: &mut PrometheusServer, query: QueryId, at: SimTime) -> Vec<(Labels, u64)> {
-    let value = server.query(query, at, SimTime::NEVER).expect("these queries evaluate on any data");
+fn elements(server: &mut PrometheusServer, query: QueryId, at: SimTime, now: SimTime) -> Vec<(Labels, u64)> {
+    let value = server.query(query, at, now).expect("these queries evaluate on any data");
     let QueryValue::Vector(elements) = value else { panic!("these queries give vectors, found {value:?}") };
     // NaN equals NaN here, whatever its bits.
     let bits = |value: f64| if value.is_nan() { f64::NAN.to_bits() } else { value.to_bits() };
@@ -149,6 +152,117 @@ const EQUAL_QUERIES: [(&str, &str); 4] = [
     ),
 ];
 
+/// A pod of the churn test: born at a scrape, and what each of its scrapes gave until it went.
+#[derive(Clone, Debug)]
+struct Pod {
+    born: usize,
+    /// Exposed values (three buckets and a gauge), or a failed scrape; and how long the answer took, ms.
+    scrapes: Vec<(Option<[f64; 4]>, u64)>,
+    /// Whether it is removed afterwards.
+    removed: bool,
+}
+
+fn pods() -> impl Strategy<Value = Vec<Pod>> {
+    // Steps of counters: mostly up, at times a restart from a small value, at times NaN.
+    let step = prop_oneof![
+        12 => (0u32..40).prop_map(|tenths| Some(f64::from(tenths) * 0.1)),
+        1 => Just(None),
+    ];
+    let scrape = (prop::array::uniform3(step), prop_oneof![9 => Just(true), 1 => Just(false)], -5i32..6, 0u64..9_000);
+    let pod = (0usize..12, prop::collection::vec(scrape, 1..30), any::<bool>());
+    prop::collection::vec(pod, 1..5).prop_map(|pods| {
+        let scrapes_of = |scrapes: Vec<([Option<f64>; 3], bool, i32, u64)>| {
+            let mut counters = [0.0; 3];
+            let mut exposed = Vec::new();
+            for (steps, works, gauge, delay) in scrapes {
+                for (counter, step) in counters.iter_mut().zip(steps) {
+                    *counter = step.map_or(0.3, |step| *counter + step);
+                }
+                let [a, b, c] = counters;
+                let gauge = if gauge == 5 { f64::NAN } else { f64::from(gauge) };
+                exposed.push((works.then_some([a, b, c, gauge]), delay));
+            }
+            exposed
+        };
+        pods.into_iter().map(|(born, scrapes, removed)| Pod { born, scrapes: scrapes_of(scrapes), removed }).collect()
+    })
+}
+
+const fn question(
+    aggregation: Aggregation,
+    without: bool,
+    grouping: &'static [&'static str],
+    function: Function,
+    metric: &'static str,
+    range_ms: i64,
+    offset_ms: i64,
+) -> Question {
+    Question { aggregation, without, grouping, function, metric, range_ms, offset_ms }
+}
+
+const QUESTIONS: [Question; 10] = [
+    question(Aggregation::Sum, false, &["le"], Function::Rate, "c_bucket", 60_000, 0),
+    question(Aggregation::Sum, false, &["le"], Function::Rate, "c_bucket", 120_000, 0),
+    question(Aggregation::Avg, true, &["pod"], Function::Increase, "c_bucket", 45_000, 15_000),
+    question(Aggregation::Max, false, &["pod"], Function::Rate, "c_bucket", 60_000, 0),
+    question(Aggregation::Sum, false, &[], Function::Delta, "g", 60_000, 0),
+    // A counter's function of a gauge, which falls all the time.
+    question(Aggregation::Sum, false, &["pod"], Function::Rate, "g", 60_000, 0),
+    question(Aggregation::Count, false, &[], Function::Rate, "up", 60_000, 0),
+    question(Aggregation::Min, false, &[], Function::Increase, "up", 120_000, 30_000),
+    question(Aggregation::Sum, false, &["pod"], Function::Newest, "c_bucket", 0, 0),
+    question(Aggregation::Avg, false, &[], Function::Newest, "up", 0, 20_000),
+];
+
+/// Plays the pods' lives in time order to the server and to the literal store, asking every few seconds.
+fn play(version: PrometheusVersion, pods: &[Pod]) -> Result<(), TestCaseError> {
+    let mut server = server(version);
+    let compiled = QUESTIONS.map(|one| server.compile(&one.text()).expect("the question is a valid query"));
+    let mut literal = Store::new(version, EPOCH_MS);
+    let labels = |index: usize| match index {
+        3 => Labels::from_pairs([("__name__", "g")]),
+        _ => series_labels(index),
+    };
+    let kind = |index| if index == 3 { MetricKind::Gauge } else { MetricKind::Histogram };
+    let series = (0..4).map(|index| SeriesDef { labels: labels(index), kind: kind(index) }).collect();
+    let exposition = Arc::new(Exposition { series });
+    let mut targets = vec![None; pods.len()];
+    for second in 0..720u64 {
+        let now = SimTime::from_secs(second);
+        for (number, pod) in pods.iter().enumerate() {
+            // Scrapes fall on whole seconds, each pod's at a phase of its own.
+            let since = second as i64 - (pod.born as i64 * 15 + number as i64 * 4);
+            if since < 0 || since % 15 != 0 {
+                continue;
+            }
+            let index = since as usize / 15;
+            if index == 0 {
+                let own = Labels::from_pairs([("pod", number.to_string())]);
+                targets[number] =
+                    Some((server.add_target(&own, exposition.clone()), literal.add_target(&own, &exposition)));
+            }
+            let Some((target, same)) = targets[number] else { continue };
+            if let Some((row, delay)) = pod.scrapes.get(index) {
+                let visible = now + SimDuration::from_millis(*delay);
+                let row = row.as_ref().map(<[f64; 4]>::as_slice);
+                server.commit(target, now, visible, row);
+                literal.commit(same, now, visible, row);
+            } else if index == pod.scrapes.len() && pod.removed {
+                let visible = now + SimDuration::from_millis(16_500);
+                server.retire(target, now, visible);
+                literal.retire(same, now, visible);
+            }
+        }
+        if second % 7 == 0 {
+            for (one, query) in QUESTIONS.iter().zip(compiled) {
+                let found = elements(&mut server, query, now, now);
+                prop_assert_eq!(found, literal.ask(one, now, now), "{} at {} s, {:?}", one.text(), second, version);
+            }
+        }
+    }
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
@@ -180,12 +294,19 @@ proptest! {
         let newest = targets.iter().enumerate().map(|(number, scrapes)| scrape_time(number, scrapes.len() - 1)).max();
         let at = newest.expect("there is a target") + SimDuration::from_millis(after * 1_000);
         for [a, b, c, d] in compiled {
-            let first = elements(&mut rows, a, at);
-            prop_assert_eq!(&elements(&mut rows, b, at), &first);
-            prop_assert_eq!(&elements(&mut single, c, at), &first);
-            prop_assert_eq!(&elements(&mut single, d, at), &first);
+            let first = elements(&mut rows, a, at, SimTime::NEVER);
+            prop_assert_eq!(&elements(&mut rows, b, at, SimTime::NEVER), &first);
+            prop_assert_eq!(&elements(&mut single, c, at, SimTime::NEVER), &first);
+            prop_assert_eq!(&elements(&mut single, d, at, SimTime::NEVER), &first);
             // Asked again, with everything remembered.
-            prop_assert_eq!(&elements(&mut rows, a, at), &first);
+            prop_assert_eq!(&elements(&mut rows, a, at, SimTime::NEVER), &first);
+        }
+    }
+
+    #[test]
+    fn answers_are_those_of_the_literal_evaluator(pods in pods()) {
+        for version in [PrometheusVersion::V3, PrometheusVersion::V2_55, PrometheusVersion::V2_42] {
+            play(version, &pods)?;
         }
     }
 }

@@ -7,7 +7,7 @@ use super::eval::{Evaluator, Sample, Value};
 use super::functions::FunctionId;
 use super::memo::Memo;
 use super::numbers::{kahan_add, quantile};
-use super::range_functions::over_range;
+use super::range_functions::{Extrapolation, over_range};
 use super::ranking;
 use super::semantics::Semantics;
 use crate::series::Labels;
@@ -90,15 +90,49 @@ impl Evaluator<'_> {
         let window = self.window_of(range.unparenthesized(), t);
         let semantics = self.semantics;
         let mut groups = Groups::default();
-        self.each_range(selector, &window, |position, _, samples| {
-            if let Some(value) = over_range(function.id, samples, &window, &semantics) {
-                groups.next(positions[position]).add(aggregate.op, value, &semantics);
+        let (op, id) = (aggregate.op, function.id);
+        let extrapolated = extrapolated_form(id);
+        let mut samples = std::mem::take(&mut self.scratch);
+        self.each_target(selector, &window, |target, from, to, position, series| {
+            let positions = &positions[position..][..series.len()];
+            let edges = extrapolated.and_then(|form| Some((form, target.edges(from, to)?)));
+            let shortcut = edges.map(|((counter, per_second), edges)| {
+                let times = (edges.first_ts, edges.last_ts, edges.rows);
+                (counter, edges, Extrapolation::new(times, &window, counter, per_second, &semantics))
+            });
+            for (one, group) in series.iter().zip(positions) {
+                let column = one.column as usize;
+                let value = match &shortcut {
+                    // Without a fall in between, a counter's change is that from its first to its last sample.
+                    Some((counter, edges, times)) if !counter || (edges.rising && !target.is_gauge(one.column)) => {
+                        Some(times.apply(edges.first[column], edges.last[column] - edges.first[column]))
+                    }
+                    _ => {
+                        samples.clear();
+                        target.samples(one.column, from, to, &mut samples);
+                        if samples.is_empty() { None } else { over_range(id, &samples, &window, &semantics) }
+                    }
+                };
+                if let Some(value) = value {
+                    groups.next(*group).add(op, value, &semantics);
+                }
             }
         });
+        self.scratch = samples;
         memo.keep_positions(positions);
         let result = groups.finish(aggregate.op, number, &semantics, &memo);
         self.memos[aggregate.memo] = memo;
         Some(result)
+    }
+}
+
+/// For rate, increase and delta: whether it is of a counter, and whether per second.
+fn extrapolated_form(function: FunctionId) -> Option<(bool, bool)> {
+    match function {
+        FunctionId::Rate => Some((true, true)),
+        FunctionId::Increase => Some((true, false)),
+        FunctionId::Delta => Some((false, false)),
+        _ => None,
     }
 }
 

@@ -5,7 +5,7 @@ use super::ast::{At, Expr, Kind, Modifiers, Plan};
 use super::memo::Memo;
 use super::range_functions::Window;
 use super::semantics::Semantics;
-use crate::prometheus::tsdb::{SeriesRef, Tsdb, is_stale};
+use crate::prometheus::tsdb::{SeriesRef, Target, Tsdb, is_stale};
 use crate::series::{Labels, QueryValue};
 use crate::units::SimTime;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -169,28 +169,37 @@ impl Evaluator<'_> {
         window: &Window,
         mut visit: impl FnMut(usize, &SeriesRef, &[(i64, f64)]),
     ) {
-        let storage = self.storage;
+        let mut scratch = std::mem::take(&mut self.scratch);
+        self.each_target(selector, window, |target, from, to, position, series| {
+            for (index, one) in series.iter().enumerate() {
+                scratch.clear();
+                target.samples(one.column, from, to, &mut scratch);
+                if !scratch.is_empty() {
+                    visit(position + index, one, &scratch);
+                }
+            }
+        });
+        self.scratch = scratch;
+    }
+
+    /// Calls `visit` with every target of a range selector, the rows (from, to) of it that are in the window, and those of
+    /// its series that are selected, with the position of the first of them.
+    pub fn each_target(
+        &self,
+        selector: usize,
+        window: &Window,
+        mut visit: impl FnMut(&Target, usize, usize, usize, &[SeriesRef]),
+    ) {
         // The last instant that is outside.
         let before = if self.semantics.left_open { window.start } else { window.start.saturating_sub(1) };
-        let mut current = None;
-        let mut scratch = std::mem::take(&mut self.scratch);
-        for (position, series) in storage.selected(self.first_selector + selector).iter().enumerate() {
-            let (target, from, to) = match current {
-                Some((of, target, from, to)) if of == series.target => (target, from, to),
-                _ => {
-                    let target = storage.target(series.target);
-                    let to = target.rows_until(target.visible_rows(self.now), window.end);
-                    (target, target.rows_until(to, before), to)
-                }
-            };
-            current = Some((series.target, target, from, to));
-            scratch.clear();
-            target.samples(series.column, from, to, &mut scratch);
-            if !scratch.is_empty() {
-                visit(position, series, &scratch);
-            }
+        let mut position = 0;
+        // A target's series stand together and share its rows.
+        for series in self.storage.selected(self.first_selector + selector).chunk_by(|a, b| a.target == b.target) {
+            let target = self.storage.target(series[0].target);
+            let to = target.rows_until(target.visible_rows(self.now), window.end);
+            visit(target, target.rows_until(to, before), to, position, series);
+            position += series.len();
         }
-        self.scratch = scratch;
     }
 
     fn matrix(&mut self, selector: usize, range_ms: i64, modifiers: Modifiers, t: i64) -> Vec<RangeSeries> {

@@ -91,31 +91,82 @@ fn extrapolated(
             }
         }
     }
-    let mut to_start = (first_ts - window.start) as f64 / 1000.0;
-    let mut to_end = (window.end - last_ts) as f64 / 1000.0;
-    let sampled = (last_ts - first_ts) as f64 / 1000.0;
-    let average = sampled / (samples.len() - 1) as f64;
-    let threshold = average * 1.1;
-    if semantics.cap_before_zero && to_start >= threshold {
-        to_start = average / 2.0;
-    }
-    if counter && result > 0.0 && first >= 0.0 {
-        let to_zero = sampled * (first / result);
-        if to_zero < to_start {
-            to_start = to_zero;
+    let times = (first_ts, last_ts, samples.len());
+    Some(Extrapolation::new(times, window, counter, per_second, semantics).apply(first, result))
+}
+
+/// What of an extrapolation depends on time stamps alone, and so is the same for all series of one target.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Extrapolation {
+    counter: bool,
+    cap_before_zero: bool,
+    sampled: f64,
+    /// Without the limit at zero; with the threshold only where that comes first.
+    to_start: f64,
+    to_end: f64,
+    average: f64,
+    threshold: f64,
+    /// The range in seconds, for a value per second.
+    range: Option<f64>,
+    /// The factor of series that the limit at zero does not concern.
+    factor: f64,
+}
+
+impl Extrapolation {
+    /// For samples from a first to a last time stamp, so many (two or more) in the window.
+    pub fn new(
+        (first_ts, last_ts, count): (i64, i64, usize),
+        window: &Window,
+        counter: bool,
+        per_second: bool,
+        semantics: &Semantics,
+    ) -> Self {
+        let mut to_start = (first_ts - window.start) as f64 / 1000.0;
+        let mut to_end = (window.end - last_ts) as f64 / 1000.0;
+        let sampled = (last_ts - first_ts) as f64 / 1000.0;
+        let average = sampled / (count - 1) as f64;
+        let threshold = average * 1.1;
+        if semantics.cap_before_zero && to_start >= threshold {
+            to_start = average / 2.0;
         }
+        if to_end >= threshold {
+            to_end = average / 2.0;
+        }
+        let range = per_second.then(|| (window.end - window.start) as f64 / 1000.0);
+        let cap_before_zero = semantics.cap_before_zero;
+        let mut times = Extrapolation {
+            counter,
+            cap_before_zero,
+            sampled,
+            to_start,
+            to_end,
+            average,
+            threshold,
+            range,
+            factor: 0.0,
+        };
+        times.factor = times.factor_from(to_start);
+        times
     }
-    if !semantics.cap_before_zero && to_start >= threshold {
-        to_start = average / 2.0;
+
+    /// The value of a series whose first sample is `first` and whose change, resets included, is `result`.
+    pub fn apply(&self, first: f64, result: f64) -> f64 {
+        if self.counter && result > 0.0 && first >= 0.0 {
+            let to_zero = self.sampled * (first / result);
+            if to_zero < self.to_start {
+                return result * self.factor_from(to_zero);
+            }
+        }
+        result * self.factor
     }
-    if to_end >= threshold {
-        to_end = average / 2.0;
+
+    fn factor_from(&self, mut to_start: f64) -> f64 {
+        if !self.cap_before_zero && to_start >= self.threshold {
+            to_start = self.average / 2.0;
+        }
+        let factor = (self.sampled + to_start + self.to_end) / self.sampled;
+        self.range.map_or(factor, |range| factor / range)
     }
-    let mut factor = (sampled + to_start + to_end) / sampled;
-    if per_second {
-        factor /= (window.end - window.start) as f64 / 1000.0;
-    }
-    Some(result * factor)
 }
 
 /// `instantValue`: irate, idelta.
