@@ -28,4 +28,8 @@ pub struct EngineConfig {
     pub reserve_full_prompt: bool,
     /// Whether a request that arrives during a step waits one more step (async scheduling, vLLM 0.14 and later).
     pub async_scheduling: bool,
+    /// vLLM's (major, minor): which metrics there are, under which names.
+    pub vllm_version: (u32, u32),
+    /// `--show-hidden-metrics-for-version`: metrics that this version hides are shown when it names the version before.
+    pub show_hidden_metrics: Option<(u32, u32)>,
 }

@@ -225,6 +225,7 @@ impl Engine {
             origin: 0,
             finish_step: 0,
             evictions: 0,
+            preemptions: 0,
             aborted: false,
             older: NO_SLOT,
             newer: NO_SLOT,

@@ -58,6 +58,8 @@ pub(crate) struct Live {
     pub(crate) finish_step: u64,
     /// Evictions not yet counted by the metric.
     pub(crate) evictions: u32,
+    /// Evictions in all that were counted.
+    pub(crate) preemptions: u32,
     pub(crate) aborted: bool,
     /// Neighbours in the order of admission.
     pub(crate) older: Slot,

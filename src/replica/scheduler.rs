@@ -314,7 +314,8 @@ impl Engine {
                 continue;
             }
             live.out += 1;
-            let evictions = u64::from(std::mem::take(&mut live.evictions));
+            let evictions = std::mem::take(&mut live.evictions);
+            live.preemptions += evictions;
             if live.out == 1 {
                 live.first_token = now;
                 let (id, arrived) = (live.id, live.arrived);
@@ -329,7 +330,7 @@ impl Engine {
                     None => gaps.push((gap, 1)),
                 }
             }
-            self.metrics.preemptions += evictions;
+            self.metrics.preemptions += u64::from(evictions);
             if !self.start_decoding(slot) {
                 finished.push(slot);
             }
@@ -395,7 +396,9 @@ impl Engine {
             prompt_tokens: prompt,
             generated_tokens: out,
         };
-        let cut_by_length = live.cut_by_length;
+        let (cut_by_length, preemptions) = (live.cut_by_length, live.preemptions);
+        // A client that names no limit gets what the model's length leaves (`get_max_tokens`).
+        let max_tokens = u64::from(self.config.max_model_len.saturating_sub(prompt));
         if live.aborted {
             self.leaving.retain(|(other, _)| *other != slot);
         }
@@ -411,6 +414,8 @@ impl Engine {
         metrics.observe_time(Family::Inference, now.since(scheduled), 1);
         metrics.observe(Family::PromptTokens, u64::from(prompt), 1);
         metrics.observe(Family::GenerationTokens, u64::from(out), 1);
+        metrics.observe(Family::MaxTokens, max_tokens, 1);
+        metrics.observe(Family::Preemptions, u64::from(preemptions), 1);
         events.push(EngineEvent::Finished(done));
         self.unlink(slot);
         self.remove(slot, now);

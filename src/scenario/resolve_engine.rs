@@ -70,6 +70,8 @@ pub(super) fn resolve_engine(
         max_model_len,
         reserve_full_prompt: version >= (0, 20),
         async_scheduling,
+        vllm_version: version,
+        show_hidden_metrics: hidden_metrics(workload, ledger),
     })
 }
 
@@ -84,6 +86,21 @@ fn vllm_version(scenario: &ScenarioFile, profile: &Profile, ledger: &mut Ledger)
     ledger.pick_or_tell("spec.replica.vllmVersion", [given], default, why, |(major, minor)| {
         show::quoted(&format!("{major}.{minor}"))
     })
+}
+
+/// `--show-hidden-metrics-for-version`, whose patch release does not matter.
+fn hidden_metrics(workload: Option<&Workload>, ledger: &mut Ledger) -> Option<(u32, u32)> {
+    let given = workload?.args.get("show-hidden-metrics-for-version")?;
+    let mut numbers = given.value.split('.').map(str::parse);
+    if let (Some(Ok(major)), Some(Ok(minor))) = (numbers.next(), numbers.next()) {
+        return Some((major, minor));
+    }
+    let message = format!(
+        "found --show-hidden-metrics-for-version {}, expected the version before this engine's, for example 0.10",
+        given.value
+    );
+    ledger.push(Diagnostic::error(given.span.clone(), "args", message));
+    None
 }
 
 fn argument(workload: Option<&Workload>, flag: &str, ledger: &mut Ledger) -> Option<Located<u32>> {

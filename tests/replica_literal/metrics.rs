@@ -17,13 +17,18 @@ pub enum Family {
     IterationTokens,
     PromptTokens,
     GenerationTokens,
+    MaxGenerationTokens,
+    KvComputed,
+    Completions,
+    MaxTokens,
+    Preemptions,
 }
 
 impl Family {
     fn of(name: &str) -> (Family, f64) {
         match name {
             "vllm:time_to_first_token_seconds" => (Family::TimeToFirstToken, 1e12),
-            "vllm:inter_token_latency_seconds" => (Family::InterToken, 1e12),
+            "vllm:inter_token_latency_seconds" | "vllm:time_per_output_token_seconds" => (Family::InterToken, 1e12),
             "vllm:request_time_per_output_token_seconds" => (Family::RequestTimePerOutputToken, 1e12),
             "vllm:e2e_request_latency_seconds" => (Family::EndToEnd, 1e12),
             "vllm:request_queue_time_seconds" => (Family::Queue, 1e12),
@@ -33,6 +38,11 @@ impl Family {
             "vllm:iteration_tokens_total" => (Family::IterationTokens, 1.0),
             "vllm:request_prompt_tokens" => (Family::PromptTokens, 1.0),
             "vllm:request_generation_tokens" => (Family::GenerationTokens, 1.0),
+            "vllm:request_max_num_generation_tokens" => (Family::MaxGenerationTokens, 1.0),
+            "vllm:request_prefill_kv_computed_tokens" => (Family::KvComputed, 1.0),
+            "vllm:request_params_n" => (Family::Completions, 1.0),
+            "vllm:request_params_max_tokens" => (Family::MaxTokens, 1.0),
+            "vllm:request_num_preemptions" => (Family::Preemptions, 1.0),
             other => panic!("no family {other}"),
         }
     }
@@ -70,17 +80,32 @@ impl Metrics {
         row.clear();
         for def in exposition(config).series {
             let name = def.labels.metric_name();
-            row.push(match (name, def.labels.get("finished_reason")) {
+            let split = ["finished_reason", "reason", "source"].map(|label| def.labels.get(label)).concat();
+            row.push(match (name, split.as_str()) {
                 ("vllm:num_requests_running", _) => f64::from(gauges.running),
-                ("vllm:num_requests_waiting", _) => f64::from(gauges.waiting),
-                ("vllm:kv_cache_usage_perc", _) => kv_usage,
-                ("vllm:prompt_tokens_total", _) => self.prompt_tokens as f64,
+                ("vllm:num_requests_waiting", _) | ("vllm:num_requests_waiting_by_reason", "capacity") => {
+                    f64::from(gauges.waiting)
+                }
+                ("vllm:kv_cache_usage_perc" | "vllm:gpu_cache_usage_perc", _) => kv_usage,
+                ("vllm:prompt_tokens_total", _) | ("vllm:prompt_tokens_by_source_total", "local_compute") => {
+                    self.prompt_tokens as f64
+                }
                 ("vllm:generation_tokens_total", _) => self.generation_tokens as f64,
                 ("vllm:num_preemptions_total", _) => self.preemptions as f64,
-                ("vllm:prefix_cache_queries_total", _) => self.prefix_queries as f64,
+                ("vllm:prefix_cache_queries_total" | "vllm:gpu_prefix_cache_queries_total", _) => {
+                    self.prefix_queries as f64
+                }
                 ("vllm:request_success_total", "stop") => self.stopped as f64,
                 ("vllm:request_success_total", "length") => self.cut_by_length as f64,
-                ("vllm:prefix_cache_hits_total" | "vllm:request_success_total", _) => 0.0,
+                (
+                    "vllm:prefix_cache_hits_total"
+                    | "vllm:gpu_prefix_cache_hits_total"
+                    | "vllm:request_success_total"
+                    | "vllm:num_requests_waiting_by_reason"
+                    | "vllm:prompt_tokens_by_source_total"
+                    | "vllm:prompt_tokens_cached_total",
+                    _,
+                ) => 0.0,
                 ("vllm:cache_config_info", _) => 1.0,
                 _ => self.histogram(name, def.labels.get("le")),
             });

@@ -122,6 +122,7 @@ impl LiteralEngine {
             blocks: 0,
             decoding: false,
             evictions: 0,
+            preemptions: 0,
             aborted: false,
         };
         self.next_sequence += 1;

@@ -36,6 +36,7 @@ pub struct Live {
     pub decoding: bool,
     /// Evictions not yet counted by the metric.
     pub evictions: u32,
+    pub preemptions: u32,
     pub aborted: bool,
 }
 

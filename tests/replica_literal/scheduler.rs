@@ -155,6 +155,7 @@ impl LiteralEngine {
                 continue;
             }
             generated += 1;
+            live.preemptions += live.evictions;
             self.metrics.preemptions += u64::from(std::mem::take(&mut live.evictions));
             live.out += 1;
             live.decoding = true;
@@ -209,7 +210,8 @@ impl LiteralEngine {
                 prompt_tokens: prompt,
                 generated_tokens: out,
             };
-            let cut_by_length = live.cut_by_length;
+            let (cut_by_length, preemptions) = (live.cut_by_length, live.preemptions);
+            let max_tokens = u64::from(self.config.max_model_len.saturating_sub(prompt));
             let metrics = &mut self.metrics;
             *(if cut_by_length { &mut metrics.cut_by_length } else { &mut metrics.stopped }) += 1;
             // Whole picoseconds, rounded down; vLLM reports 0 for a single token.
@@ -222,6 +224,11 @@ impl LiteralEngine {
             metrics.observe_time(Family::Inference, now.since(scheduled), 1);
             metrics.observe(Family::PromptTokens, u64::from(prompt), 1);
             metrics.observe(Family::GenerationTokens, u64::from(out), 1);
+            metrics.observe(Family::MaxGenerationTokens, u64::from(out), 1);
+            metrics.observe(Family::KvComputed, u64::from(prompt), 1);
+            metrics.observe(Family::Completions, 1, 1);
+            metrics.observe(Family::MaxTokens, max_tokens, 1);
+            metrics.observe(Family::Preemptions, u64::from(preemptions), 1);
             events.push(EngineEvent::Finished(done));
         }
         self.running.retain(|slot| !slots.contains(slot));

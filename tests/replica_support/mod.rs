@@ -31,6 +31,8 @@ pub fn config(coefficients: &StepTimeCoefficients) -> EngineConfig {
         max_model_len: 32_768,
         reserve_full_prompt: true,
         async_scheduling: false,
+        vllm_version: (0, 33),
+        show_hidden_metrics: None,
     }
 }
 
