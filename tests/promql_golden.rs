@@ -73,7 +73,7 @@ fn a_mismatch_in_one_release_fails_the_case_and_says_where() {
     // 2.x counts the sample on the window's lower edge; this recording denies it for 2.42.
     let same = r#","same_in":["3.14.0","3.5.0","2.42.0"],"differs_in":{"2.55.1":{"type":"vector","expected":[{"labels":{},"value":"3"}]}}"#;
     let file = write(&folder, "t.jsonl", &case("edge", "count_over_time(up[30s])", "2", same));
-    let ((passed, failed), report) = run(&[file.clone()], None);
+    let ((passed, failed), report) = run(std::slice::from_ref(&file), None);
     assert_eq!((passed, failed), (0, 1), "{report}");
     let place = format!("{}:1: edge as Prometheus 2.42.0: count_over_time(up[30s])\n", file.display());
     assert!(report.starts_with(&place), "{report}");
@@ -81,7 +81,7 @@ fn a_mismatch_in_one_release_fails_the_case_and_says_where() {
     assert!(report.contains("  found [{\"labels\":{},\"value\":\"3\"}]\n"), "{report}");
     assert!(!report.contains("2.55.1") && report.ends_with("\n0 passed, 1 failed\n"), "{report}");
     for release in [Release::V3_14, Release::V3_5, Release::V2_55] {
-        assert_eq!(run(&[file.clone()], Some(release)).0, (1, 0), "{release:?}");
+        assert_eq!(run(std::slice::from_ref(&file), Some(release)).0, (1, 0), "{release:?}");
     }
 }
 
@@ -96,7 +96,7 @@ fn scripted_cases_are_of_3_14_and_experimental_functions_are_told_apart() {
             .to_owned(),
     ];
     let file = write(&folder, "t.jsonl", &lines.join("\n"));
-    let (counts, report) = run(&[file.clone()], None);
+    let (counts, report) = run(std::slice::from_ref(&file), None);
     assert_eq!(counts, (1, 0), "{report}");
     assert!(report.starts_with("2 more need an experimental function"), "{report}");
     assert!(report.contains("  flagged: mad_over_time(up[1m])\n  failing: limitk(NaN, up)\n"), "{report}");
@@ -130,7 +130,7 @@ fn datasets_of_one_name_in_two_folders_stay_apart() {
 fn lists_of_queries_have_to_parse() {
     let folder = folder("promql-lists");
     let file = write(&folder, "q.json", "{\n \"a\": [\"sum(up)\", \"sum(\"],\n \"b\": [\"{\\\"up\\\"}\"]\n}\n");
-    let ((passed, failed), report) = run(&[file.clone()], None);
+    let ((passed, failed), report) = run(std::slice::from_ref(&file), None);
     assert_eq!((passed, failed), (2, 1), "{report}");
     assert!(report.contains("q.json: a[1]: query as Prometheus 3.14.0: sum(\n"), "{report}");
     // Quoted names are new in 2.55.
