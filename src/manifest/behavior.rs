@@ -65,7 +65,7 @@ impl ScalingRules {
         let mut fields = Fields::of(node, path, diagnostics)?;
         let stabilization_window_seconds = fields.integer("stabilizationWindowSeconds", INT32, diagnostics);
         let select_policy = fields.string("selectPolicy", diagnostics);
-        let tolerance = tolerance(&mut fields, diagnostics);
+        let tolerance = quantity(&mut fields, "tolerance", "0.05", diagnostics);
         let policies = fields.list("policies", diagnostics).map(|items| {
             items.into_iter().filter_map(|(path, item)| ScalingPolicy::read(item, &path, diagnostics)).collect()
         });
@@ -89,19 +89,24 @@ impl ScalingPolicy {
     }
 }
 
-/// A quantity, which may be written as a number or as a string.
-fn tolerance(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Option<Located<Quantity>> {
-    let node = fields.node("tolerance")?;
+/// A quantity such as `example`, which may be written as a number or as a string.
+pub(super) fn quantity(
+    fields: &mut Fields<'_>,
+    key: &'static str,
+    example: &str,
+    diagnostics: &mut Diagnostics,
+) -> Option<Located<Quantity>> {
+    let node = fields.node(key)?;
     let text = match &node.value {
         Value::Str(text) => Ok(text.clone()),
         Value::Int(number) => Ok(number.to_string()),
         Value::Float(number) => Ok(number.to_string()),
-        _ => Err(format!("found {}, expected a quantity such as 0.05", node.describe())),
+        _ => Err(format!("found {}, expected a quantity such as {example}", node.describe())),
     };
     match text.and_then(|text| Quantity::parse(&text).map_err(|error| error.to_string())) {
         Ok(quantity) => Some(Located::new(quantity, node.span.clone())),
         Err(message) => {
-            diagnostics.push(Diagnostic::error(node.span.clone(), fields.path_of("tolerance"), message));
+            diagnostics.push(Diagnostic::error(node.span.clone(), fields.path_of(key), message));
             None
         }
     }
