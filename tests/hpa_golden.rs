@@ -92,8 +92,14 @@ fn broken_lines_are_located_errors() {
         (rule.replace("ExternalAverageValue", "Queue"), "found kind \"Queue\""),
         (rule.replace("1100001]]", "1.5]]"), "steps.values[0][1]: found 1.5"),
         (rule.replace("[15000,30000]", "[15000,-9000000000000]"), "steps.t_ms: found -9000000000 s"),
-        (rule.replace(r#""value":900"#, r#""value":0"#), "behavior.scaleUp.policies[0].value: found 0"),
-        (rule.replace(r#""min":1"#, r#""min":30"#), "maxReplicas: found 20"),
+        (
+            rule.replace(r#""value":900"#, r#""value":0"#),
+            "behavior.scaleUp.policies[0].value: Invalid value: 0: must be greater than zero",
+        ),
+        (
+            rule.replace(r#""min":1"#, r#""min":30"#),
+            "maxReplicas: Invalid value: 20: must be greater than or equal to `minReplicas`",
+        ),
         (rule.replace(r#""min":1,"#, r#""min":1,"gates":{"Magic":true},"#), "gates: found \"Magic\""),
     ];
     for (index, (line, message)) in table.into_iter().enumerate() {

@@ -32,10 +32,10 @@ pub struct Decision {
     pub bound_by: BoundBy,
     /// Which recommendation a stabilization window put in the proposal's place; `None` when the windows changed nothing.
     pub window: Option<WindowReason>,
-    /// What then kept the count from following; `None` when nothing did.
+    /// What then kept the count from following, or what it jumped to from outside min..max; `None` when nothing did.
     pub limit: Option<LimitReason>,
     /// The conditions after the sync as `kubectl describe hpa` shows them, in upstream's order: AbleToScale, ScalingActive,
-    /// ScalingLimited, those never set left out.
+    /// ScalingLimited and, with the gate HPAScaleToZero, ScaledToZero; those never set left out.
     pub conditions: Vec<Condition>,
     /// The state after the sync.
     pub next: HpaState,
@@ -44,7 +44,7 @@ pub struct Decision {
 /// A condition of the HPA's status.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Condition {
-    /// `AbleToScale`, `ScalingActive` or `ScalingLimited`.
+    /// `AbleToScale`, `ScalingActive`, `ScalingLimited` or `ScaledToZero`.
     pub kind: &'static str,
     /// True or False.
     pub status: bool,
@@ -70,9 +70,11 @@ pub struct WindowReason {
     pub direction: Direction,
     /// Its length.
     pub window: SimDuration,
-    /// The recommendation that decided; the current count when that lies between the lowest and the highest.
+    /// The recommendation that decided: the lowest of the scaleUp window or the highest of the scaleDown window, of equal
+    /// ones the youngest, which holds longest. With behavior and the current count between it and the proposal, the count
+    /// stays as it is: [`Decision::stabilized`] is then the current count, not this.
     pub recommendation: Recommendation,
-    /// How old it was.
+    /// How old it is at the sync.
     pub age: SimDuration,
 }
 
@@ -83,13 +85,13 @@ pub enum LimitReason {
     Policy {
         /// Whose.
         direction: Direction,
-        /// Its position in `policies`.
+        /// Its position in `policies`; the first of those that allow the same.
         index: usize,
         /// The policy that decided, under `selectPolicy`.
         policy: Policy,
-        /// The count at the start of its period.
+        /// The count at the start of its period: the current one less what was added and plus what was removed since.
         period_start: i32,
-        /// The most (or least) replicas it allows.
+        /// The most (or least) replicas it allows. When the current count has already passed it, the count stays.
         limit: i32,
     },
     /// `selectPolicy: Disabled`.

@@ -3,11 +3,15 @@
 //!
 //! Source: Kubernetes v1.36.2 `pkg/controller/podautoscaler/{horizontal,replica_calculator}.go` and API defaulting and
 //! validation. No clock, no I/O, no knowledge of KEDA or of the simulator.
-//! Reading order: `spec`, `observation`, `reconcile`, `proposal`, `tolerance`, `pod_groups`, `stabilization`, `policies`,
-//! `decision`. Facts copied from upstream carry ids such as HPA-TOL-1.
+//! Reading order: `spec`, `behavior`, `from_manifest`, `observation`, `reconcile`, `proposal`, `tolerance`, `pod_groups`,
+//! `stabilization`, `policies`, `decision`, `messages`. Facts copied from upstream carry ids such as HPA-TOL-1.
 
+mod api_errors;
+mod behavior;
 mod decision;
+mod from_manifest;
 mod go_numbers;
+mod messages;
 mod observation;
 mod pod_groups;
 mod policies;
@@ -22,6 +26,7 @@ pub use decision::{
     AbleToScale, BoundBy, Condition, Decision, Direction, LimitReason, MetricDecision, RescaleReason, ScalingActive,
     ScalingLimited, Tolerated, WindowReason,
 };
+pub use messages::selector_text;
 pub use observation::{MetricObservation, Observation, PodObservation};
 pub use proposal::{Proposal, ShownMetric, propose};
 pub use reconcile::reconcile;

@@ -3,8 +3,9 @@
 //! Source: `groupPods`, `removeMetricsForPods`, `calculatePodRequests` (`replica_calculator.go`), `GetMetricUsageRatio`,
 //! `GetResourceUtilizationRatio` (`metrics/utilization.go`).
 
+use crate::hpa::messages::Failure;
 use crate::hpa::proposal::ShownMetric;
-use crate::hpa::{ControllerFlags, PodObservation};
+use crate::hpa::{ControllerFlags, MetricSpec, PodObservation, Resource};
 use crate::units::SimTime;
 
 /// What the mean is held against.
@@ -29,17 +30,23 @@ pub(super) struct PodSamples {
 }
 
 impl PodSamples {
-    /// Groups `pods` for the metric at `index`; `cpu` holds the flags when readiness matters, which is for cpu only.
+    /// Groups `pods` for `metric`, which stands at `index`.
     ///
     /// # Errors
-    /// No sample left, or (Utilization) a pod without a request.
+    /// No sample at all, none left, or (Utilization) a pod without a request.
     pub(super) fn group(
         pods: &[PodObservation],
         index: usize,
-        cpu: Option<&ControllerFlags>,
+        metric: &MetricSpec,
         target: SampleTarget,
-        now: SimTime,
-    ) -> Result<Self, &'static str> {
+        (flags, now): (&ControllerFlags, SimTime),
+    ) -> Result<Self, Failure<'static>> {
+        // The metrics API is asked before any pod is looked at: without a sample it has returned nothing.
+        if pods.iter().all(|pod| pod.samples_milli.get(index).copied().flatten().is_none()) {
+            return Err(Failure::Empty);
+        }
+        // HPA-POD-10: cpu only, of the pod or of one container; memory of a starting pod counts at once.
+        let is_cpu = metric.resource() == Some(Resource::Cpu);
         let mut groups =
             PodSamples { target, used: Vec::new(), ready_count: 0, missing: Vec::new(), unready: Vec::new() };
         for pod in pods {
@@ -57,7 +64,7 @@ impl PodSamples {
                 continue;
             };
             // HPA-POD-5: a Pods metric counts a running pod whether or not it is ready.
-            if cpu.is_some_and(|flags| is_unready_for_cpu(pod, flags, now)) {
+            if is_cpu && is_unready_for_cpu(pod, flags, now) {
                 groups.unready.push(request);
                 continue;
             }
@@ -65,14 +72,14 @@ impl PodSamples {
         }
         groups.ready_count = groups.used.len();
         if groups.used.is_empty() {
-            return Err("did not receive metrics for targeted pods (pods might be unready)");
+            return Err(failure("did not receive metrics for targeted pods (pods might be unready)"));
         }
         let by_request = matches!(target, SampleTarget::Utilization(_));
         if by_request && pods.iter().any(|pod| pod.requests_milli.get(index).copied().flatten().is_none()) {
-            return Err("missing request for cpu");
+            return Err(Failure::Pods(missing_request(metric)));
         }
         if by_request && groups.used.iter().all(|(_, request)| *request == 0) {
-            return Err("no metrics returned matched known pods");
+            return Err(failure("no metrics returned matched known pods"));
         }
         Ok(groups)
     }
@@ -130,6 +137,19 @@ impl PodSamples {
 
     pub(super) fn fill_unready_with_zero(&mut self) {
         self.used.extend(self.unready.drain(..).map(|request| (0, request)));
+    }
+}
+
+fn failure(message: &str) -> Failure<'static> {
+    Failure::Pods(message.to_owned())
+}
+
+/// Upstream names the pod, and the container without a request, too; an observation knows neither.
+fn missing_request(metric: &MetricSpec) -> String {
+    let resource = metric.resource().map_or("", Resource::word);
+    match &metric.container {
+        Some(container) => format!("missing request for {resource} in container {container}"),
+        None => format!("missing request for {resource}"),
     }
 }
 

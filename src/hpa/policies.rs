@@ -5,7 +5,9 @@
 //! `calculateScaleUpLimitWithScalingRules`, `calculateScaleDownLimitWithBehaviors`, `storeScaleEvent` (`horizontal.go`).
 
 use crate::hpa::go_numbers::to_i32;
-use crate::hpa::{HpaState, PolicyKind, ScaleEvent, ScalingLimited, ScalingRules, SelectPolicy};
+use crate::hpa::{
+    Direction, HpaState, LimitReason, Policy, PolicyKind, ScaleEvent, ScalingLimited, ScalingRules, SelectPolicy,
+};
 use crate::units::{SimDuration, SimTime};
 
 /// What the limits made of the stabilized count.
@@ -15,11 +17,21 @@ pub(super) struct Limited {
     pub(super) replicas: i32,
     /// Condition ScalingLimited.
     pub(super) condition: ScalingLimited,
+    /// Which limit it was.
+    pub(super) by: Option<LimitReason>,
 }
 
 impl Limited {
     fn within_range(replicas: i32) -> Self {
-        Limited { replicas, condition: ScalingLimited::DesiredWithinRange }
+        Limited { replicas, condition: ScalingLimited::DesiredWithinRange, by: None }
+    }
+
+    fn at_max(max: i32) -> Self {
+        Limited { replicas: max, condition: ScalingLimited::TooManyReplicas, by: Some(LimitReason::MaxReplicas(max)) }
+    }
+
+    fn at_min(min: i32) -> Self {
+        Limited { replicas: min, condition: ScalingLimited::TooFewReplicas, by: Some(LimitReason::MinReplicas(min)) }
     }
 }
 
@@ -52,12 +64,16 @@ pub(super) fn limit_without_behavior(current: i32, stabilized: i32, min: i32, ma
     // HPA-NB-4: at most max(2 * current, 4) per sync, an absolute limit with no memory.
     let up_limit = to_i32((2.0 * f64::from(current)).max(4.0));
     // HPA-NB-5: a tie between maxReplicas and the rate limit is reported as TooManyReplicas.
-    let (highest, reason) =
-        if max > up_limit { (up_limit, ScalingLimited::ScaleUpLimit) } else { (max, ScalingLimited::TooManyReplicas) };
+    let highest = if max > up_limit {
+        let by = Some(LimitReason::BuiltIn { limit: up_limit });
+        Limited { replicas: up_limit, condition: ScalingLimited::ScaleUpLimit, by }
+    } else {
+        Limited::at_max(max)
+    };
     if stabilized < min {
-        Limited { replicas: min, condition: ScalingLimited::TooFewReplicas }
-    } else if stabilized > highest {
-        Limited { replicas: highest, condition: reason }
+        Limited::at_min(min)
+    } else if stabilized > highest.replicas {
+        highest
     } else {
         Limited::within_range(stabilized)
     }
@@ -73,59 +89,71 @@ pub(super) fn limit_with_behavior(
     now: SimTime,
 ) -> Limited {
     if stabilized > current {
+        let (limit, by) = rate_limit(Direction::Up, current, up, events, now);
         // HPA-POL-5: a limit below the current count never turns a scale-up into a scale-down.
-        let limit = up_limit(current, up, events, now).max(current);
-        let (top, reason) =
-            if max > limit { (limit, ScalingLimited::ScaleUpLimit) } else { (max, ScalingLimited::TooManyReplicas) };
-        if stabilized > top {
-            return Limited { replicas: top, condition: reason };
+        let limit = limit.max(current);
+        let top = if max > limit {
+            Limited { replicas: limit, condition: ScalingLimited::ScaleUpLimit, by: Some(by) }
+        } else {
+            Limited::at_max(max)
+        };
+        if stabilized > top.replicas {
+            return top;
         }
     } else if stabilized < current {
-        let limit = down_limit(current, down, events, now).min(current);
-        let (bottom, reason) =
-            if min < limit { (limit, ScalingLimited::ScaleDownLimit) } else { (min, ScalingLimited::TooFewReplicas) };
-        if stabilized < bottom {
-            return Limited { replicas: bottom, condition: reason };
+        let (limit, by) = rate_limit(Direction::Down, current, down, events, now);
+        let limit = limit.min(current);
+        let bottom = if min < limit {
+            Limited { replicas: limit, condition: ScalingLimited::ScaleDownLimit, by: Some(by) }
+        } else {
+            Limited::at_min(min)
+        };
+        if stabilized < bottom.replicas {
+            return bottom;
         }
     }
     Limited::within_range(stabilized)
 }
 
-/// The highest count the scale-up policies allow (`calculateScaleUpLimitWithScalingRules`).
-fn up_limit(current: i32, rules: &ScalingRules, events: Events<'_>, now: SimTime) -> i32 {
-    let allowed = rules.policies.iter().map(|policy| {
-        let start = events.replicas_at_start(current, policy.period, now);
-        match policy.kind {
-            PolicyKind::Pods => start.wrapping_add(policy.value),
-            // HPA-POL-1: 1 + v/100 is one double before the product, so 10 % of 100 gives 111 and of 50 gives 56.
-            PolicyKind::Percent => {
-                let product: f64 = f64::from(start) * (1.0 + f64::from(policy.value) / 100.0);
-                to_i32(product.ceil())
-            }
+/// How far the policies of one direction let the count go, and which of them says so
+/// (`calculateScaleUpLimitWithScalingRules`, `calculateScaleDownLimitWithBehaviors`). Rules without a policy, which
+/// validation keeps out, allow no change.
+fn rate_limit(
+    direction: Direction,
+    current: i32,
+    rules: &ScalingRules,
+    events: Events<'_>,
+    now: SimTime,
+) -> (i32, LimitReason) {
+    let highest = match (direction, rules.select_policy) {
+        (_, SelectPolicy::Disabled) => return (current, LimitReason::Disabled(direction)),
+        // "Max" is the largest change, which downwards is the smallest count.
+        (Direction::Up, SelectPolicy::Max) | (Direction::Down, SelectPolicy::Min) => true,
+        (Direction::Up, SelectPolicy::Min) | (Direction::Down, SelectPolicy::Max) => false,
+    };
+    let mut chosen: Option<(i32, LimitReason)> = None;
+    for (index, policy) in rules.policies.iter().enumerate() {
+        let period_start = events.replicas_at_start(current, policy.period, now);
+        let limit = allowed(direction, policy, period_start);
+        let is_further = chosen.is_none_or(|(best, _)| if highest { limit > best } else { limit < best });
+        if is_further {
+            let reason = LimitReason::Policy { direction, index, policy: *policy, period_start, limit };
+            chosen = Some((limit, reason));
         }
-    });
-    match rules.select_policy {
-        SelectPolicy::Disabled => current,
-        SelectPolicy::Max => allowed.max().unwrap_or(i32::MIN),
-        SelectPolicy::Min => allowed.min().unwrap_or(i32::MAX),
     }
+    chosen.unwrap_or((current, LimitReason::Disabled(direction)))
 }
 
-/// The lowest count the scale-down policies allow (`calculateScaleDownLimitWithBehaviors`).
-fn down_limit(current: i32, rules: &ScalingRules, events: Events<'_>, now: SimTime) -> i32 {
-    let allowed = rules.policies.iter().map(|policy| {
-        let start = events.replicas_at_start(current, policy.period, now);
-        match policy.kind {
-            PolicyKind::Pods => start.wrapping_sub(policy.value),
-            // HPA-POL-4: cut towards zero, not rounded up: at least one pod always goes (80 % of 5 leaves 0, by noise).
-            PolicyKind::Percent => to_i32(f64::from(start) * (1.0 - f64::from(policy.value) / 100.0)),
-        }
-    });
-    match rules.select_policy {
-        SelectPolicy::Disabled => current,
-        // "Max" is the largest change, which downwards is the smallest count.
-        SelectPolicy::Max => allowed.min().unwrap_or(i32::MAX),
-        SelectPolicy::Min => allowed.max().unwrap_or(i32::MIN),
+/// What one policy allows, from the count at the start of its period.
+fn allowed(direction: Direction, policy: &Policy, start: i32) -> i32 {
+    let part = f64::from(policy.value) / 100.0;
+    match (direction, policy.kind) {
+        (Direction::Up, PolicyKind::Pods) => start.wrapping_add(policy.value),
+        // HPA-POL-1: 1 + v/100 is one double before the product, so 10 % of 100 gives 111 and of 50 gives 56.
+        (Direction::Up, PolicyKind::Percent) => to_i32((f64::from(start) * (1.0 + part)).ceil()),
+        (Direction::Down, PolicyKind::Pods) => start.wrapping_sub(policy.value),
+        // HPA-POL-4: cut towards zero, not rounded up: at least one pod always goes (80 % of 5 leaves 0, by noise).
+        (Direction::Down, PolicyKind::Percent) => to_i32(f64::from(start) * (1.0 - part)),
     }
 }
 

@@ -18,6 +18,14 @@ fn rules(select_policy: SelectPolicy, policies: &[Policy]) -> ScalingRules {
     }
 }
 
+fn up_limit(current: i32, rules: &ScalingRules, events: Events<'_>, now: SimTime) -> i32 {
+    rate_limit(Direction::Up, current, rules, events, now).0
+}
+
+fn down_limit(current: i32, rules: &ScalingRules, events: Events<'_>, now: SimTime) -> i32 {
+    rate_limit(Direction::Down, current, rules, events, now).0
+}
+
 /// Events as (change, age in milliseconds).
 type Aged = &'static [(i32, u64)];
 
@@ -113,8 +121,42 @@ fn limits_of_the_direction_of_travel() {
     ];
     for (state, stabilized, min, max, replicas, condition, why) in table {
         let limited = limit_with_behavior(10, stabilized, (min, max), (&up, &down), Events::of(state), NOW);
-        assert_eq!(limited, Limited { replicas, condition }, "{why}");
+        assert_eq!((limited.replicas, limited.condition), (replicas, condition), "{why}");
+        assert_eq!(limited.by.is_some(), condition != DesiredWithinRange, "{why}");
     }
+}
+
+#[test]
+fn the_deciding_policy_is_named() {
+    let pods = policy(PolicyKind::Pods, 4, 60);
+    let percent = policy(PolicyKind::Percent, 100, 15);
+    let twin = policy(PolicyKind::Pods, 10, 15);
+    // Since 60 s: 3 added; since 15 s: nothing.
+    let events = state(&[(3, 30_000)], &[]);
+    let policy_of = |direction, index, policy, period_start, limit| {
+        Some(LimitReason::Policy { direction, index, policy, period_start, limit })
+    };
+    let (up, down) = (Direction::Up, Direction::Down);
+    let table = [
+        (up, SelectPolicy::Max, vec![pods, percent], policy_of(up, 1, percent, 10, 20), "the larger change"),
+        (up, SelectPolicy::Min, vec![pods, percent], policy_of(up, 0, pods, 7, 11), "the smaller, from 3 fewer"),
+        (up, SelectPolicy::Max, vec![percent, twin], policy_of(up, 0, percent, 10, 20), "the first of equals"),
+        (up, SelectPolicy::Min, vec![percent, twin], policy_of(up, 0, percent, 10, 20), "the first of equals"),
+        (up, SelectPolicy::Disabled, vec![pods], Some(LimitReason::Disabled(up)), "Disabled names no policy"),
+        (down, SelectPolicy::Max, vec![pods, twin], policy_of(down, 1, twin, 10, 0), "the larger change is downwards"),
+        (down, SelectPolicy::Min, vec![twin, pods], policy_of(down, 1, pods, 7, 3), "the smaller"),
+        (down, SelectPolicy::Disabled, vec![pods], Some(LimitReason::Disabled(down)), "Disabled names no policy"),
+    ];
+    for (direction, select, policies, expected, why) in table {
+        let rules = rules(select, &policies);
+        let wanted = if direction == up { 90 } else { -90 };
+        let limited = limit_with_behavior(10, wanted, (-99, 99), (&rules, &rules), Events::of(&events), NOW);
+        assert_eq!(limited.by, expected, "{why}");
+    }
+    let spent = rules(SelectPolicy::Max, &[policy(PolicyKind::Pods, 2, 60)]);
+    let limited = limit_with_behavior(10, 12, (1, 99), (&spent, &spent), Events::of(&events), NOW);
+    let expected = policy_of(up, 0, spent.policies[0], 7, 9);
+    assert_eq!((limited.replicas, limited.by), (10, expected), "the policy allows 9, so the count stays at 10");
 }
 
 #[test]
@@ -128,7 +170,15 @@ fn without_behavior_the_limit_is_absolute() {
         (10, 2, 1, 20, 2, DesiredWithinRange, "no limit downwards"),
     ];
     for (current, stabilized, min, max, replicas, condition, why) in table {
-        assert_eq!(limit_without_behavior(current, stabilized, min, max), Limited { replicas, condition }, "{why}");
+        let limited = limit_without_behavior(current, stabilized, min, max);
+        assert_eq!((limited.replicas, limited.condition), (replicas, condition), "{why}");
+        let by = match condition {
+            DesiredWithinRange => None,
+            TooManyReplicas => Some(LimitReason::MaxReplicas(max)),
+            TooFewReplicas => Some(LimitReason::MinReplicas(min)),
+            _ => Some(LimitReason::BuiltIn { limit: replicas }),
+        };
+        assert_eq!(limited.by, by, "{why}");
     }
 }
 

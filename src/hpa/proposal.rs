@@ -5,11 +5,12 @@
 //! or bounds. The arithmetic is in doubles, in upstream's order of operations; do not rearrange it.
 
 use crate::hpa::go_numbers::{to_i32, to_i64};
+use crate::hpa::messages::Failure;
 use crate::hpa::pod_groups::{PodSamples, SampleTarget};
 use crate::hpa::tolerance::Tolerances;
 use crate::hpa::{
-    ControllerFlags, HpaSpec, KubernetesVersion, MetricDecision, MetricObservation, MetricTarget, Observation,
-    Resource, Tolerated,
+    ControllerFlags, HpaSpec, KubernetesVersion, MetricDecision, MetricObservation, MetricSpec, MetricTarget,
+    Observation, Tolerated,
 };
 
 /// One metric's proposal with what `status.currentMetrics` shows for it.
@@ -38,13 +39,17 @@ pub fn propose(flags: &ControllerFlags, spec: &HpaSpec, observation: &Observatio
     assert_eq!(observation.metrics.len(), spec.metrics.len(), "one observation per metric of the spec");
     let sync = Sync { flags, tolerances: Tolerances::of(flags, spec), observation };
     let metrics = spec.metrics.iter().zip(&observation.metrics).enumerate();
-    metrics.map(|(index, (metric, observed))| sync.propose_one(index, metric.target, observed)).collect()
+    let each = metrics.map(|(index, (metric, observed))| {
+        let proposal = sync.propose_one(index, metric, observed);
+        proposal.unwrap_or_else(|failure| Proposal::failed(metric.failure(&spec.namespace, &failure)))
+    });
+    each.collect()
 }
 
 impl Proposal {
-    fn failed(error: impl Into<String>) -> Self {
+    fn failed(error: String) -> Self {
         let decision =
-            MetricDecision { proposal: None, ratio: None, tolerated: Tolerated::NotTested, error: Some(error.into()) };
+            MetricDecision { proposal: None, ratio: None, tolerated: Tolerated::NotTested, error: Some(error) };
         Proposal { decision, shown: None }
     }
 
@@ -54,7 +59,6 @@ impl Proposal {
     }
 }
 
-const NO_SERIES: &str = "no metrics returned from the metrics API";
 const NO_PODS: &str = "no pods returned by selector while calculating replica count";
 
 /// What all metrics of one sync share.
@@ -65,26 +69,29 @@ struct Sync<'s> {
 }
 
 impl Sync<'_> {
-    fn propose_one(&self, index: usize, target: MetricTarget, observed: &MetricObservation) -> Proposal {
+    fn propose_one<'o>(
+        &self,
+        index: usize,
+        metric: &MetricSpec,
+        observed: &'o MetricObservation,
+    ) -> Result<Proposal, Failure<'o>> {
         let series = match observed {
-            MetricObservation::Failed(message) => return Proposal::failed(message.as_str()),
-            // HPA-FETCH-1: an empty answer is an error of the metric, never a zero.
-            MetricObservation::Series(series) if series.is_empty() => return Proposal::failed(NO_SERIES),
+            MetricObservation::Failed(message) => return Err(Failure::Fetch(message)),
             MetricObservation::Series(series) => series.as_slice(),
             MetricObservation::PerPod => &[],
         };
-        match target {
-            MetricTarget::ExternalAverageValue(_) | MetricTarget::ExternalValue(_) if series.is_empty() => {
-                Proposal::failed(NO_SERIES)
-            }
-            MetricTarget::ExternalAverageValue(target) => self.external_average_value(series, target),
+        // HPA-FETCH-1: an empty answer is an error of the metric, never a zero.
+        if metric.target.is_external() && series.is_empty() {
+            return Err(Failure::Empty);
+        }
+        match metric.target {
+            MetricTarget::ExternalAverageValue(target) => Ok(self.external_average_value(series, target)),
             MetricTarget::ExternalValue(target) => self.external_value(series, target),
-            MetricTarget::PodsAverageValue(target) => self.per_pod(index, false, SampleTarget::Raw(target)),
-            MetricTarget::ResourceAverageValue(resource, target) => {
-                self.per_pod(index, resource == Resource::Cpu, SampleTarget::Raw(target))
+            MetricTarget::PodsAverageValue(target) | MetricTarget::ResourceAverageValue(_, target) => {
+                self.per_pod(index, metric, SampleTarget::Raw(target))
             }
-            MetricTarget::ResourceUtilization(resource, percent) => {
-                self.per_pod(index, resource == Resource::Cpu, SampleTarget::Utilization(percent))
+            MetricTarget::ResourceUtilization(_, percent) => {
+                self.per_pod(index, metric, SampleTarget::Utilization(percent))
             }
         }
     }
@@ -118,49 +125,42 @@ impl Sync<'_> {
     }
 
     /// External, Value (`GetExternalMetricReplicas`, `getUsageRatioReplicaCount`).
-    fn external_value(&self, series: &[i64], target: i64) -> Proposal {
+    fn external_value(&self, series: &[i64], target: i64) -> Result<Proposal, Failure<'static>> {
         let caps = self.flags.version >= KubernetesVersion::V1_35;
         let usage = sum_of_values(series, caps);
         let ratio = usage as f64 / target as f64;
         let shown = ShownMetric::Milli(usage);
         if self.observation.spec_replicas == 0 {
-            // HPA-VAL-4: from 0 neither tolerance nor readiness counts.
-            return Proposal::made(ceil_to_replicas(ratio, caps), ratio, Tolerated::NotTested, shown);
+            // HPA-VAL-4: from 0 neither tolerance nor readiness counts, and there is no cap in any version.
+            return Ok(Proposal::made(to_i32(ratio.ceil()), ratio, Tolerated::NotTested, shown));
         }
         if self.tolerances.is_within(ratio) {
             // HPA-VAL-1: "within" proposes spec, without looking at pods.
-            return Proposal::made(self.observation.spec_replicas, ratio, Tolerated::Within, shown);
+            return Ok(Proposal::made(self.observation.spec_replicas, ratio, Tolerated::Within, shown));
         }
         if !self.observation.pods_exist {
             // HPA-VAL-2: no pods at all is an error; pods of which none is ready is a proposal of 0.
-            return Proposal::failed(NO_PODS);
+            return Err(Failure::Pods(NO_PODS.to_owned()));
         }
         // HPA-VAL-3: times ready pods, not spec or status.
         let product = ratio * f64::from(self.observation.ready_pods);
-        Proposal::made(ceil_to_replicas(product, caps), ratio, Tolerated::Outside, shown)
+        Ok(Proposal::made(ceil_to_replicas(product, caps), ratio, Tolerated::Outside, shown))
     }
 
-    /// Pods and Resource metrics (`calcPlainMetricReplicas`, `GetResourceReplicas`).
-    fn per_pod(&self, index: usize, is_cpu: bool, target: SampleTarget) -> Proposal {
+    /// Pods, Resource and ContainerResource metrics (`calcPlainMetricReplicas`, `GetResourceReplicas`).
+    fn per_pod(&self, index: usize, metric: &MetricSpec, target: SampleTarget) -> Result<Proposal, Failure<'static>> {
         let observation = self.observation;
-        if observation.pods.is_empty() {
-            return Proposal::failed(NO_PODS);
-        }
-        let cpu = is_cpu.then_some(self.flags);
-        let mut samples = match PodSamples::group(&observation.pods, index, cpu, target, observation.now) {
-            Ok(samples) => samples,
-            Err(message) => return Proposal::failed(message),
-        };
+        let mut samples = PodSamples::group(&observation.pods, index, metric, target, (self.flags, observation.now))?;
         let current = observation.spec_replicas;
         let (ratio, shown) = samples.ratio();
         let up_with_unready = samples.has_unready() && ratio > 1.0;
         if !up_with_unready && !samples.has_missing() {
             if self.tolerances.is_within(ratio) {
-                return Proposal::made(current, ratio, Tolerated::Within, shown);
+                return Ok(Proposal::made(current, ratio, Tolerated::Within, shown));
             }
             // HPA-POD-1: times the pods that were measured, not spec or status.
             let replicas = to_i32((ratio * f64::from(samples.ready_count())).ceil());
-            return Proposal::made(replicas, ratio, Tolerated::Outside, shown);
+            return Ok(Proposal::made(replicas, ratio, Tolerated::Outside, shown));
         }
         if ratio < 1.0 {
             // HPA-POD-2: on the way down a missing pod is assumed to use its whole target.
@@ -174,14 +174,14 @@ impl Sync<'_> {
         }
         let (refilled, _) = samples.ratio();
         if self.tolerances.is_within(refilled) {
-            return Proposal::made(current, refilled, Tolerated::Within, shown);
+            return Ok(Proposal::made(current, refilled, Tolerated::Within, shown));
         }
         // HPA-POD-4: assumptions about missing pods must not turn the direction round.
         let turned = (ratio < 1.0 && refilled > 1.0) || (ratio > 1.0 && refilled < 1.0);
         let replicas = to_i32((refilled * f64::from(samples.count())).ceil());
         let against_ratio = (refilled < 1.0 && replicas > current) || (refilled > 1.0 && replicas < current);
         let proposal = if turned || against_ratio { current } else { replicas };
-        Proposal::made(proposal, refilled, Tolerated::Outside, shown)
+        Ok(Proposal::made(proposal, refilled, Tolerated::Outside, shown))
     }
 }
 

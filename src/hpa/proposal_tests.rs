@@ -1,7 +1,7 @@
 //! One metric's proposal, and the misreadings of hpa.md section 13 that concern it (1, 2, 13, 14, 17, 18).
 
 use super::*;
-use crate::hpa::{MetricSpec, PodObservation};
+use crate::hpa::{PodObservation, Resource};
 use crate::units::{SimDuration, SimTime};
 
 const NOW: SimTime = SimTime::from_secs(10_000);
@@ -9,6 +9,7 @@ const NOW: SimTime = SimTime::from_secs(10_000);
 struct World {
     version: KubernetesVersion,
     target: MetricTarget,
+    container: Option<&'static str>,
     observation: Observation,
 }
 
@@ -24,7 +25,7 @@ fn world(target: MetricTarget, series: &[i64], spec: i32, status: i32, ready: i3
         metrics: vec![metric],
         pods: Vec::new(),
     };
-    World { version: KubernetesVersion::V1_36, target, observation }
+    World { version: KubernetesVersion::V1_36, target, container: None, observation }
 }
 
 impl World {
@@ -38,10 +39,16 @@ impl World {
         self
     }
 
+    fn container(mut self, container: Option<&'static str>) -> Self {
+        self.container = container;
+        self
+    }
+
     fn propose(&self) -> Proposal {
         let flags = ControllerFlags::defaults(self.version);
-        let metrics = vec![MetricSpec::new("m", self.target)];
-        let spec = HpaSpec { min_replicas: 1, max_replicas: 20, metrics, behavior: None };
+        let metric = MetricSpec::new("m", self.target);
+        let metrics = vec![self.container.map_or(metric.clone(), |container| metric.of_container(container))];
+        let spec = HpaSpec { namespace: "ns".to_owned(), min_replicas: 1, max_replicas: 20, metrics, behavior: None };
         propose(&flags, &spec, &self.observation).remove(0)
     }
 
@@ -127,6 +134,8 @@ fn value_by_version() {
     assert_eq!(sum(V1_35).decision.proposal, Some(i32::MAX), "and so is the count");
     assert_eq!(sum(V1_34).shown, Some(ShownMetric::Milli(i64::MIN)), "before, it wraps");
     assert_eq!(sum(V1_34).decision.proposal, Some(i32::MIN), "and the count overflows");
+    let from_zero = world(MetricTarget::ExternalValue(1), &[i64::MAX], 0, 0, 0);
+    assert_eq!(from_zero.replicas(), Some(i32::MIN), "from 0 the count is capped in no version (HPA-VAL-4)");
 }
 
 #[test]
@@ -138,7 +147,8 @@ fn an_empty_answer_is_an_error() {
         assert_eq!(empty.shown, None);
     }
     let no_pods = world(MetricTarget::PodsAverageValue(1), &[], 3, 3, 3).propose();
-    assert_eq!(no_pods.decision.error.as_deref(), Some(NO_PODS));
+    let said = "unable to get metric m: no metrics returned from custom metrics API";
+    assert_eq!(no_pods.decision.error.as_deref(), Some(said), "the metrics API is asked before the pods");
 }
 
 /// A pod that has been ready for long, with this sample.
@@ -223,6 +233,54 @@ fn cpu_of_starting_pods_is_not_trusted() {
         // 90 % of 3 pods needs 6; with the third at 0 it is 60 %, which needs 4.
         assert_eq!(world.replicas(), Some(if unready { 4 } else { 6 }), "{why}");
     }
+}
+
+#[test]
+fn readiness_matters_for_cpu_alone() {
+    let starting = PodObservation {
+        ready: Some(false),
+        start: Some(SimTime::from_secs(9_900)),
+        ready_transition: Some(SimTime::from_secs(9_900)),
+        ..pod(Some(900))
+    };
+    let main = Some("main");
+    let table = [
+        (MetricTarget::ResourceUtilization(Resource::Cpu, 50), None, 4, "cpu: the starting pod is left out"),
+        (MetricTarget::ResourceAverageValue(Resource::Cpu, 500), None, 4, "cpu by value too"),
+        (MetricTarget::ResourceUtilization(Resource::Cpu, 50), main, 4, "and of one container"),
+        (MetricTarget::ResourceAverageValue(Resource::Cpu, 500), main, 4, "by value too"),
+        (MetricTarget::ResourceUtilization(Resource::Memory, 50), None, 6, "memory counts at once (HPA-POD-10)"),
+        (MetricTarget::ResourceAverageValue(Resource::Memory, 500), None, 6, "by value too"),
+        (MetricTarget::ResourceUtilization(Resource::Memory, 50), main, 6, "and of one container"),
+        (MetricTarget::PodsAverageValue(500), None, 6, "a Pods metric knows no readiness"),
+    ];
+    for (target, container, expected, why) in table {
+        let pods = vec![pod(Some(900)), pod(Some(900)), starting.clone()];
+        let world = world(target, &[], 3, 3, 3).pods(pods).container(container);
+        // 90 % of 3 pods needs 6; with the third at 0 it is 60 %, which needs 4.
+        assert_eq!(world.replicas(), Some(expected), "{why}");
+    }
+}
+
+#[test]
+fn every_metric_has_its_own_samples_and_requests() {
+    let metrics = vec![
+        MetricSpec::new("cpu", MetricTarget::ResourceUtilization(Resource::Cpu, 50)),
+        MetricSpec::new("memory", MetricTarget::ResourceUtilization(Resource::Memory, 50)),
+    ];
+    let namespace = "ns".to_owned();
+    let spec = HpaSpec { namespace, min_replicas: 1, max_replicas: 20, metrics, behavior: None };
+    let mut observed = world(spec.metrics[0].target, &[], 2, 2, 2).observation;
+    observed.metrics = vec![MetricObservation::PerPod; 2];
+    let both = PodObservation {
+        samples_milli: vec![Some(1000), Some(400)],
+        requests_milli: vec![Some(1000), Some(200)],
+        ..pod(None)
+    };
+    observed.pods = vec![both; 2];
+    let flags = ControllerFlags::defaults(KubernetesVersion::V1_36);
+    let proposed: Vec<_> = propose(&flags, &spec, &observed).into_iter().map(|one| one.decision.proposal).collect();
+    assert_eq!(proposed, [Some(4), Some(8)], "cpu at 100 %, memory at 200 %");
 }
 
 #[test]

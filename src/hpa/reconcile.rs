@@ -7,8 +7,8 @@ use crate::hpa::policies::{Events, Limited, limit_with_behavior, limit_without_b
 use crate::hpa::proposal::propose;
 use crate::hpa::stabilization::{Stabilized, stabilize_with_behavior, stabilize_without_behavior};
 use crate::hpa::{
-    AbleToScale, BoundBy, ControllerFlags, Decision, HpaSpec, HpaState, KubernetesVersion, MetricDecision,
-    MetricTarget, Observation, Recommendation, RescaleReason, ScalingActive, ScalingLimited,
+    AbleToScale, BoundBy, ControllerFlags, Decision, HpaSpec, HpaState, KubernetesVersion, LimitReason, MetricDecision,
+    Observation, Recommendation, RescaleReason, ScalingActive, ScalingLimited, WindowReason,
 };
 
 /// What one sync came to, before it is written to status and events.
@@ -22,6 +22,8 @@ struct Outcome {
     failed: bool,
     error: bool,
     bound_by: BoundBy,
+    window: Option<WindowReason>,
+    limit: Option<LimitReason>,
 }
 
 /// One sync of the HPA: pure, returns the decision with the next state in it.
@@ -39,13 +41,16 @@ pub fn reconcile(flags: &ControllerFlags, spec: &HpaSpec, state: &HpaState, obse
         next.recommendations.push(Recommendation { replicas: current, at: observation.now });
     }
     let outcome = if current == 0 && !scales_from_zero(flags, spec, state) {
-        next.scaling_active = Some(ScalingActive::ScalingDisabled);
-        without_metrics(spec, current, RescaleReason::Empty, BoundBy::NoMetrics)
+        let message = "scaling is disabled since the replica count of the target is zero";
+        next.set_scaling_active(ScalingActive::ScalingDisabled, message.to_owned());
+        without_metrics(spec, current, RescaleReason::Empty, None)
     } else if current > spec.max_replicas {
         // HPA-JUMP-1: into min..max at once, whatever metrics, windows and policies say.
-        without_metrics(spec, spec.max_replicas, RescaleReason::AboveMaxReplicas, BoundBy::MaxReplicas)
+        let limit = Some(LimitReason::MaxReplicas(spec.max_replicas));
+        without_metrics(spec, spec.max_replicas, RescaleReason::AboveMaxReplicas, limit)
     } else if current < spec.min_replicas {
-        without_metrics(spec, spec.min_replicas, RescaleReason::BelowMinReplicas, BoundBy::MinReplicas)
+        let limit = Some(LimitReason::MinReplicas(spec.min_replicas));
+        without_metrics(spec, spec.min_replicas, RescaleReason::BelowMinReplicas, limit)
     } else {
         from_metrics(flags, spec, &mut next, observation)
     };
@@ -62,7 +67,12 @@ fn scales_from_zero(flags: &ControllerFlags, spec: &HpaSpec, state: &HpaState) -
     spec.min_replicas == 0
 }
 
-fn without_metrics(spec: &HpaSpec, new_replicas: i32, reason: RescaleReason, bound_by: BoundBy) -> Outcome {
+fn without_metrics(spec: &HpaSpec, new_replicas: i32, reason: RescaleReason, limit: Option<LimitReason>) -> Outcome {
+    let bound_by = match limit {
+        Some(LimitReason::MaxReplicas(_)) => BoundBy::MaxReplicas,
+        Some(_) => BoundBy::MinReplicas,
+        None => BoundBy::NoMetrics,
+    };
     Outcome {
         metrics: vec![MetricDecision::not_looked_at(); spec.metrics.len()],
         metric_desired: None,
@@ -72,6 +82,8 @@ fn without_metrics(spec: &HpaSpec, new_replicas: i32, reason: RescaleReason, bou
         failed: false,
         error: false,
         bound_by,
+        window: None,
+        limit,
     }
 }
 
@@ -83,8 +95,12 @@ fn from_metrics(flags: &ControllerFlags, spec: &HpaSpec, next: &mut HpaState, ob
     let combined = combine(&metrics, current);
     let Some((largest, named)) = combined else {
         // HPA-MULTI-2: nothing is recorded in the windows, ScalingLimited keeps what it said, the count stays.
-        let first_failed = metrics.iter().position(|metric| metric.proposal.is_none());
-        next.scaling_active = first_failed.map(|index| failure_condition(spec.metrics[index].target));
+        let first_failed =
+            metrics.iter().zip(&spec.metrics).find_map(|(metric, of)| Some((metric.error.as_ref()?, of)));
+        if let Some((error, metric)) = first_failed {
+            let message = format!("the HPA was unable to compute the replica count: {error}");
+            next.set_scaling_active(metric.failure_condition(), message);
+        }
         return Outcome {
             metrics,
             metric_desired: None,
@@ -94,9 +110,13 @@ fn from_metrics(flags: &ControllerFlags, spec: &HpaSpec, next: &mut HpaState, ob
             failed: true,
             error: true,
             bound_by: BoundBy::NoMetrics,
+            window: None,
+            limit: None,
         };
     };
-    next.scaling_active = Some(ScalingActive::ValidMetricFound);
+    let described = spec.metrics[named].described();
+    let message = format!("the HPA was able to successfully calculate a replica count from {described}");
+    next.set_scaling_active(ScalingActive::ValidMetricFound, message);
     // A negative proposal (a negative Value metric, before 1.34 any) counts as 0.
     let desired = largest.max(0);
     // HPA-REASON-1: from the raw proposal, so that a rescale upwards may say "All metrics below target".
@@ -119,6 +139,8 @@ fn from_metrics(flags: &ControllerFlags, spec: &HpaSpec, next: &mut HpaState, ob
         reason,
         failed: false,
         bound_by: bound_by(desired, stabilized, limited),
+        window: stabilized.window,
+        limit: limited.by,
     }
 }
 
@@ -141,18 +163,6 @@ fn combine(metrics: &[MetricDecision], current: i32) -> Option<(i32, usize)> {
     // HPA-MULTI-1: a failed metric vetoes scale-down only, and against spec.replicas, before any window.
     let vetoed = failed > 0 && largest < current;
     (failed < metrics.len() && !vetoed).then_some((largest, named))
-}
-
-fn failure_condition(target: MetricTarget) -> ScalingActive {
-    match target {
-        MetricTarget::ExternalAverageValue(_) | MetricTarget::ExternalValue(_) => {
-            ScalingActive::FailedGetExternalMetric
-        }
-        MetricTarget::PodsAverageValue(_) => ScalingActive::FailedGetPodsMetric,
-        MetricTarget::ResourceUtilization(..) | MetricTarget::ResourceAverageValue(..) => {
-            ScalingActive::FailedGetResourceMetric
-        }
-    }
 }
 
 /// HPA-ORDER-2: windows first, then policies and min/max (`normalizeDesiredReplicas`, `...WithBehaviors`).
@@ -229,9 +239,9 @@ fn conclude(
         reason: rescaled.then_some(outcome.reason),
         error: outcome.error,
         bound_by: outcome.bound_by,
-        window: None,
-        limit: None,
-        conditions: Vec::new(),
+        window: outcome.window,
+        limit: outcome.limit,
+        conditions: next.conditions(new),
         next,
     }
 }

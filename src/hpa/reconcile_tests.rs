@@ -2,7 +2,7 @@
 //! (4, 11, 12, 15, 19), and what binds a result.
 
 use super::*;
-use crate::hpa::{MetricObservation, MetricSpec, Policy, PolicyKind, ScalingRules, SelectPolicy};
+use crate::hpa::{MetricObservation, MetricSpec, MetricTarget, Policy, PolicyKind, ScalingRules, SelectPolicy};
 use crate::units::{SimDuration, SimTime};
 
 fn rules(window: u64, select_policy: SelectPolicy, pods: i32, period: u64) -> ScalingRules {
@@ -16,7 +16,13 @@ fn rules(window: u64, select_policy: SelectPolicy, pods: i32, period: u64) -> Sc
 
 fn spec(metrics: usize, behavior: Option<(ScalingRules, ScalingRules)>) -> HpaSpec {
     let metric = |index| MetricSpec::new(format!("s{index}"), MetricTarget::ExternalAverageValue(100_000));
-    HpaSpec { min_replicas: 1, max_replicas: 20, metrics: (0..metrics).map(metric).collect(), behavior }
+    HpaSpec {
+        namespace: "default".to_owned(),
+        min_replicas: 1,
+        max_replicas: 20,
+        metrics: (0..metrics).map(metric).collect(),
+        behavior,
+    }
 }
 
 fn flags() -> ControllerFlags {
@@ -98,6 +104,7 @@ fn jumps_ignore_metrics_windows_and_policies() {
     let above = first(&spec, 30, &[None]);
     assert_eq!((above.new_replicas, above.reason), (20, Some(RescaleReason::AboveMaxReplicas)), "misreading 19");
     assert_eq!((above.bound_by, above.error), (BoundBy::MaxReplicas, false));
+    assert_eq!((above.window, above.limit), (None, Some(LimitReason::MaxReplicas(20))), "and its reason is the bound");
     assert_eq!(above.next.scale_down_events[0].change, 10, "misreading 11: the jump is an event (HPA-EVT-2)");
     assert_eq!((above.scaling_active, above.scaling_limited), (None, None), "conditions that were not reached stay");
     let mut low = spec;
@@ -105,6 +112,7 @@ fn jumps_ignore_metrics_windows_and_policies() {
     let below = first(&low, 1, &[Some(9)]);
     assert_eq!((below.new_replicas, below.reason), (3, Some(RescaleReason::BelowMinReplicas)));
     assert_eq!(below.metrics[0], MetricDecision::not_looked_at());
+    assert_eq!((below.bound_by, below.limit), (BoundBy::MinReplicas, Some(LimitReason::MinReplicas(3))));
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! The HPA as resolved: defaulted and validated, no optional field that has a default.
 
-use crate::manifest::{self, Behavior};
-use crate::units::{Diagnostic, Diagnostics, Located, Quantity, SimDuration};
+use crate::hpa::api_errors::{Field, forbidden, invalid};
+use crate::hpa::behavior::resolve_behavior;
+use crate::manifest::Behavior;
+use crate::units::{Diagnostic, Diagnostics, Quantity, SimDuration, Span};
 
 /// The Kubernetes minor version whose controller is simulated (hpa.md section 12).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,6 +42,8 @@ pub struct ControllerFlags {
 /// `spec` of the HPA.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HpaSpec {
+    /// `metadata.namespace`; "default" unless said otherwise. It appears in messages only.
+    pub namespace: String,
     /// `minReplicas`, defaulted to 1.
     pub min_replicas: i32,
     /// `maxReplicas`.
@@ -60,6 +64,10 @@ pub struct MetricSpec {
     pub target: MetricTarget,
     /// ContainerResource: whose usage counts; `None` for the whole pod.
     pub container: Option<String>,
+    /// External: `metric.selector` as upstream's messages print it (see [`selector_text`]); `None` without one.
+    ///
+    /// [`selector_text`]: crate::hpa::selector_text
+    pub selector: Option<String>,
 }
 
 /// Kind and target of a metric; milli units unless said otherwise.
@@ -143,7 +151,33 @@ pub enum PolicyKind {
 impl MetricSpec {
     /// A metric of whole pods or of none.
     pub fn new(name: impl Into<String>, target: MetricTarget) -> Self {
-        MetricSpec { name: name.into(), target, container: None }
+        MetricSpec { name: name.into(), target, container: None, selector: None }
+    }
+
+    /// The resource it measures; `None` for Pods and External metrics.
+    pub fn resource(&self) -> Option<Resource> {
+        match self.target {
+            MetricTarget::ResourceUtilization(resource, _) | MetricTarget::ResourceAverageValue(resource, _) => {
+                Some(resource)
+            }
+            _ => None,
+        }
+    }
+
+    /// The same metric of one container only.
+    #[must_use]
+    pub fn of_container(mut self, container: impl Into<String>) -> Self {
+        self.container = Some(container.into());
+        self
+    }
+
+    /// The same External metric with a selector, as [`selector_text`] prints it.
+    ///
+    /// [`selector_text`]: crate::hpa::selector_text
+    #[must_use]
+    pub fn with_selector(mut self, selector: impl Into<String>) -> Self {
+        self.selector = Some(selector.into());
+        self
     }
 }
 
@@ -187,20 +221,17 @@ impl HpaSpec {
         flags: &ControllerFlags,
     ) -> Result<(Self, Diagnostics), Diagnostics> {
         let mut diagnostics = Diagnostics::new();
-        let metrics = default_metrics(metrics, &mut diagnostics);
+        let metrics = default_metrics(metrics, None, &mut diagnostics);
         validate_bounds(min_replicas, max_replicas, &metrics, flags, &mut diagnostics);
         validate_targets(&metrics, &mut diagnostics);
-        // HPA-DEF-1: defaulting fires only for a non-null behavior, even an empty one, and then fills both directions.
-        let behavior = behavior.map(|written| {
-            let up = written.scale_up.as_ref();
-            let up = rules(up, default_scale_up(), &format!("{path}.scaleUp"), flags, &mut diagnostics);
-            let down = written.scale_down.as_ref();
-            let down = rules(down, default_scale_down(flags), &format!("{path}.scaleDown"), flags, &mut diagnostics);
-            (up, down)
-        });
-        diagnostics.into_result(HpaSpec { min_replicas, max_replicas, metrics, behavior })
+        let behavior = behavior.map(|written| resolve_behavior(written, path, flags, &mut diagnostics));
+        let namespace = DEFAULT_NAMESPACE.to_owned();
+        diagnostics.into_result(HpaSpec { namespace, min_replicas, max_replicas, metrics, behavior })
     }
 }
+
+/// Where an object goes whose manifest names no namespace.
+pub(super) const DEFAULT_NAMESPACE: &str = "default";
 
 /// A behavior as it arrives when its writer drops empty lists (Go's `omitempty`): KEDA re-serialises the behavior of a
 /// ScaledObject into its HPA, and an explicit `policies: []` there acts as absent (HPA-DEF-3).
@@ -215,167 +246,64 @@ pub fn without_empty_policies(behavior: &Behavior) -> Behavior {
     behavior
 }
 
-const WINDOW_SECONDS_MAX: i64 = 3600;
-const PERIOD_SECONDS_MAX: i64 = 1800;
-
-fn default_scale_up() -> ScalingRules {
-    let period = SimDuration::from_secs(15);
-    ScalingRules {
-        stabilization_window: SimDuration::ZERO,
-        select_policy: SelectPolicy::Max,
-        policies: vec![
-            Policy { kind: PolicyKind::Pods, value: 4, period },
-            Policy { kind: PolicyKind::Percent, value: 100, period },
-        ],
-        tolerance: None,
-    }
-}
-
-fn default_scale_down(flags: &ControllerFlags) -> ScalingRules {
-    ScalingRules {
-        // HPA-DEF-2: an absent window is the controller's flag, not a constant.
-        stabilization_window: flags.downscale_stabilization,
-        select_policy: SelectPolicy::Max,
-        policies: vec![Policy { kind: PolicyKind::Percent, value: 100, period: SimDuration::from_secs(15) }],
-        tolerance: None,
-    }
-}
-
 /// API defaulting (`SetDefaults_HorizontalPodAutoscaler`): no metric at all means 80 % cpu.
-fn default_metrics(metrics: Vec<MetricSpec>, diagnostics: &mut Diagnostics) -> Vec<MetricSpec> {
+pub(super) fn default_metrics(
+    metrics: Vec<MetricSpec>,
+    place: Option<Span>,
+    diagnostics: &mut Diagnostics,
+) -> Vec<MetricSpec> {
     if !metrics.is_empty() {
         return metrics;
     }
+    let path = if place.is_some() { "spec.metrics" } else { "metrics" };
     let message = "found no metrics; the API server fills in 80 % average cpu utilization";
-    diagnostics.push(Diagnostic::note(None, "metrics", message));
+    diagnostics.push(Diagnostic::note(place, path, message));
     vec![MetricSpec::new("cpu", MetricTarget::ResourceUtilization(Resource::Cpu, 80))]
 }
 
 fn validate_bounds(min: i32, max: i32, metrics: &[MetricSpec], flags: &ControllerFlags, diagnostics: &mut Diagnostics) {
-    let zero_allowed = flags.scale_to_zero && metrics.iter().any(|metric| metric.target.is_external());
-    if min < i32::from(!zero_allowed) {
-        let expected = if zero_allowed { "0 or more" } else { "1 or more" };
-        let wrong = Diagnostic::error(None, "minReplicas", format!("found {min}, expected {expected}"));
-        diagnostics.push(if min == 0 {
-            wrong.help("0 needs the feature gate HPAScaleToZero and an External metric")
-        } else {
-            wrong
-        });
+    let field = |path| Field::nowhere(path);
+    let lowest = i32::from(!flags.scale_to_zero);
+    if min < lowest {
+        let wrong = invalid(field("minReplicas"), min, format!("must be greater than or equal to {lowest}"));
+        diagnostics.push(if min == 0 { wrong.help(ZERO_HELP) } else { wrong });
+    } else if min == 0 && !metrics.iter().any(|metric| metric.target.is_external()) {
+        diagnostics.push(forbidden(field("metrics"), NO_METRIC_AT_ZERO).help(ZERO_HELP));
     }
     if max < 1 {
-        diagnostics.push(Diagnostic::error(None, "maxReplicas", format!("found {max}, expected 1 or more")));
+        diagnostics.push(invalid(field("maxReplicas"), max, "must be greater than 0"));
     }
     if max < min {
-        let message = format!("found {max}, expected at least minReplicas, which is {min}");
-        diagnostics.push(Diagnostic::error(None, "maxReplicas", message));
+        let wrong = invalid(field("maxReplicas"), max, "must be greater than or equal to `minReplicas`");
+        diagnostics.push(wrong.help(format!("minReplicas is {min}")));
     }
 }
+
+/// What `minReplicas: 0` needs.
+pub(super) const ZERO_HELP: &str = "0 needs the feature gate HPAScaleToZero and an External metric";
+/// Upstream's words for `minReplicas: 0` on pod metrics alone.
+pub(super) const NO_METRIC_AT_ZERO: &str =
+    "must specify at least one Object or External metric to support scaling to zero replicas";
 
 fn validate_targets(metrics: &[MetricSpec], diagnostics: &mut Diagnostics) {
     for (index, metric) in metrics.iter().enumerate() {
-        let (value, shown) = match metric.target {
-            MetricTarget::ResourceUtilization(_, percent) => (i64::from(percent), format!("{percent} %")),
+        let path = format!("metrics[{index}]");
+        let (value, shown, detail) = match metric.target {
+            MetricTarget::ResourceUtilization(_, percent) => {
+                (i64::from(percent), percent.to_string(), "must be greater than 0")
+            }
             MetricTarget::ExternalAverageValue(milli)
             | MetricTarget::ExternalValue(milli)
             | MetricTarget::PodsAverageValue(milli)
-            | MetricTarget::ResourceAverageValue(_, milli) => (milli, Quantity::from_milli(milli).to_string()),
+            | MetricTarget::ResourceAverageValue(_, milli) => {
+                (milli, format!("\"{}\"", Quantity::from_milli(milli)), "must be positive")
+            }
         };
         if value <= 0 {
-            let message = format!("found the target {shown} for {}, expected more than 0", metric.name);
-            diagnostics.push(Diagnostic::error(None, format!("metrics[{index}]"), message));
+            let wrong = invalid(Field::nowhere(&path), shown, detail);
+            diagnostics.push(wrong.help(format!("it is the target of {}", metric.name)));
         }
     }
-}
-
-/// One direction: a given field replaces the default, an absent one keeps it; `policies` replaces the whole list.
-fn rules(
-    written: Option<&manifest::ScalingRules>,
-    defaults: ScalingRules,
-    path: &str,
-    flags: &ControllerFlags,
-    diagnostics: &mut Diagnostics,
-) -> ScalingRules {
-    let Some(written) = written else { return defaults };
-    let mut rules = defaults;
-    if let Some(window) = &written.stabilization_window_seconds {
-        let place = format!("{path}.stabilizationWindowSeconds");
-        if let Some(seconds) = within(window, 0, WINDOW_SECONDS_MAX, &place, diagnostics) {
-            rules.stabilization_window = SimDuration::from_secs(seconds.unsigned_abs().into());
-        }
-    }
-    if let Some(select) = &written.select_policy {
-        match select.value.as_str() {
-            "Max" => rules.select_policy = SelectPolicy::Max,
-            "Min" => rules.select_policy = SelectPolicy::Min,
-            "Disabled" => rules.select_policy = SelectPolicy::Disabled,
-            found => diagnostics.push(Diagnostic::error(
-                select.span.clone(),
-                format!("{path}.selectPolicy"),
-                format!("found {found:?}, expected Max, Min or Disabled"),
-            )),
-        }
-    }
-    if let Some(written_policies) = &written.policies {
-        if written_policies.is_empty() {
-            let message = "found an empty list, expected at least one policy";
-            let wrong = Diagnostic::error(written.span.clone(), format!("{path}.policies"), message);
-            diagnostics.push(wrong.help("remove the key to keep the default policies"));
-        }
-        let each = written_policies.iter().enumerate();
-        rules.policies =
-            each.filter_map(|(i, one)| policy(one, &format!("{path}.policies[{i}]"), diagnostics)).collect();
-    }
-    rules.tolerance = written.tolerance.as_ref().and_then(|found| tolerance(found, path, flags, diagnostics));
-    rules
-}
-
-fn policy(written: &manifest::ScalingPolicy, path: &str, diagnostics: &mut Diagnostics) -> Option<Policy> {
-    let kind = match written.kind.value.as_str() {
-        "Pods" => Some(PolicyKind::Pods),
-        "Percent" => Some(PolicyKind::Percent),
-        found => {
-            let message = format!("found {found:?}, expected Pods or Percent");
-            diagnostics.push(Diagnostic::error(written.kind.span.clone(), format!("{path}.type"), message));
-            None
-        }
-    };
-    let value = within(&written.value, 1, i64::from(i32::MAX), &format!("{path}.value"), diagnostics);
-    let place = format!("{path}.periodSeconds");
-    let seconds = within(&written.period_seconds, 1, PERIOD_SECONDS_MAX, &place, diagnostics);
-    let period = SimDuration::from_secs(seconds?.unsigned_abs().into());
-    Some(Policy { kind: kind?, value: value?, period })
-}
-
-/// HPA-TOL-3: what an API server without the gate drops cannot be wrong, only missed.
-fn tolerance(
-    written: &Located<Quantity>,
-    path: &str,
-    flags: &ControllerFlags,
-    diagnostics: &mut Diagnostics,
-) -> Option<Quantity> {
-    let place = format!("{path}.tolerance");
-    if !flags.configurable_tolerance {
-        let message = format!("found {}, which this Kubernetes version drops", written.value);
-        let warning = Diagnostic::warning(written.span.clone(), place, message);
-        diagnostics.push(warning.help("it needs Kubernetes 1.35, or 1.33 with the gate HPAConfigurableTolerance"));
-        return None;
-    }
-    if written.value.as_approximate_f64() < 0.0 {
-        let message = format!("found {}, expected 0 or more", written.value);
-        diagnostics.push(Diagnostic::error(written.span.clone(), place, message));
-        return None;
-    }
-    Some(written.value)
-}
-
-/// `found` when it lies in `min..=max`.
-fn within(found: &Located<i64>, min: i64, max: i64, path: &str, diagnostics: &mut Diagnostics) -> Option<i32> {
-    if (min..=max).contains(&found.value) {
-        return i32::try_from(found.value).ok();
-    }
-    let message = format!("found {}, expected a number from {min} to {max}", found.value);
-    diagnostics.push(Diagnostic::error(found.span.clone(), path, message));
-    None
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! Defaulting and validation of the HPA's spec.
 
 use super::*;
+use crate::hpa::behavior::default_scale_up;
 use crate::manifest::{ScalingPolicy, ScalingRules as WrittenRules};
-use crate::units::{Severity, Span};
+use crate::units::{Located, Severity, Span};
 
 fn span(line: u32) -> Span {
     Span::new("so.yaml", line, 7)
@@ -49,6 +50,16 @@ fn no_behavior_and_an_empty_one_differ() {
     assert_eq!(down.stabilization_window, SimDuration::from_secs(300), "scaleDown's window is the flag's");
     assert_eq!(down.policies.len(), 1, "scaleDown has one default policy");
     assert_eq!((down.policies[0].kind, down.policies[0].value), (PolicyKind::Percent, 100));
+}
+
+#[test]
+fn an_absent_scale_down_window_is_the_controllers_flag() {
+    let mut flags = ControllerFlags::defaults(KubernetesVersion::V1_36);
+    flags.downscale_stabilization = SimDuration::from_secs(45);
+    let written = behavior(Some(no_rules()), Some(no_rules()));
+    let (spec, _) = HpaSpec::resolve(1, 10, one_metric(), Some(&written), "", &flags).expect("valid");
+    let windows = spec.behavior.map(|(up, down)| (up.stabilization_window, down.stabilization_window));
+    assert_eq!(windows, Some((SimDuration::ZERO, SimDuration::from_secs(45))), "HPA-DEF-2; scaleUp's is a constant");
 }
 
 #[test]

@@ -65,12 +65,43 @@ fn with_behavior_current_is_kept_between_two_windows() {
         let mut list = recommendations(aged);
         let (up, down) = (rules(up), rules(down));
         let stabilized = stabilize_with_behavior(&mut list, current, desired, NOW, (&up, &down));
-        assert_eq!(stabilized, Stabilized { replicas: expected, condition }, "{why}");
+        assert_eq!((stabilized.replicas, stabilized.condition), (expected, condition), "{why}");
+        assert_eq!(stabilized.window.is_some(), condition != ReadyForNewScale, "{why}");
         assert!(
             list.contains(&Recommendation { replicas: desired, at: NOW }),
             "misreading 8: the raw value is remembered ({why})"
         );
     }
+}
+
+/// (recommendations, current, desired, scale-up window s, scale-down window s, whose, its window, replicas, age ms, why).
+type NamedRow = (Aged, i32, i32, u64, u64, Direction, u64, i32, u64, &'static str);
+
+#[test]
+fn the_deciding_recommendation_is_named_with_its_age() {
+    use Direction::{Down, Up};
+    let table: [NamedRow; 6] = [
+        (&[(8, 59_000), (5, 20_000)], 8, 1, 30, 60, Down, 60, 8, 59_000, "the highest, not the latest"),
+        (&[(8, 50_000), (8, 10_000)], 8, 1, 30, 60, Down, 60, 8, 10_000, "of equals the youngest holds longest"),
+        (&[(8, 10_000), (8, 50_000)], 8, 1, 30, 60, Down, 60, 8, 10_000, "in whatever order they stand"),
+        (&[(9, 10_000)], 4, 2, 30, 60, Down, 60, 9, 10_000, "9 keeps the current 4: the reason is the 9"),
+        (&[(5, 29_000), (7, 10_000)], 2, 9, 30, 60, Up, 30, 5, 29_000, "up to the lowest"),
+        (&[(1, 10_000)], 4, 6, 60, 0, Up, 60, 1, 10_000, "1 keeps the current 4: the reason is the 1"),
+    ];
+    for (aged, current, desired, up, down, direction, window, replicas, age, why) in table {
+        let (up, down) = (rules(up), rules(down));
+        let mut list = recommendations(aged);
+        let found = stabilize_with_behavior(&mut list, current, desired, NOW, (&up, &down)).window;
+        let recommendation = recommendations(&[(replicas, age)])[0];
+        let (window, age) = (SimDuration::from_secs(window), NOW.since(recommendation.at));
+        assert_eq!(found, Some(WindowReason { direction, window, recommendation, age }), "{why}");
+    }
+    let mut list = recommendations(&[(6, 300_000), (6, 90_000), (5, 20_000)]);
+    let found = stabilize_without_behavior(&mut list, 1, NOW, SimDuration::from_secs(300)).window;
+    let found = found.map(|reason| (reason.direction, reason.recommendation.replicas, reason.age));
+    assert_eq!(found, Some((Down, 6, SimDuration::from_secs(90))), "without behavior: the youngest of the highest");
+    let mut equal = recommendations(&[(4, 20_000)]);
+    assert_eq!(stabilize_without_behavior(&mut equal, 4, NOW, SimDuration::from_secs(300)).window, None, "at rest");
 }
 
 #[test]

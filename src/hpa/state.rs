@@ -20,6 +20,8 @@ pub struct HpaState {
     pub able_to_scale: Option<AbleToScale>,
     /// Condition ScalingActive.
     pub scaling_active: Option<ScalingActive>,
+    /// Its sentence, which stays until a sync sets the condition again.
+    pub scaling_active_message: String,
     /// Condition ScalingLimited.
     pub scaling_limited: Option<ScalingLimited>,
     /// Condition ScaledToZero (1.36, gate HPAScaleToZero).
