@@ -3,7 +3,7 @@
 use kedasim::hpa::{
     BoundBy, ControllerFlags, Decision, Direction, HpaSpec, HpaState, KubernetesVersion, LimitReason,
     MetricObservation, MetricSpec, MetricTarget, Observation, PodObservation, Policy, PolicyKind, Recommendation,
-    Resource, ScaleEvent, ScalingLimited, ScalingRules, SelectPolicy, reconcile,
+    Resource, ScaleEvent, ScalingActive, ScalingLimited, ScalingRules, SelectPolicy, reconcile,
 };
 use kedasim::units::{SimDuration, SimTime};
 use proptest::prelude::*;
@@ -260,7 +260,7 @@ proptest! {
         let words: Vec<&str> = decision.conditions.iter().map(|condition| condition.reason).collect();
         let able = Some(decision.able_to_scale.word());
         let (active, limited) = (decision.scaling_active, decision.scaling_limited);
-        let expected = [able, active.map(|one| one.word()), limited.map(|one| one.word())];
+        let expected = [able, active.map(ScalingActive::word), limited.map(ScalingLimited::word)];
         prop_assert_eq!(words, expected.into_iter().flatten().collect::<Vec<_>>());
     }
 
