@@ -11,4 +11,4 @@ mod signal;
 pub use exposition::{Exposition, MetricKind, SeriesDef};
 pub use labels::Labels;
 pub use query_value::QueryValue;
-pub use signal::{Signal, SignalSeries, Signals, TriggerSignal};
+pub use signal::{Signal, SignalPoints, SignalSeries, Signals, TriggerSignal};

@@ -3,7 +3,8 @@
 //! Reading them from files is not done here.
 
 use crate::series::{Labels, MetricKind};
-use crate::units::{SimDuration, SimTime, math};
+use crate::units::{Located, SimDuration, SimTime, math};
+use std::fmt;
 use std::sync::Arc;
 
 /// A value over the run's time, in the unit of whatever it stands for.
@@ -49,9 +50,21 @@ pub enum Signal {
         /// Of both halves together.
         period: SimDuration,
     },
-    /// Recorded points in order of time; each holds until the next. `None`: the source gives no answer there, as before the
-    /// first point.
-    Points(Arc<[(SimTime, Option<f64>)]>),
+    /// Recorded points; each holds until the next, the last for ever. `None`: the source gives no answer there, as before
+    /// the first point.
+    Points(SignalPoints),
+}
+
+/// Recorded points in order of time, with what a counter that grows at their values shows at each. Cheap to clone.
+#[derive(Clone, PartialEq)]
+pub struct SignalPoints(Arc<[Point]>);
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Point {
+    at: SimTime,
+    value: Option<f64>,
+    /// The integral of the values up to `at`; where there is none they count as 0.
+    before: f64,
 }
 
 /// What the user gives for one trigger that cannot be simulated.
@@ -71,7 +84,7 @@ pub struct TriggerSignal {
 pub struct SignalSeries {
     /// Name (as `__name__`) and labels.
     pub labels: Labels,
-    /// A gauge shows `value`; a counter grows at `value` per second from 0 at the run's start.
+    /// A gauge shows `value`; a counter grows at `value` per second (never negative) from 0 at the run's start.
     pub kind: MetricKind,
     /// See `kind`.
     pub value: Signal,
@@ -81,7 +94,7 @@ pub struct SignalSeries {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Signals {
     /// By the trigger's `name`, its metric name (`s1-kafka`) or its position (`triggers[1]`), in the order written.
-    pub triggers: Vec<(String, TriggerSignal)>,
+    pub triggers: Vec<(Located<String>, TriggerSignal)>,
     /// Scraped series.
     pub series: Vec<SignalSeries>,
 }
@@ -94,8 +107,9 @@ impl Signal {
             Signal::Step { from, to, at } => Some(if t < *at { *from } else { *to }),
             Signal::Ramp { from, to, start, end } => {
                 let (whole, done) = (end.saturating_since(*start), t.saturating_since(*start));
-                let share = if done >= whole { 1.0 } else { done.as_secs_f64() / whole.as_secs_f64() };
-                Some(from + (to - from) * share)
+                let share = if done >= whole { 1.0 } else { done.as_ps() as f64 / whole.as_ps() as f64 };
+                let value = from * (1.0 - share) + to * share;
+                Some(value.clamp(from.min(*to), from.max(*to)))
             }
             Signal::Sine { mean, amplitude, period } => {
                 let turn = t.as_ps() % period.as_ps();
@@ -106,10 +120,138 @@ impl Signal {
                 let turn = t.as_ps() % period.as_ps();
                 Some(if turn < period.as_ps() / 2 { *high } else { *low })
             }
-            Signal::Points(points) => {
-                let after = points.partition_point(|(at, _)| *at <= t);
-                after.checked_sub(1).and_then(|index| points[index].1)
-            }
+            Signal::Points(points) => points.last_at(t).and_then(|point| point.value),
         }
+    }
+
+    /// The integral of the value (where there is none, of 0) from the run's start to `t`, in units times seconds: what a
+    /// counter shows that grows at this rate per second.
+    ///
+    /// Every form is a sum of products of which no factor falls as `t` grows, as long as no value is negative. So
+    /// rounding never makes a counter fall, which Prometheus would take for a restart.
+    pub fn integral_to(&self, t: SimTime) -> f64 {
+        let elapsed = seconds(t, SimTime::ZERO);
+        match self {
+            Signal::Constant(value) => value * elapsed,
+            Signal::Step { from, to, at } => from * seconds(t.min(*at), SimTime::ZERO) + to * seconds(t, *at),
+            Signal::Ramp { from, to, start, end } => {
+                let shape = if to >= from { rising(t, *start, *end) } else { falling(t, *start, *end) };
+                from.min(*to) * elapsed + (to - from).abs() * shape
+            }
+            Signal::Sine { mean, amplitude, period } => {
+                let size = amplitude.abs();
+                let swing = size * period.as_secs_f64_exact() * turns_of_swing(t, *period, *amplitude < 0.0);
+                (mean - size) * elapsed + swing
+            }
+            Signal::Oscillate { low, high, period } => {
+                let (whole, half) = (period.as_ps(), period.as_ps() / 2);
+                let (turns, turn) = (t.as_ps() / whole, t.as_ps() % whole);
+                let high_ps = turns * half + turn.min(half);
+                let time = |ps: u64| SimDuration::from_ps(ps).as_secs_f64_exact();
+                high * time(high_ps) + low * time(t.as_ps() - high_ps)
+            }
+            Signal::Points(points) => points
+                .last_at(t)
+                .map_or(0.0, |point| point.before + point.value.unwrap_or(0.0) * seconds(t, point.at)),
+        }
+    }
+}
+
+/// Seconds from `earlier` to `t`, 0 when `earlier` is later.
+fn seconds(t: SimTime, earlier: SimTime) -> f64 {
+    t.saturating_since(earlier).as_secs_f64_exact()
+}
+
+/// The integral of a ramp from 0 to 1.
+fn rising(t: SimTime, start: SimTime, end: SimTime) -> f64 {
+    let (whole, done) = (seconds(end, start), seconds(t.min(end), start));
+    let line = if done > 0.0 { 0.5 * done * (done / whole) } else { 0.0 };
+    line + seconds(t, end)
+}
+
+/// The integral of a ramp from 1 to 0: what is still to come is taken off the whole.
+fn falling(t: SimTime, start: SimTime, end: SimTime) -> f64 {
+    let before = seconds(start, SimTime::ZERO);
+    if t <= start {
+        return seconds(t, SimTime::ZERO);
+    }
+    let (whole, left) = (seconds(end, start), seconds(end, t));
+    let full = before + 0.5 * whole;
+    (full - 0.5 * left * (left / whole)).clamp(before, full)
+}
+
+/// The integral of `1 + sin` (or `1 - sin`) of the turns up to `t`, in periods. Within a turn the angle counts from where
+/// the rate is 0: there the usual `1 - cos` would lose the little growth to rounding.
+fn turns_of_swing(t: SimTime, period: SimDuration, is_mirrored: bool) -> f64 {
+    let (turns, turn) = (t.as_ps() / period.as_ps(), t.as_ps() % period.as_ps());
+    let lowest = if is_mirrored { 0.25 } else { 0.75 };
+    let grown = |share: f64| less_sine(std::f64::consts::TAU * (share - lowest));
+    let share = turn as f64 / period.as_ps() as f64;
+    let part = (grown(share) - grown(0.0)) / std::f64::consts::TAU;
+    turns as f64 + part.clamp(0.0, 1.0)
+}
+
+/// `x - sin(x)`, exact near zero: there by its Taylor series.
+fn less_sine(x: f64) -> f64 {
+    if x.abs() >= 0.5 {
+        return x - math::sin(x);
+    }
+    let square = x * x;
+    let tail = [210.0, 156.0, 110.0, 72.0, 42.0, 20.0].iter().fold(1.0, |tail, step| 1.0 - square / step * tail);
+    x * square / 6.0 * tail
+}
+
+impl SignalPoints {
+    /// The point that holds at `t`.
+    fn last_at(&self, t: SimTime) -> Option<&Point> {
+        let after = self.0.partition_point(|point| point.at <= t);
+        after.checked_sub(1).map(|index| &self.0[index])
+    }
+    /// Time and value of each point.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (SimTime, Option<f64>)> {
+        self.0.iter().map(|point| (point.at, point.value))
+    }
+    /// How many points.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl From<Vec<(SimTime, Option<f64>)>> for SignalPoints {
+    /// # Panics
+    /// When a time is not after the one before.
+    fn from(points: Vec<(SimTime, Option<f64>)>) -> Self {
+        let mut last: Option<Point> = None;
+        let with_sums = points.into_iter().map(|(at, value)| {
+            let before = last.map_or(0.0, |last| {
+                assert!(last.at < at, "points are in order of time: {at} follows {}", last.at);
+                last.before + last.value.unwrap_or(0.0) * seconds(at, last.at)
+            });
+            let point = Point { at, value, before };
+            last = Some(point);
+            point
+        });
+        SignalPoints(with_sums.collect())
+    }
+}
+
+impl fmt::Debug for SignalPoints {
+    /// The first points stand for all: recordings are long.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown: Vec<_> = self.iter().take(10).collect();
+        write!(f, "{} points {shown:?}", self.len())
+    }
+}
+
+impl SignalSeries {
+    /// What a scrape that starts at `t` finds: a gauge's value, a counter's sum. `None`: the series is not there, because
+    /// the source gives no answer then; a counter does not grow meanwhile.
+    pub fn sample_at(&self, t: SimTime) -> Option<f64> {
+        let value = self.value.value_at(t)?;
+        Some(if self.kind == MetricKind::Counter { self.value.integral_to(t) } else { value })
     }
 }
