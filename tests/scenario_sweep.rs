@@ -21,6 +21,7 @@ fn sweep(axes: &[(&str, Vec<Value>)]) -> SweepFile {
         name: "small".to_owned(),
         policy: Located::new(root("policies/opt-125m"), Span::new("sweep.yaml", 5, 11)),
         scenario: None,
+        signals: None,
         axes: axes.iter().map(axis).collect(),
         seeds: vec![1, 2],
         heatmap: None,

@@ -19,6 +19,8 @@ mod resolved;
 mod scenario_yaml;
 mod show;
 mod signals_choice;
+mod signals_csv;
+mod signals_written;
 mod sweep_file;
 mod traffic_choice;
 mod traffic_file;
@@ -35,6 +37,7 @@ pub use resolved::{
     SloLimit, SloMetric,
 };
 pub use scenario_yaml::scenario_yaml;
+pub use signals_written::{CsvWritten, SeriesWritten, ShapeWritten, SignalsWritten, TriggerSignalWritten};
 pub use sweep_file::{SweepAxis, SweepFile, read_sweep};
 pub use traffic_file::read_traffic;
 pub use values::at_reference;

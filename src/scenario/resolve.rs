@@ -12,7 +12,7 @@ use crate::scenario::policy_choice::choose_scaled_object;
 use crate::scenario::profile_choice::{choose_profile, profile_path};
 use crate::scenario::resolve_engine::resolve_engine;
 use crate::scenario::resolve_world::{resolve_cluster, resolve_controller, resolve_monitoring};
-use crate::scenario::signals_choice::choose_signals;
+use crate::scenario::signals_choice::{choose_signals, tell_overlap};
 use crate::scenario::traffic_choice::{choose_traffic, end_of, ends, is_document, traffic_path};
 use crate::scenario::values::at_reference;
 use crate::scenario::workload::{Workload, find_workload};
@@ -166,6 +166,9 @@ fn resolve_into(bundle: &Bundle, overrides: &Overrides, ledger: &mut Ledger) -> 
     let pods_namespace = workload.as_ref().map_or_else(|| namespace.to_owned(), |workload| workload.namespace.clone());
     let profile = choose_profile(bundle, overrides, &scenario, workload.as_ref(), ledger);
     let engine = profile.as_ref().and_then(|profile| resolve_engine(&scenario, profile, workload.as_ref(), ledger));
+    if let Some(engine) = &engine {
+        tell_overlap(&signals, engine, ledger);
+    }
     let (profile, (keda, kubernetes)) = (profile?, controllers?);
     let gpus = gpus_per_replica(workload.as_ref(), profile.gpus, &profile.name, ledger);
     let cluster = resolve_cluster(&scenario, workload.as_ref(), gpus, ledger);
@@ -216,6 +219,7 @@ fn resolve_into(bundle: &Bundle, overrides: &Overrides, ledger: &mut Ledger) -> 
         router_latency,
         client_timeout,
         monitoring: monitoring?,
+        signals: signals.series,
         keda,
         kubernetes,
         analysis,

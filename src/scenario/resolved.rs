@@ -6,6 +6,7 @@ use crate::keda::{KedaVersion, ScaledObjectSpec};
 use crate::prometheus::{PrometheusSettings, ScrapeSettings};
 use crate::replica::EngineConfig;
 use crate::scenario::{Assumption, Origin};
+use crate::series::SignalSeries;
 use crate::traffic::TrafficSpec;
 use crate::units::{Diagnostics, Seed, SimDuration};
 use std::sync::Arc;
@@ -48,6 +49,8 @@ pub struct ResolvedRun {
     pub client_timeout: SimDuration,
     /// Prometheus and its targets.
     pub monitoring: MonitoringSettings,
+    /// Series that the user gives, scraped beside those of the pods.
+    pub signals: Vec<SignalSeries>,
     /// KEDA.
     pub keda: KedaSettings,
     /// The HPA controller.

@@ -26,6 +26,8 @@ pub struct SweepFile {
     pub policy: Located<PathBuf>,
     /// `spec.scenario`, relative to the sweep file.
     pub scenario: Option<Located<PathBuf>>,
+    /// `spec.signals`, relative to the sweep file: a file as `--signals` takes it.
+    pub signals: Option<Located<PathBuf>>,
     /// `spec.axes`, in order: the grid's dimensions.
     pub axes: Vec<SweepAxis>,
     /// `spec.seeds`: a number N (the seeds 1..N, default 1) or a list of seeds; every point runs with each.
@@ -53,6 +55,7 @@ fn sweep(document: &Document, diagnostics: &mut Diagnostics) -> Option<SweepFile
     let policy = fields.string("policy", diagnostics);
     let policy = fields.required("policy", policy, diagnostics);
     let scenario = fields.string("scenario", diagnostics);
+    let signals = fields.string("signals", diagnostics);
     let axes_node = fields.node("axes");
     let axes_node = fields.required("axes", axes_node, diagnostics);
     let axes = axes_node.and_then(|node| read_axes(node, &fields.path_of("axes"), diagnostics));
@@ -72,6 +75,7 @@ fn sweep(document: &Document, diagnostics: &mut Diagnostics) -> Option<SweepFile
         name: name.map_or_else(|| "sweep".to_owned(), |name| name.value),
         policy: policy?.map(|given| join(&folder, &given)),
         scenario: scenario.map(|given| given.map(|given| join(&folder, &given))),
+        signals: signals.map(|given| given.map(|given| join(&folder, &given))),
         axes,
         seeds,
         heatmap,

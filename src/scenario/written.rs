@@ -8,9 +8,10 @@ use crate::hpa::KubernetesVersion;
 use crate::keda::KedaVersion;
 use crate::manifest::{Document, Fields, UnknownKeys};
 use crate::prometheus::PrometheusVersion;
+use crate::scenario::signals_written::read_signals;
 use crate::scenario::values::{name_kind, not_modelled, positive_duration, spec_of};
 use crate::scenario::written_sections as sections;
-use crate::scenario::{GateLimit, SloLimit};
+use crate::scenario::{GateLimit, SignalsWritten, SloLimit};
 use crate::traffic::TrafficSpec;
 use crate::units::{Diagnostics, Located, SimDuration, SimTime};
 
@@ -43,6 +44,8 @@ pub struct ScenarioFile {
     pub keda_version: Option<Located<KedaVersion>>,
     /// `kubernetes`.
     pub kubernetes: KubernetesWritten,
+    /// `signals`.
+    pub signals: Option<Located<SignalsWritten>>,
     /// `slo`.
     pub slo: Vec<Located<SloLimit>>,
     /// `cost.gpuHour`.
@@ -200,12 +203,15 @@ fn scenario(document: &Document, diagnostics: &mut Diagnostics) -> Option<Scenar
         prometheus: section(&mut fields, "prometheus", sections::prometheus, diagnostics),
         keda_version: section(&mut fields, "keda", sections::keda, diagnostics),
         kubernetes: section(&mut fields, "kubernetes", sections::kubernetes, diagnostics),
+        signals: fields
+            .node("signals")
+            .map(|node| Located::new(read_signals(node, "spec.signals", diagnostics), node.span.clone())),
         slo: section(&mut fields, "slo", sections::slo, diagnostics),
         gpu_hour: section(&mut fields, "cost", sections::cost, diagnostics),
         flap_window: section(&mut fields, "analysis", sections::analysis, diagnostics),
         gates: section(&mut fields, "gates", sections::gates, diagnostics),
     };
-    not_modelled(&mut fields, &["replications", "gateway", "signals", "faults"], diagnostics);
+    not_modelled(&mut fields, &["replications", "gateway", "faults"], diagnostics);
     fields.finish(UnknownKeys::Error, diagnostics);
     Some(file)
 }

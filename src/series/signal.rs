@@ -150,9 +150,9 @@ impl Signal {
                 let time = |ps: u64| SimDuration::from_ps(ps).as_secs_f64_exact();
                 high * time(high_ps) + low * time(t.as_ps() - high_ps)
             }
-            Signal::Points(points) => points
-                .last_at(t)
-                .map_or(0.0, |point| point.before + point.value.unwrap_or(0.0) * seconds(t, point.at)),
+            Signal::Points(points) => {
+                points.last_at(t).map_or(0.0, |point| point.before + point.value.unwrap_or(0.0) * seconds(t, point.at))
+            }
         }
     }
 }

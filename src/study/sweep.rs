@@ -44,9 +44,9 @@ pub fn run_sweep(sweep: &SweepFile, jobs: usize) -> Result<SweepOutcome, Diagnos
         let replaced = replace_scenario(&mut bundle, &scenario.value);
         replaced.map_err(|found| at_reference(found, &scenario.span, "spec.scenario"))?;
     }
-    attach_traffic(&mut bundle, &Overrides::default())?;
+    attach_traffic(&mut bundle, &overrides(sweep))?;
     if sweep.axes.iter().any(|axis| axis.path.value.starts_with("Profile:")) {
-        attach_profile(&mut bundle, &Overrides::default())?;
+        attach_profile(&mut bundle, &overrides(sweep))?;
     }
     let pool = rayon::ThreadPoolBuilder::new().num_threads(jobs).build().map_err(|error| {
         Diagnostics::from(Diagnostic::error(None, "", format!("cannot start {jobs} threads: {error}")))
@@ -66,6 +66,24 @@ fn run_grid(sweep: &SweepFile, bundle: &Bundle) -> Result<Vec<SweepPoint>, Diagn
             .into_par_iter()
             .map(|index| run_point(sweep, bundle, index / seeds, sweep.seeds[index % seeds])),
     )
+}
+
+/// What a sweep file gives on top of the bundle.
+fn overrides(sweep: &SweepFile) -> Overrides {
+    let signals = sweep.signals.as_ref().map(|signals| signals.value.clone());
+    Overrides { signals, ..Overrides::default() }
+}
+
+/// Messages about the whole signals file stand where the sweep names it, not at a flag that nobody typed.
+fn at_signals(sweep: &SweepFile, mut found: Diagnostics) -> Diagnostics {
+    let Some(signals) = &sweep.signals else { return found };
+    for diagnostic in &mut found.0 {
+        if diagnostic.span.as_ref().is_some_and(|span| span.line == 0 && &*span.file == "--signals") {
+            diagnostic.span = Some(signals.span.clone());
+            diagnostic.path = "spec.signals".to_owned();
+        }
+    }
+    found
 }
 
 /// All values, or the error of the lowest index.
@@ -94,8 +112,10 @@ fn resolve_point(sweep: &SweepFile, bundle: &Bundle, index: usize) -> Result<Res
         let set = bundle.set_at(&axis.path.value, (*value).clone(), &axis.path.span);
         set.map_err(|diagnostic| named_axes(sweep, diagnostic.into()))?;
     }
-    let run =
-        resolve(&bundle, &Overrides::default()).map_err(|found| named_axes(sweep, at_point(sweep, &values, found)))?;
+    let run = resolve(&bundle, &overrides(sweep)).map_err(|found| {
+        let found = named_axes(sweep, at_point(sweep, &values, found));
+        at_signals(sweep, found)
+    })?;
     // What the API server would only warn of is surely not what the author of an axis meant.
     let is_axis = |found: &&Diagnostic| {
         sweep.axes.iter().any(|axis| found.span.as_ref() == Some(&axis.path.span))
@@ -177,6 +197,7 @@ mod tests {
             name: "s".to_owned(),
             policy: Located::new(PathBuf::from("p"), Span::new("s.yaml", 3, 3)),
             scenario: None,
+            signals: None,
             axes: vec![axis("a", &[1, 2]), axis("b", &[10, 20, 30])],
             seeds: vec![1],
             heatmap: None,
