@@ -50,6 +50,7 @@ client: {timeout: 2m}
 prometheus: {scrapeInterval: 10s, scrapeTimeout: 5s, version: \"2.45\", lookback: 4m, evaluationInterval: 1m, responseTime: 5ms, discoveryDelay: 3s}
 keda: {version: \"2.17.1\"}
 kubernetes: {version: \"1.33\", syncPeriod: 30s, syncLatency: {min: 10ms, max: 20ms}, tolerance: 0.05, downscaleStabilization: 1m}
+signals: {triggers: {s0-kafka: {constant: 40}}, series: [{metric: m, value: {csv: lag.csv}}]}
 slo: {e2e: {p99: 60s}, ttft: {p95: 2s}}
 cost: {gpuHour: 2.5}
 analysis: {flapWindow: 5m}
@@ -75,6 +76,8 @@ gates: {gpuHours: 40, flapsPerHour: 1}";
     let gates: Vec<&str> = file.gates.iter().map(|gate| gate.value.name.as_str()).collect();
     assert_eq!(gates, ["gpuHours", "flapsPerHour"], "gates keep the author's order");
     assert_eq!(file.slo.len(), 2);
+    let signals = file.signals.expect("given");
+    assert_eq!((signals.value.triggers.len(), signals.value.series.len(), signals.span.line), (1, 1, 25));
 }
 
 #[test]
@@ -219,6 +222,7 @@ fn a_mistake_in_a_sweep_is_told() {
         ("policy: p\naxes: {a: [[1]]}", "expected a string, number or boolean"),
         ("policy: p\naxes: {a: [1]}\nseeds: 0", "an integer from 1"),
         ("policy: p\naxes: {a: [1], b: [2]}\nheatmap: {x: a, y: c}", "expected one of the axes"),
+        ("policy: p\naxes: {a: [1]}\nsignals: 3", "found the integer 3, expected a string"),
         ("policy: p\naxes: {a: [1]}\nseed: 3", "did you mean seeds?"),
     ];
     for (spec, part) in cases {

@@ -52,7 +52,7 @@ fn keys_of(path: &str) -> Vec<String> {
             let first = rest.chars().next().map_or(0, char::len_utf8);
             let end = rest[first..].find(['.', '[']).map_or(rest.len(), |end| first + end);
             let (key, more) = rest.split_at(end);
-            keys.push(key.to_owned());
+            keys.push(show::text(key));
             rest = more;
         }
         rest = rest.strip_prefix('.').unwrap_or(rest);
