@@ -29,6 +29,7 @@ pub mod record;
 pub mod sim;
 
 pub mod analysis;
+pub mod lint;
 pub mod study;
 
 pub mod report;

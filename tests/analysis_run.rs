@@ -4,10 +4,12 @@
 mod report_builder;
 
 use kedasim::analysis::{
-    GateStatus, Summary, VerdictStatus, flap_window, flapping, gpu_hours, gpu_hours_with_window, rate_interval,
-    summarize,
+    Finding, GateStatus, ScalingDoubt, Summary, VerdictStatus, flap_window, flapping, gpu_hours, gpu_hours_with_window,
+    rate_interval, summarize,
 };
-use kedasim::record::{DecisionRecord, Event, EventKind, OpenRequest, RunRecord, ScaleSource, SelectorRecord};
+use kedasim::record::{
+    DecisionRecord, Event, EventKind, KedaPoll, OpenRequest, RunRecord, ScaleSource, SelectorRecord,
+};
 use kedasim::scenario::{AnalysisSettings, GateLimit, SloLimit, SloMetric};
 use kedasim::units::{Severity, SimDuration};
 use report_builder::{Builder, at};
@@ -492,4 +494,260 @@ fn cost_is_billed_hours_times_the_price() {
     let summary = summarize(&record, &priced);
     assert_eq!((summary.cost_total, summary.cost_per_million_tokens), (Some(2.5), None));
     assert_eq!(summarize(&record, &AnalysisSettings::default()).cost_total, None);
+}
+
+fn found<'a>(summary: &'a Summary, code: &str) -> Option<&'a Finding> {
+    summary.verdict.findings.iter().find(|finding| finding.code == code)
+}
+
+/// A sync every 15 s that saw 3 and stayed at one replica; those in `failed` fail.
+fn with_failures(syncs: u64, failed: std::ops::Range<u64>) -> RunRecord {
+    let mut builder = Builder::new(1, syncs * 15 + 15).requests(10, 0);
+    for index in 0..syncs {
+        builder = builder.sync(15 * (index + 1), 3.0, 1, 1);
+        if failed.contains(&index) {
+            fail(builder.0.decisions.last_mut().expect("just made"), "Prometheus is down");
+        }
+    }
+    builder.0
+}
+
+fn fail(decision: &mut DecisionRecord, error: &str) {
+    let DecisionRecord::HpaSync(sync) = decision else { panic!("a sync") };
+    let metric = &mut sync.metrics[0];
+    (metric.value, metric.milli, metric.proposal, metric.active) = (None, None, None, None);
+    metric.error = Some(error.to_owned());
+    (sync.metric_desired, sync.stabilized) = (None, None);
+}
+
+#[test]
+fn a_paused_object_is_told_and_no_gate_on_flaps_passes() {
+    let mut record = Builder::new(2, 3600).requests(10, 0).0;
+    let gates = settings(&[("flapsPerHour", 1.0), ("failedRequests", 0.0)], None);
+    let statuses = |record: &RunRecord| {
+        let summary = summarize(record, &gates);
+        let statuses: Vec<GateStatus> = summary.verdict.gates.iter().map(|gate| gate.status).collect();
+        (summary.verdict.status, statuses, summary.scaling_doubt)
+    };
+    assert_eq!(statuses(&record), (VerdictStatus::Pass, vec![GateStatus::Pass, GateStatus::Pass], None));
+    record.info.paused = true;
+    let doubt = Some(ScalingDoubt::Paused);
+    assert_eq!(
+        statuses(&record),
+        (VerdictStatus::Undecided, vec![GateStatus::Undecided, GateStatus::Pass], doubt),
+        "failures are as true as ever"
+    );
+    let summary = summarize(&record, &gates);
+    let finding = found(&summary, "scaling-paused").expect("told");
+    assert_eq!(finding.severity, Severity::Warning);
+    assert_eq!(finding.evidence[0], "spec.replicas stayed at 2");
+    assert!(finding.evidence[2].starts_with("gate flapsPerHour is undecided"), "{:?}", finding.evidence);
+    let summary = summarize(&record, &AnalysisSettings::default());
+    assert_eq!(
+        found(&summary, "scaling-paused").map(|finding| finding.evidence.len()),
+        Some(2),
+        "no gate, no word of it"
+    );
+    // What cannot be is not hidden: flaps beyond the limit fail whatever else is doubtful.
+    let mut flaps = worked_example().requests(10, 0).0;
+    flaps.info.paused = true;
+    assert_eq!(summarize(&flaps, &gates).verdict.gates[0].status, GateStatus::Fail);
+    // With autoscaling off on the command line the annotation decides nothing.
+    record.info.fixed_replicas = true;
+    assert_eq!(statuses(&record).0, VerdictStatus::Pass);
+}
+
+#[test]
+fn a_trigger_that_always_fails_is_an_error_and_no_gate_on_flaps_passes() {
+    let gates = settings(&[("flapsPerHour", 1.0)], None);
+    let outcome = |record: &RunRecord| {
+        let summary = summarize(record, &gates);
+        let finding = found(&summary, "scaling-blocked-by-metric-error").map(|finding| finding.severity);
+        (finding, summary.verdict.gates[0].status)
+    };
+    let error = (Some(Severity::Error), GateStatus::Undecided);
+    let warning = (Some(Severity::Warning), GateStatus::Pass);
+    assert_eq!(outcome(&with_failures(20, 0..0)), (None, GateStatus::Pass));
+    assert_eq!(outcome(&with_failures(20, 0..17)), warning, "85 %");
+    assert_eq!(outcome(&with_failures(20, 2..20)), error, "90 %");
+    assert_eq!(outcome(&with_failures(20, 0..20)), error, "all");
+    assert_eq!(outcome(&with_failures(1, 0..1)), error, "the only one");
+    let mut late = with_failures(20, 0..10);
+    assert_eq!(outcome(&late), warning);
+    late.info.end = at(165);
+    late.decisions.truncate(10);
+    assert_eq!(outcome(&late), error, "all that there are");
+
+    let mut record = with_failures(20, 1..20);
+    fail(&mut record.decisions[10], "another");
+    let summary = summarize(&record, &gates);
+    let finding = found(&summary, "scaling-blocked-by-metric-error").expect("told");
+    assert_eq!(
+        finding.message,
+        "s0-prometheus failed in 19 of the 20 HPA syncs that asked it (95.0 %): the HPA could not compute a replica count"
+    );
+    assert_eq!(
+        finding.evidence[..3],
+        [
+            "error: Prometheus is down (the first of several errors)",
+            "first at 30s, last at 5m",
+            "spec.replicas stayed at 1"
+        ]
+    );
+    // The warm-up is left out.
+    let mut record = with_failures(20, 0..10);
+    record.info.warmup = SimDuration::from_secs(160);
+    assert_eq!(outcome(&record), (None, GateStatus::Pass));
+}
+
+#[test]
+fn a_trigger_that_always_fails_beside_a_good_one_forbids_scaling_down() {
+    let mut record = with_failures(20, 0..20);
+    for decision in &mut record.decisions {
+        let DecisionRecord::HpaSync(sync) = decision else { continue };
+        let mut good = sync.metrics[0].clone();
+        (good.trigger, good.error, good.proposal) = ("s1-cron".to_owned(), None, Some(1));
+        sync.metrics.push(good);
+    }
+    let summary = summarize(&record, &settings(&[("flapsPerHour", 1.0)], None));
+    let told: Vec<&str> = summary.verdict.findings.iter().map(|finding| finding.message.as_str()).collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].ends_with("the HPA could scale up by the other triggers and never down"), "{told:?}");
+    assert_eq!(summary.verdict.gates[0].status, GateStatus::Undecided);
+}
+
+#[test]
+fn of_a_formula_its_inputs_are_no_metrics_of_the_hpa() {
+    // An input fails and the formula bears it (`??`); cpu stands beside the formula, here first.
+    let mut record = with_failures(20, 0..20);
+    for decision in &mut record.decisions {
+        let DecisionRecord::HpaSync(sync) = decision else { continue };
+        let input = sync.metrics[0].clone();
+        let good = |name: &str, kind: &str| {
+            let mut metric = input.clone();
+            (metric.trigger, metric.kind) = (name.to_owned(), kind.to_owned());
+            (metric.error, metric.proposal) = (None, Some(1));
+            metric
+        };
+        sync.metrics = vec![good("cpu", "cpu"), good("composite-metric", "composite"), input];
+        (sync.metric_desired, sync.stabilized) = (Some(1), Some(1));
+    }
+    let gates = settings(&[("flapsPerHour", 1.0)], None);
+    let summary = summarize(&record, &gates);
+    assert_eq!((summary.scaling_doubt, summary.verdict.gates[0].status), (None, GateStatus::Pass));
+    assert_eq!(codes(&summary), Vec::<&str>::new());
+    for decision in &mut record.decisions {
+        let DecisionRecord::HpaSync(sync) = decision else { continue };
+        (sync.metrics[1].proposal, sync.metrics[1].error) = (None, Some("nil".to_owned()));
+    }
+    let summary = summarize(&record, &gates);
+    assert_eq!(codes(&summary), ["scaling-blocked-by-metric-error"], "the formula alone is told");
+    assert!(summary.verdict.findings[0].message.starts_with("composite-metric failed in 20 of the 20"));
+}
+
+#[test]
+fn polls_count_where_no_sync_ever_asked() {
+    let mut record = Builder::new(0, 600).requests(1, 0).0;
+    let sync = Builder::new(1, 600).sync(1, 3.0, 1, 1).0.decisions.remove(0);
+    let DecisionRecord::HpaSync(sync) = sync else { panic!("a sync") };
+    let mut metric = sync.metrics[0].clone();
+    (metric.value, metric.milli, metric.proposal, metric.active) = (None, None, None, None);
+    metric.error = Some("Prometheus is down".to_owned());
+    for index in 1..10 {
+        record.decisions.push(DecisionRecord::KedaPoll(KedaPoll {
+            t: at(30 * index),
+            spec_replicas: 0,
+            metrics: vec![metric.clone()],
+            active: false,
+            error: true,
+            rule: "I2",
+            cooldown_end: None,
+            action: "none",
+            new_replicas: 0,
+        }));
+    }
+    let summary = summarize(&record, &AnalysisSettings::default());
+    let finding = found(&summary, "scaling-blocked-by-metric-error").expect("told");
+    assert!(finding.message.contains("9 of the 9 KEDA polls") && finding.severity == Severity::Error, "{finding:?}");
+    assert!(finding.message.ends_with("no poll could wake the target"), "{}", finding.message);
+}
+
+#[test]
+fn a_fallback_in_force_is_told() {
+    let severity = |held: usize| {
+        let mut record = with_failures(20, 0..0);
+        for decision in record.decisions.iter_mut().take(held) {
+            let DecisionRecord::HpaSync(sync) = decision else { continue };
+            (sync.metrics[0].value, sync.metrics[0].fallback) = (None, true);
+        }
+        found(&summarize(&record, &AnalysisSettings::default()), "fallback-in-force").map(|finding| finding.severity)
+    };
+    assert_eq!(severity(0), None);
+    assert_eq!(severity(17), Some(Severity::Note));
+    assert_eq!(severity(18), Some(Severity::Warning));
+}
+
+#[test]
+fn a_formula_that_leaves_the_numbers_is_told() {
+    let run = |values: &[(f64, i32)]| {
+        let mut builder = Builder::new(1, 600).requests(10, 0);
+        for (index, (value, proposal)) in (1..).zip(values) {
+            builder = builder.sync(15 * index, 3.0, 1, 1);
+            let DecisionRecord::HpaSync(sync) = &mut builder.0.decisions[usize::try_from(index - 1).expect("small")]
+            else {
+                continue;
+            };
+            (sync.metrics[0].kind, sync.metrics[0].value) = ("composite".to_owned(), Some(*value));
+            sync.metrics[0].proposal = Some(*proposal);
+        }
+        let summary = summarize(&builder.0, &AnalysisSettings::default());
+        found(&summary, "formula-out-of-range").cloned()
+    };
+    assert_eq!(run(&[(0.0, 0), (7.5, 2)]), None);
+    let endless = run(&[(1.0, 1), (f64::INFINITY, 1), (f64::NAN, 1), (-2.0, 0)]).expect("told");
+    assert_eq!(endless.severity, Severity::Error);
+    assert_eq!(
+        endless.message,
+        "the formula gave no finite number in 2 of 4 evaluations, first at 30s: inf; a negative number in 1 of 4 \
+         evaluations, first at 1m: -2"
+    );
+    let negative = run(&[(-2.0, 0), (1.0, 1)]).expect("told");
+    assert_eq!(negative.severity, Severity::Warning, "it counted as 0");
+    let to_the_maximum = run(&[(-2.0, i32::MAX), (1.0, 1)]).expect("told");
+    assert_eq!(to_the_maximum.severity, Severity::Error);
+    assert!(to_the_maximum.evidence.contains(&"largest proposal from such a result: 2147483647".to_owned()));
+}
+
+fn poll_at(t: u64, active: bool) -> DecisionRecord {
+    DecisionRecord::KedaPoll(KedaPoll {
+        t: at(t),
+        spec_replicas: 1,
+        metrics: Vec::new(),
+        active,
+        error: false,
+        rule: "I3",
+        cooldown_end: None,
+        action: "deactivate",
+        new_replicas: 0,
+    })
+}
+
+#[test]
+fn the_step_to_zero_of_an_assumed_count_is_set_up() {
+    let run = |assumed: bool, active: bool| {
+        let mut record = Builder::new(1, 3600)
+            .scaled(5, 1, 0, ScaleSource::Keda)
+            .scaled(65, 0, 1, ScaleSource::Keda)
+            .scaled(1200, 1, 0, ScaleSource::Keda)
+            .requests(10, 0)
+            .0;
+        record.info.initial_assumed = assumed;
+        record.decisions = vec![poll_at(2, active), poll_at(5, false)];
+        let summary = summarize(&record, &AnalysisSettings::default());
+        let told = found(&summary, "start-up-transient").map(|finding| finding.severity);
+        (summary.flapping.flaps, summary.flapping.ups, summary.flapping.downs, told)
+    };
+    assert_eq!(run(true, false), (0, 1, 1, Some(Severity::Note)));
+    assert_eq!(run(false, false), (1, 1, 2, None), "the user said so");
+    assert_eq!(run(true, true), (1, 1, 2, None), "a trigger had been active: the policy itself went to zero");
 }

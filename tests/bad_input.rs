@@ -1,7 +1,7 @@
 //! Bad input gives one clear, located error, exit code 2, and nothing written.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// A fresh folder for one case.
@@ -152,12 +152,29 @@ fn unrendered_template() {
 }
 
 #[test]
-fn unparsable_query() {
+fn a_query_that_prometheus_refuses_runs_as_it_would_when_deployed() {
     let text = SCALED_OBJECT.replace("sum(vllm:num_requests_running)", "sum(vllm:num_requests_running");
-    Case::new("query")
-        .file("so.yaml", &text)
-        .file("scenario.yaml", SCENARIO)
-        .fails_with(&["."], &["so.yaml:12:", "query"]);
+    let case = Case::new("query").file("so.yaml", &text).file("scenario.yaml", SCENARIO);
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kedasim"));
+        let output =
+            command.current_dir(&case.folder).arg("simulate").args(arguments).output().expect("the binary runs");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    let (code, stdout, stderr) = run(&["."]);
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(
+        stderr.contains("warning: ./so.yaml:12:16: spec.triggers[0].metadata.query: Prometheus refuses"),
+        "{stderr}"
+    );
+    assert!(stdout.contains("prometheus query api returned error. status: 400 response: "), "{stdout}");
+    let (code, ..) = run(&[".", "--fail-on", "error"]);
+    assert_eq!(code, Some(1), "a trigger that never has a value is an error of the policy");
+    // What only this parser cannot read is no verdict on the policy.
+    let text = SCALED_OBJECT.replace("sum(vllm:num_requests_running)", "histogram_count(up)");
+    let case = Case::new("query-limit").file("so.yaml", &text).file("scenario.yaml", SCENARIO);
+    case.fails_with(&["."], &["so.yaml:12:16", "cannot be run", "not supported yet"]);
 }
 
 #[test]
@@ -209,12 +226,22 @@ fn no_traffic() {
 }
 
 #[test]
-fn unmodelled_trigger() {
-    let text = SCALED_OBJECT.replace("type: prometheus", "type: kafka");
-    Case::new("kafka")
-        .file("so.yaml", &text)
+fn a_trigger_without_a_source() {
+    // A type whose source is not simulated, and one that KEDA does not know.
+    let with = |kind: &str| SCALED_OBJECT.replace("type: prometheus", &format!("type: {kind}"));
+    Case::new("datadog").file("so.yaml", &with("datadog")).file("scenario.yaml", SCENARIO).fails_with(
+        &["."],
+        &[
+            "so.yaml:9:",
+            "the source of type datadog is not simulated",
+            "s0-datadog: {value: {constant: 3}",
+            "--signals FILE",
+        ],
+    );
+    Case::new("unknown-type")
+        .file("so.yaml", &with("promtheus"))
         .file("scenario.yaml", SCENARIO)
-        .fails_with(&["."], &["so.yaml:9:", "kafka"]);
+        .fails_with(&["."], &["so.yaml:9:", "no scaler found for type: promtheus", "did you mean prometheus?"]);
 }
 
 #[test]
@@ -264,7 +291,7 @@ fn a_set_value_is_what_its_field_wants() {
 
 #[test]
 fn documents_that_are_not_read_are_told() {
-    let others = "apiVersion: v1\nkind: Service\nmetadata: {name: web}\n---\napiVersion: serving.kserve.io/v1alpha1\nkind: LLMInferenceService\nmetadata: {name: big}\n---\napiVersion: monitoring.coreos.com/v1\nkind: PrometheusRule\nmetadata: {name: rules}\n";
+    let others = "apiVersion: v1\nkind: Service\nmetadata: {name: web}\n---\napiVersion: serving.kserve.io/v1alpha1\nkind: LLMInferenceService\nmetadata: {name: big}\nspec: {model: {uri: hf://a/b}}\n---\napiVersion: monitoring.coreos.com/v1\nkind: PrometheusRule\nmetadata: {name: rules}\n";
     let case = usual("skipped").file("others.yaml", others);
     let output = Command::new(env!("CARGO_BIN_EXE_kedasim"))
         .current_dir(&case.folder)
@@ -274,8 +301,9 @@ fn documents_that_are_not_read_are_told() {
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{stderr}");
     assert!(stderr.contains("note: ./others.yaml:1:1: Service web is not read"), "{stderr}");
-    assert!(stderr.contains("note: ./others.yaml:5:1: LLMInferenceService big is not modelled yet"), "{stderr}");
-    assert!(stderr.contains("warning: ./others.yaml:9:1: PrometheusRule rules is not modelled yet"), "{stderr}");
+    // It is read, and not the target.
+    assert!(stderr.contains("target Deployment opt-125m-predictor is none of big-kserve"), "{stderr}");
+    assert!(stderr.contains("warning: ./others.yaml:10:1: PrometheusRule rules is not modelled yet"), "{stderr}");
 }
 
 #[test]
@@ -283,7 +311,7 @@ fn kinds_that_cannot_be_run() {
     let hpa =
         "apiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata: {name: h}\nspec: {maxReplicas: 2}\n";
     let case = Case::new("hpa").file("hpa.yaml", hpa).file("scenario.yaml", SCENARIO);
-    case.fails_with(&["."], &["hpa.yaml:1:1", "a plain HorizontalPodAutoscaler is not modelled yet"]);
+    case.fails_with(&["."], &["hpa.yaml:4:7", "scaleTargetRef is missing"]);
     let misspelt = SCENARIO.replace("kind: Scenario", "kind: Scenaro");
     let case = Case::new("own-kind").file("so.yaml", SCALED_OBJECT).file("scenario.yaml", &misspelt);
     case.fails_with(&["."], &["scenario.yaml:2:7", "\"Scenaro\"", "did you mean Scenario?"]);
@@ -383,6 +411,8 @@ fn mistakes_in_a_sweep() {
     sweep("  policy: .\n  axes: {spec.maxReplicas: [2]}\n", &["sweep.txt:6:10: axis spec.maxReplicas: unknown key"]);
     sweep("  policy: .\n  axes: {\"Traffic:spec.stop\": [1m]}\n", &["sweep.txt:6:10", "Scenario:spec.traffic"]);
     sweep(&format!("  policy: .\n{axes}  seeds: [3, 3]\n"), &["spec.seeds[1]", "the seed 3 twice"]);
+    let axis = "  axes: {\"Scenario:spec.signals.triggers.x.constant\": [1, 2]}\n";
+    sweep(&format!("  policy: .\n  signals: s.yaml\n{axis}"), &["sweep.txt:7:10", "replaces as a whole"]);
 }
 
 #[test]
@@ -413,4 +443,30 @@ fn a_policy_that_is_not_text() {
     let case = usual("binary");
     fs::write(case.folder.join("blob.yaml"), [0x7f, b'E', b'L', b'F', 0xff, 0xfe]).expect("writable");
     case.fails_with(&["blob.yaml"], &["blob.yaml:1:", "not text"]);
+}
+
+#[test]
+fn signals_are_given_in_one_place() {
+    let signals = "triggers: {s0-external: {value: {constant: 1}, target: 2}}\n";
+    let set = "Scenario:spec.signals.triggers.s0-external.value.constant=4";
+    let case = usual("signals-twice").file("signals.txt", signals);
+    case.fails_with(&[".", "--signals", "signals.txt", "--set", set], &["--set", "replaces as a whole"]);
+    let case = usual("signals-beside").file("signals.yaml", signals);
+    case.fails_with(&["."], &["signals.yaml:1:1", "a file for --signals stands in no folder of a policy"]);
+}
+
+#[test]
+fn a_scenario_that_is_not_there_can_be_set() {
+    let case = Case::new("no-scenario").file("so.yaml", SCALED_OBJECT);
+    let traffic = Path::new(env!("CARGO_MANIFEST_DIR")).join("traces/stable-2.yaml");
+    let output = Command::new(env!("CARGO_BIN_EXE_kedasim"))
+        .current_dir(&case.folder)
+        .args(["simulate", "so.yaml", "--profile", "opt-125m-cpu", "--traffic"])
+        .arg(traffic)
+        .args(["--set", "Scenario:spec.duration=90s", "--set", "Scenario:spec.seed=7"])
+        .output()
+        .expect("the binary runs");
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(stdout.split_whitespace().collect::<Vec<_>>().join(" ").contains("seed 7, 1m30s simulated"), "{stdout}");
 }

@@ -1,13 +1,14 @@
 //! ScaledObjects with triggers other than a query, with fallback, formulas and pauses, through a whole run: YAML in, decisions out.
 //! A run starts on Monday 2026-01-05 at midnight UTC.
 
+use kedasim::analysis::summarize;
 use kedasim::manifest::Bundle;
 use kedasim::record::{
     DecisionRecord, EventKind, HpaSync, KedaPoll, RunRecord, ScaleSource, decisions_from_jsonl, decisions_to_jsonl,
 };
 use kedasim::scenario::{Overrides, resolve};
 use kedasim::sim::simulate;
-use kedasim::units::{SimDuration, SimTime};
+use kedasim::units::{Severity, SimDuration, SimTime};
 
 const WORLD: &str = r#"
 ---
@@ -290,4 +291,65 @@ fn pods_of_the_target_can_be_counted_and_no_others() {
             && refused.contains("app=isvc.opt-125m-predictor"),
         "{refused}"
     );
+}
+
+#[test]
+fn counts_of_other_pods_are_the_users() {
+    let spec = "minReplicaCount: 1\nmaxReplicaCount: 5\ntriggers:\n  - type: kubernetes-workload\n    metadata: {podSelector: app=backend, \
+                value: \"3\"}\n";
+    let plain = text("", spec, "10m");
+    let resolved = |text: &str| {
+        let bundle = Bundle::from_text(text, "p.yaml").expect("well formed");
+        resolve(&bundle, &Overrides::default()).map_err(|found| found.to_string())
+    };
+    let refused = resolved(&plain).expect_err("whose pods?");
+    assert!(refused.contains("signals: {triggers: {\"triggers[0]\": {constant: 3}}}"), "{refused}");
+    let with = |signal: &str| {
+        plain.replace("  traffic:", &format!("  signals: {{triggers: {{\"triggers[0]\": {signal}}}}}\n  traffic:"))
+    };
+    let run = resolved(&with("{constant: 7}")).unwrap_or_else(|found| panic!("does not resolve:\n{found}"));
+    let record = simulate(&run, true).unwrap_or_else(|error| panic!("{error}"));
+    let last = syncs(&record).pop().expect("syncs");
+    assert_eq!((last.metrics[0].value, last.metrics[0].proposal, last.new_replicas), (Some(7.0), Some(3), 3));
+    assert_eq!(record.info.triggers[0].signal.as_deref(), Some("constant 7"));
+    let refused = resolved(&with("{value: {constant: 7}, target: 2}")).expect_err("the trigger has a target");
+    assert!(refused.contains("give only the signal's value"), "{refused}");
+}
+
+#[test]
+fn a_jump_into_the_bounds_asks_for_no_metrics() {
+    let spec = format!(
+        "initialCooldownPeriod: 600\nidleReplicaCount: 0\nminReplicaCount: 4\nmaxReplicaCount: 6\ntriggers:\n{QUERY}"
+    );
+    let run_from = |initial: &str| {
+        let text = text("", &spec, "5m").replace("  traffic:", &format!("  initialReplicas: {initial}\n  traffic:"));
+        let bundle = Bundle::from_text(&text, "p.yaml").expect("well formed");
+        let run = resolve(&bundle, &Overrides::default()).unwrap_or_else(|found| panic!("does not resolve:\n{found}"));
+        simulate(&run, true).unwrap_or_else(|error| panic!("{error}"))
+    };
+    for (initial, bound) in [("2", 4), ("9", 6)] {
+        let record = run_from(initial);
+        let syncs = syncs(&record);
+        assert_eq!(
+            (syncs[0].metrics.len(), syncs[0].new_replicas, syncs[0].rescaled),
+            (0, bound, true),
+            "from {initial}"
+        );
+        assert_eq!(syncs[1].metrics.len(), 1, "the next one asks again");
+    }
+}
+
+#[test]
+fn idle_below_the_minimum_flaps_and_never_settles() {
+    let spec = format!("idleReplicaCount: 1\nminReplicaCount: 2\nmaxReplicaCount: 4\ntriggers:\n{QUERY}");
+    let text = text("", &spec, "5m").replace("  duration: 5m\n", "").replace("  traffic:", "  traffic:\n    stop: 1m");
+    let bundle = Bundle::from_text(&text, "p.yaml").expect("well formed");
+    let run = resolve(&bundle, &Overrides::default()).unwrap_or_else(|found| panic!("does not resolve:\n{found}"));
+    let record = simulate(&run, false).unwrap_or_else(|error| panic!("{error}"));
+    assert!(record.info.unsettled && record.info.end < SimTime::from_secs(4 * 3600), "ended at {}", record.info.end);
+    let summary = summarize(&record, &run.analysis);
+    let flaps =
+        summary.verdict.findings.iter().find(|finding| finding.code == "flapping").expect("the HPA undoes KEDA");
+    assert_eq!(flaps.severity, Severity::Error, "{flaps:?}");
+    assert!(summary.verdict.findings.iter().any(|finding| finding.code == "never-settled"));
 }

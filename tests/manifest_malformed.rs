@@ -1,7 +1,7 @@
 //! Every file of `tests/malformed` gives exactly one error, at the right place, and none a panic or a hang. The loading of
 //! files, folders and the things that are neither is tested here too.
 
-use kedasim::manifest::{Bundle, Input, ScaledObject};
+use kedasim::manifest::{Bundle, Input, LlmInferenceService, ScaledObject};
 use kedasim::units::{Diagnostics, Severity};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -28,6 +28,13 @@ const CORPUS: &[(&str, &str, &str)] = &[
     ("beyond-64-bits", "8:20", "found the number 100000000000000000000, expected an integer"),
     ("billion-laughs", "4:9", "aliases expand to more than 50000 values"),
     ("binary", "1:1", "a byte that is not UTF-8"),
+    (
+        "boolean-metadata",
+        "14:20",
+        "spec.triggers[0].metadata.unsafeSsl: found the boolean false, expected a string: \
+         spec.triggers[0].metadata.unsafeSsl in body must be of type string: \"boolean\"",
+    ),
+    ("boolean-name", "4:9", "metadata.name: found the boolean true, expected a string"),
     ("brackets", "1:65", "nested more than 64 levels deep"),
     ("complex-key", "13:5", "a mapping or list where a key is expected"),
     ("control-character", "4:10", "control character U+0007"),
@@ -46,6 +53,7 @@ const CORPUS: &[(&str, &str, &str)] = &[
     ("no-name", "4:3", "metadata.name: the required field name is missing"),
     ("non-string-annotation", "6:33", "found the boolean true, expected a string"),
     ("non-string-metadata", "12:20", "spec.triggers[0].metadata.threshold: found the integer 5, expected a string"),
+    ("octal-namespace", "5:14", "metadata.namespace: found the integer 83, expected a string"),
     ("only-comments", "1:1", "there is no YAML document here"),
     ("out-of-bounds", "8:20", "found the integer 0, expected an integer of at least 1"),
     ("quoted-number", "8:20", "found the string \"3\", expected an integer"),
@@ -61,6 +69,29 @@ const CORPUS: &[(&str, &str, &str)] = &[
     ("unterminated-quote", "12:20", "unclosed quote"),
     ("wrong-type", "8:20", "found the string \"three\", expected an integer"),
 ];
+
+/// Readers of kinds other than a ScaledObject's, whose mistakes are located too.
+#[test]
+fn the_scaling_of_an_llm_inference_service_is_read_strictly() {
+    let text = "apiVersion: serving.kserve.io/v1alpha2\nkind: LLMInferenceService\nmetadata: {name: m}\nspec:\n";
+    let cases = [
+        ("  scaling: {maxReplicas: three}\n", "5:26: spec.scaling.maxReplicas: found the string \"three\""),
+        ("  scaling: {maxReplicas: 0}\n", "5:26: spec.scaling.maxReplicas: found the integer 0"),
+        ("  scaling: {minReplicas: 1}\n", "5:12: spec.scaling.maxReplicas: the required field maxReplicas is missing"),
+        ("  scaling: {maxReplicas: 3, keda: []}\n", "5:35: spec.scaling.keda: found a list, expected a mapping"),
+        ("  prefill: {scaling: []}\n", "5:22: spec.prefill.scaling: found a list, expected a mapping"),
+        ("  template: {containers: {}}\n", "5:26: spec.template.containers: found a mapping, expected a list"),
+        ("  parallelism: {tensor: 0}\n", "5:25: spec.parallelism.tensor: found the integer 0"),
+        ("  model: {uri: 5}\n", "5:16: spec.model.uri: found the integer 5, expected a string"),
+    ];
+    for (lines, expected) in cases {
+        let bundle = Bundle::from_text(&format!("{text}{lines}"), "t").expect("valid YAML");
+        let mut diagnostics = Diagnostics::new();
+        let _ = LlmInferenceService::read(&bundle.documents[0], &mut diagnostics);
+        assert_eq!(diagnostics.0.len(), 1, "{lines}: {diagnostics}");
+        assert!(diagnostics.to_string().starts_with(&format!("error: t:{expected}")), "{diagnostics}");
+    }
+}
 
 #[test]
 fn every_malformed_file_gives_one_located_error() {

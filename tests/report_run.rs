@@ -4,6 +4,8 @@
 mod report_builder;
 
 use kedasim::analysis::{Summary, summarize};
+use kedasim::hpa::{Condition, Direction, LimitReason, Policy, PolicyKind, Recommendation, WindowReason};
+use kedasim::manifest::{Bundle, Input};
 use kedasim::record::{
     DecisionRecord, Event, EventKind, FindingLine, KedaPoll, RunRecord, ScaleSource, TimelineRow, decisions_from_jsonl,
     decisions_to_jsonl, events_to_jsonl, timeline_from_csv, timeline_to_csv,
@@ -12,7 +14,8 @@ use kedasim::report::{
     Heatmap, HeatmapSpec, PlotFormat, replot, results_csv, results_from_csv, results_table, summary_json,
     summary_markdown, summary_text_with, write_run_files, write_sweep,
 };
-use kedasim::scenario::{AnalysisSettings, Assumption, GateLimit, SloLimit, SloMetric};
+use kedasim::scenario::{AnalysisSettings, Assumption, GateLimit, Overrides, SloLimit, SloMetric, resolve};
+use kedasim::sim::simulate;
 use kedasim::study::{SweepOutcome, SweepPoint};
 use kedasim::units::{SimDuration, SimTime};
 use report_builder::{Builder, at};
@@ -189,11 +192,15 @@ fn a_decision_line_has_the_names_that_scripts_rely_on() {
         "specReplicas",
         "statusReplicas",
         "readyReplicas",
+        "window",
+        "limit",
+        "statusConditions",
+        "explanation",
     ];
     names.sort_unstable();
     assert_eq!(found, names);
     let metric = &line["metrics"][0];
-    for name in ["trigger", "query", "value", "milli", "target", "type", "proposal", "error"] {
+    for name in ["trigger", "query", "value", "milli", "target", "type", "proposal", "error", "why"] {
         assert!(metric.get(name).is_some(), "{name}");
     }
     assert_eq!((&line["t"], &metric["target"]), (&210.0.into(), &5.0.into()));
@@ -215,6 +222,7 @@ fn decisions_come_back_from_their_file() {
         active: true,
         error: false,
         rule: "A1",
+        cooldown_end: None,
         action: "none",
         new_replicas: 1,
     }));
@@ -222,6 +230,105 @@ fn decisions_come_back_from_their_file() {
     let decisions = decisions_from_jsonl(&text).expect("our own file");
     assert_eq!(decisions, record.decisions);
     assert!(text.contains(r#""value":null,"valueText":"inf""#), "{text}");
+}
+
+/// A sync held back by a window and cut by a policy, with the conditions that the controller then shows.
+fn reasoned() -> RunRecord {
+    let mut record = Builder::new(1, 600).sync(312, 43.3, 1, 3).0;
+    let DecisionRecord::HpaSync(sync) = &mut record.decisions[0] else { panic!("a sync") };
+    sync.stabilized = Some(4);
+    sync.window = Some(WindowReason {
+        direction: Direction::Up,
+        window: SimDuration::from_secs(30),
+        recommendation: Recommendation { replicas: 4, at: SimTime::from_millis(296_820) },
+        age: SimDuration::from_millis(15_180),
+    });
+    sync.limit = Some(LimitReason::Policy {
+        direction: Direction::Up,
+        index: 0,
+        policy: Policy { kind: PolicyKind::Pods, value: 2, period: SimDuration::from_secs(60) },
+        period_start: 1,
+        limit: 3,
+    });
+    sync.bound_by = "scaleUpPolicy";
+    let condition =
+        |kind, status, reason, message: &str| Condition { kind, status, reason, message: message.to_owned() };
+    sync.status_conditions = vec![
+        condition(
+            "AbleToScale",
+            true,
+            "SucceededRescale",
+            "the HPA controller was able to update the target scale to 3",
+        ),
+        condition("ScalingLimited", false, "DesiredWithinRange", "the desired count is \"fine\""),
+    ];
+    record
+}
+
+#[test]
+fn a_decision_line_tells_its_reasons_in_fields_and_in_words() {
+    let text = decisions_to_jsonl(&reasoned());
+    let line: serde_json::Value = serde_json::from_str(&text).expect("valid JSON");
+    assert_eq!(
+        line["window"],
+        serde_json::json!({"direction": "scaleUp", "windowSeconds": 30.0, "replicas": 4, "t": 296.82, "ageSeconds": 15.18})
+    );
+    assert_eq!(
+        line["limit"],
+        serde_json::json!({
+            "kind": "policy", "direction": "scaleUp", "periodStart": 1, "limit": 3,
+            "policy": {"index": 0, "type": "Pods", "value": 2, "periodSeconds": 60.0},
+        })
+    );
+    assert_eq!(line["statusConditions"][0]["status"], "True");
+    assert_eq!(line["statusConditions"][1]["status"], "False");
+    assert_eq!(line["statusConditions"][1]["type"], "ScalingLimited");
+    assert_eq!(line["metrics"][0]["why"], "43.3 / 5 = 8.66 -> 9 (ratio 8.66 against 1 replica, outside 0.9..1.1)");
+    assert_eq!(
+        line["explanation"],
+        "s0-prometheus proposes 9; scaleUp window 30s holds it at 4, the recommendation of 15.2s ago; scaleUp policy 0 \
+         (2 Pods per 1m) allows at most 3, from 1 at the period's start; 1 -> 3"
+    );
+}
+
+#[test]
+fn every_kind_of_reason_comes_back_from_its_file() {
+    let mut record = reasoned();
+    let first = record.decisions[0].clone();
+    let others = [
+        LimitReason::Disabled(Direction::Down),
+        LimitReason::BuiltIn { limit: 4 },
+        LimitReason::MaxReplicas(7),
+        LimitReason::MinReplicas(1),
+        LimitReason::Policy {
+            direction: Direction::Down,
+            index: 1,
+            policy: Policy { kind: PolicyKind::Percent, value: 50, period: SimDuration::from_secs(90) },
+            period_start: -2,
+            limit: i32::MIN,
+        },
+    ];
+    for limit in others {
+        let mut decision = first.clone();
+        let DecisionRecord::HpaSync(sync) = &mut decision else { panic!("a sync") };
+        sync.limit = Some(limit);
+        sync.window = sync.window.map(|window| WindowReason { direction: Direction::Down, ..window });
+        record.decisions.push(decision);
+    }
+    let text = decisions_to_jsonl(&record);
+    let decisions = decisions_from_jsonl(&text).expect("our own file");
+    assert_eq!(decisions, record.decisions);
+    assert_eq!(decisions_to_jsonl(&RunRecord { decisions, ..record }), text, "the words come back too");
+    for (wrong, why) in [
+        (text.replacen("\"scaleUp\"", "\"up\"", 1), "line 1: found the direction \"up\""),
+        (text.replacen("\"kind\":\"policy\"", "\"kind\":\"rule\"", 1), "line 1: found a limit of kind \"rule\""),
+        (text.replacen("\"type\":\"Pods\"", "\"type\":\"Nodes\"", 1), "line 1: found the policy type \"Nodes\""),
+        (text.replacen("\"status\":\"True\"", "\"status\":\"Yes\"", 1), "line 1: found the status \"Yes\""),
+    ] {
+        assert_ne!(wrong, text);
+        let error = decisions_from_jsonl(&wrong).expect_err(why);
+        assert!(error.starts_with(why), "{error}");
+    }
 }
 
 #[test]
@@ -305,11 +412,11 @@ pass, 1 warning: policy opt-125m, scenario stable-2, seed 1, 30m simulated
 
 findings
   warning requests-failed: 2 of 995 requests failed or timed out (0.20 %)
-    - 2 killed with their pod
+    - 2 were cut off by the end of their pod, at 25m
 
 scale events
-       3:30  1 -> 2   hpa    s0-prometheus above target: 7.925 / 1, target 5
-      25:00  2 -> 1   hpa    all below target: s0-prometheus 3.2 / 2 = 1.6, target 5
+       3:30  1 -> 2   hpa    s0-prometheus 7.925 / 5 = 1.58 -> 2
+      25:00  2 -> 1   hpa    s0-prometheus 3.2 / 5 = 0.64 -> 1
 
 assumed: spec.prometheus.scrapeInterval = 15s (neither a PodMonitor nor the Scenario says)
 ";
@@ -376,14 +483,18 @@ fn scale_events_show_what_the_hpa_shows() {
     builder = builder.sync(90, 0.81, 5, 6).scaled(90, 5, 6, ScaleSource::Hpa);
     if let DecisionRecord::HpaSync(sync) = &mut builder.0.decisions[0] {
         sync.metrics[0].target_milli = 23_000_000;
+        sync.metrics[0].proposal = Some(5);
+        (sync.metric_desired, sync.stabilized, sync.limit) = (Some(5), Some(5), None);
     }
     if let DecisionRecord::HpaSync(sync) = &mut builder.0.decisions[1] {
-        sync.metrics[0].target_milli = 800;
+        sync.metrics[0].target_milli = 700;
         sync.metrics[0].target_type = "Value".to_owned();
+        (sync.metrics[0].ratio, sync.metrics[0].proposal) = (Some(0.81 / 0.7), Some(6));
+        (sync.metric_desired, sync.stabilized, sync.limit) = (Some(6), Some(6), None);
     }
     let text = summary_text_with(&[], &builder.0, &summarize(&builder.0, &AnalysisSettings::default()));
-    assert!(text.contains("all below target: s0-prometheus 95071 / 6 = 15845, target 23000\n"), "{text}");
-    assert!(text.contains("s0-prometheus above target: 0.81, target 0.8\n"), "{text}");
+    assert!(text.contains("s0-prometheus 95071 / 23000 = 4.13 -> 5\n"), "{text}");
+    assert!(text.contains("s0-prometheus 0.81 / 0.7 x 5 ready pods = 5.79 -> 6\n"), "{text}");
     assert!(events_to_jsonl(&builder.0, &[]).contains("external metric s0-prometheus above target"));
     assert!(text.contains("6 -> 5 -> 6 (2 scale events; 1 flap, each"), "{text}");
     // In the measured interval only, with the level at its start.
@@ -589,7 +700,7 @@ fn sweep() -> SweepOutcome {
     }
     let path = "ScaledObject:spec.advanced.horizontalPodAutoscalerConfig.behavior.scaleDown.stabilizationWindowSeconds";
     let axes = vec!["ScaledObject:spec.triggers[0].metadata.threshold".to_owned(), path.to_owned()];
-    SweepOutcome { name: "threshold-by-window".to_owned(), axes, points }
+    SweepOutcome { name: "threshold-by-window".to_owned(), axes, points, warnings: Vec::new() }
 }
 
 #[test]
@@ -666,4 +777,147 @@ fn a_heatmap_of_an_unknown_axis_names_those_there_are() {
     assert!(error.contains("ScaledObject:spec.triggers[0].metadata.threshold"), "{error}");
     let one_axis = HeatmapSpec::default_for(&table.axes[..1]).expect("one axis");
     assert!(Heatmap::new("s", &table, &one_axis).expect("a single row").svg().is_ok());
+}
+
+#[test]
+fn the_header_and_the_list_of_scale_events_agree() {
+    let text = |record: &RunRecord| summary_text_with(&[], record, &summarize(record, &AnalysisSettings::default()));
+    let builder = Builder::new(0, 3600)
+        .sync(15, 7.0, 0, 1)
+        .scaled(15, 0, 1, ScaleSource::Bounds)
+        .sync(30, 7.0, 1, 2)
+        .scaled(30, 1, 2, ScaleSource::Hpa);
+    let mut record = builder.0;
+    let shown = text(&record);
+    assert!(shown.contains("  replicas  set-up 0 -> 1, then 1 -> 2 (1 scale event; "), "{shown}");
+    assert!(shown.contains("0 -> 1   bounds s0-prometheus 7 / 5 = 1.4 -> 2 [set-up, not counted]\n"), "{shown}");
+    assert_eq!(shown.matches("not counted").count(), 1, "{shown}");
+    record.info.warmup = SimDuration::from_secs(20);
+    let shown = text(&record);
+    assert!(shown.contains("  replicas  1 -> 2 (1 scale event; "), "{shown}");
+    record.info.warmup = SimDuration::from_secs(60);
+    let shown = text(&record);
+    assert!(shown.contains("  replicas  2 (0 scale events; "), "{shown}");
+    assert!(shown.contains("1 -> 2   hpa    s0-prometheus 7 / 5 = 1.4 -> 2 [warm-up, not counted]\n"), "{shown}");
+}
+
+#[test]
+fn doubts_and_given_signals_stand_in_the_header() {
+    let mut record = example();
+    let text = |record: &RunRecord| summary_text_with(&[], record, &summarize(record, &AnalysisSettings::default()));
+    assert!(!text(&record).contains("signals"), "{}", text(&record));
+    record.info.triggers[0].name = "s0-kafka".to_owned();
+    record.info.triggers[0].signal = Some("constant 40".to_owned());
+    assert!(text(&record).contains("  signals   s0-kafka (constant 40): given, not simulated\n"), "{}", text(&record));
+    record.info.paused = true;
+    assert!(text(&record).contains("scale events; scaling is paused)"), "{}", text(&record));
+}
+
+#[test]
+fn keda_says_why_it_wrote() {
+    let mut record = Builder::new(1, 600).scaled(35, 1, 0, ScaleSource::Keda).0;
+    let poll = |t, rule, action, new_replicas| {
+        DecisionRecord::KedaPoll(KedaPoll {
+            t: at(t),
+            spec_replicas: 1,
+            metrics: Vec::new(),
+            active: false,
+            error: false,
+            rule,
+            cooldown_end: None,
+            action,
+            new_replicas,
+        })
+    };
+    record.decisions = vec![poll(5, "I5", "none", 1), poll(35, "I3", "deactivate", 0), poll(65, "I5", "none", 0)];
+    let text = summary_text_with(&[], &record, &summarize(&record, &AnalysisSettings::default()));
+    assert!(text.contains("1 -> 0   keda   no trigger is active: the cooldown is over (I3)\n"), "{text}");
+}
+
+#[test]
+fn threshold_lines_are_what_the_hpa_compares_with() {
+    let labels = |kind: &str, target_type: &str, with_formula: bool| {
+        let mut record = example();
+        record.info.triggers[0].kind = kind.to_owned();
+        record.info.triggers[0].target_type = target_type.to_owned();
+        if with_formula {
+            let formula = kedasim::record::TriggerInfo {
+                name: "composite-metric".to_owned(),
+                kind: "composite".to_owned(),
+                ..record.info.triggers[0].clone()
+            };
+            record.info.triggers.push(formula);
+        }
+        let svg = kedasim::report::TimelinePlot::new(&record.info, &record.timeline).svg().expect("drawn");
+        let known = [
+            "threshold \u{d7} spec.replicas",
+            "threshold",
+            "target per pod",
+            "target, % of the request",
+            "value, an input of the formula",
+            "percent",
+        ];
+        let shown = |label: &&str| svg.contains(&format!("\n{label}\n"));
+        known.into_iter().filter(shown).collect::<Vec<_>>()
+    };
+    assert_eq!(labels("prometheus", "AverageValue", false), ["threshold \u{d7} spec.replicas", "percent"]);
+    assert_eq!(labels("prometheus", "Value", false), ["threshold", "percent"]);
+    assert_eq!(labels("cpu", "Utilization", false), ["target, % of the request", "percent"]);
+    assert_eq!(labels("memory", "AverageValue", false), ["target per pod", "percent"]);
+    assert_eq!(
+        labels("prometheus", "AverageValue", true),
+        ["threshold \u{d7} spec.replicas", "value, an input of the formula", "percent"],
+        "of the formula's own panel only"
+    );
+}
+
+#[test]
+fn a_sweep_counts_its_findings() {
+    let text = kedasim::report::sweep_text(&sweep());
+    let runs = sweep().points.len();
+    assert!(text.contains(&format!("\nfindings\n  warning requests-failed: in {runs} of {runs} runs\n")), "{text}");
+}
+
+#[test]
+fn the_example_line_of_the_documentation_is_what_the_program_writes() {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/output.md");
+    let text = fs::read_to_string(path).expect("docs/output.md is there");
+    let block = text.split("```json\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a block of JSON");
+    let shown: serde_json::Value = serde_json::from_str(block).expect("valid JSON");
+    let decisions = decisions_from_jsonl(&shown.to_string()).expect("one of our lines");
+    let written = decisions_to_jsonl(&RunRecord { decisions, ..Builder::new(1, 600).0 });
+    let written: serde_json::Value = serde_json::from_str(&written).expect("valid JSON");
+    assert_eq!(written, shown, "the words are those that its numbers make");
+}
+
+#[test]
+fn a_simulated_run_explains_itself() {
+    let policy = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("policies/opt-125m");
+    let bundle = Bundle::load(&[Input::Path(policy)]).expect("the example is there");
+    let run = resolve(&bundle, &Overrides::default()).unwrap_or_else(|found| panic!("does not resolve:\n{found}"));
+    let record = simulate(&run, false).unwrap_or_else(|error| panic!("{error}"));
+    let info = &record.info;
+    assert_eq!((info.tolerance_band, info.paused, info.initial_assumed), ((0.9, 1.1), false, true));
+    assert_eq!((info.triggers[0].kind.as_str(), &info.triggers[0].signal), ("prometheus", &None));
+    let mut seen = (0, 0);
+    for line in decisions_to_jsonl(&record).lines() {
+        let line: serde_json::Value = serde_json::from_str(line).expect("valid JSON");
+        let explanation = line["explanation"].as_str().expect("a sentence");
+        let (before, after) = (&line["specReplicas"], &line["newReplicas"]);
+        let outcome = if before == after { format!("; stays at {after}") } else { format!("; {before} -> {after}") };
+        assert!(explanation.ends_with(&outcome), "{explanation}");
+        if line["kind"] != "hpaSync" {
+            seen.0 += 1;
+            assert!(line["metrics"][0].get("why").is_none(), "a poll proposes nothing");
+            continue;
+        }
+        seen.1 += 1;
+        let metric = &line["metrics"][0];
+        let why = metric["why"].as_str().expect("a sentence");
+        let (value, proposal) = (metric["milli"].as_i64().expect("told") as f64 / 1000.0, &metric["proposal"]);
+        assert!(why.starts_with(&format!("{value} / 5 = ")) && why.contains(&format!("-> {proposal}")), "{why}");
+        let verdict = if metric["withinTolerance"] == true { "within 0.9..1.1" } else { "outside 0.9..1.1" };
+        assert!(why.contains(verdict), "{why}");
+    }
+    assert!(seen.0 > 50 && seen.1 > 50, "{seen:?}");
 }

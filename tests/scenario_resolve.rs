@@ -298,11 +298,11 @@ fn the_example_policies_resolve() {
         let run = resolve(&bundle, &Overrides::default()).unwrap_or_else(|found| panic!("{folder}:\n{found}"));
         assert_eq!(run.engine.model_name, model, "{folder}");
         assert_eq!(run.kubernetes.hpa.max_replicas, most, "{folder}");
-        assert_eq!(run.keda.scaled_object.triggers.len(), triggers, "{folder}");
+        assert_eq!(run.keda.as_ref().expect("KEDA is there").scaled_object.triggers.len(), triggers, "{folder}");
         // The opt-125m family keeps its example's polling and cooldown, on which KEDA's webhook remarks.
         let own = run.diagnostics.0.iter().filter(|found| !found.message.contains("is not relevant"));
         assert_eq!(own.count(), 0, "{folder} is clean:\n{}", run.diagnostics);
-        for trigger in &run.keda.scaled_object.triggers {
+        for trigger in &run.keda.as_ref().expect("KEDA is there").scaled_object.triggers {
             assert!(
                 trigger.asks().contains(&format!("model_name=\"{model}\"")),
                 "{folder}: the query asks for the served name"
@@ -356,7 +356,7 @@ fn the_example_sweep_is_read_and_its_first_point_resolves() {
         policy.set(&axis.path.value, axis.values[0].clone()).expect("the axis names a value");
     }
     let run = resolve(&policy, &Overrides::default()).expect("resolves");
-    assert_eq!(run.keda.scaled_object.triggers[0].threshold, 3.0);
+    assert_eq!(run.keda.as_ref().expect("KEDA is there").scaled_object.triggers[0].threshold, 3.0);
     let up = &run.kubernetes.hpa.behavior.expect("the policy has one").0;
     assert_eq!(up.stabilization_window, SimDuration::ZERO);
 }

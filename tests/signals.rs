@@ -71,8 +71,30 @@ fn folder(name: &str, files: &[(&str, &[u8])]) -> PathBuf {
 
 /// Resolves a Scenario with `signals` that stands in `folder`.
 fn resolve_in(folder: &std::path::Path, signals: &str, overrides: &Overrides) -> Result<ResolvedRun, String> {
+    resolve_of(folder, SCALED_OBJECT, signals, overrides)
+}
+
+/// A kafka trigger and four external ones, of which one has no name.
+fn with_external_triggers() -> String {
+    let head = SCALED_OBJECT.split("    - type").next().expect("has triggers");
+    let mut text = format!(
+        "{head}    - type: kafka\n      metadata: {{bootstrapServers: \"kafka:9092\", consumerGroup: g, topic: t}}\n"
+    );
+    for name in ["name: my.external, ", "", "name: 'on', ", "name: 'null', ", "name: '0x1f', "] {
+        text.push_str(&format!("    - {{type: external, {name}metadata: {{scalerAddress: \"scaler:8080\"}}}}\n"));
+    }
+    text
+}
+
+/// Resolves a Scenario with `signals` and a ScaledObject.
+fn resolve_of(
+    folder: &std::path::Path,
+    object: &str,
+    signals: &str,
+    overrides: &Overrides,
+) -> Result<ResolvedRun, String> {
     let text = if signals.is_empty() { SCENARIO.to_owned() } else { with_signals(signals) };
-    let text = format!("{text}---{SCALED_OBJECT}");
+    let text = format!("{text}---{object}");
     let file = folder.join("s.yaml").display().to_string();
     let bundle = Bundle::from_text(&text, &file).map_err(|found| found.to_string())?;
     resolve(&bundle, overrides).map_err(|found| found.to_string())
@@ -452,10 +474,10 @@ fn the_resolved_scenario_holds_the_signals_again() {
 triggers:
   s0-kafka: {constant: 40}
   my.external: {value: {step: {from: 0, to: 12, at: 5m}}, active: {constant: 1}, target: 10}
-  triggers[2]: {value: {csv: {file: lag.csv, column: value, time: t}}}
-  on: {sine: {mean: 1.5, amplitude: 2, period: 1m30.25s}}
-  'null': {constant: 1}
-  '0x1f': {constant: 1}
+  triggers[2]: {value: {csv: {file: lag.csv, column: value, time: t}}, target: 1}
+  on: {value: {sine: {mean: 1.5, amplitude: 2, period: 1m30.25s}}, target: 1}
+  'null': {value: {constant: 1}, target: 1}
+  '0x1f': {value: {constant: 1}, target: 1}
 series:
 - metric: vllm:in
   labels: {job: \"a b: {c}\", y: 'no \"q\"'}
@@ -464,7 +486,8 @@ series:
   value: {oscillate: {low: 1e-7, high: 1e100, period: 10s}}
 - {metric: other, value: {csv: lag.csv}}";
     let folder = folder("again", &[("lag.csv", b"t,value\n0,7\n")]);
-    let first = resolve_in(&folder, signals, &Overrides::default()).unwrap_or_else(|told| panic!("{told}"));
+    let object = with_external_triggers();
+    let first = resolve_of(&folder, &object, signals, &Overrides::default()).unwrap_or_else(|told| panic!("{told}"));
     let text = scenario_yaml(&first);
     for part in [
         "    triggers:\n      s0-kafka: {value: {constant: 40}} # ",
@@ -483,7 +506,7 @@ series:
     let keys: Vec<String> =
         written.signals.expect("given").value.triggers.into_iter().map(|(key, _)| key.value).collect();
     assert_eq!(keys, ["s0-kafka", "my.external", "triggers[2]", "on", "null", "0x1f"]);
-    let bundle = Bundle::from_text(&format!("{text}---{SCALED_OBJECT}"), "scenario.yaml").expect("well formed");
+    let bundle = Bundle::from_text(&format!("{text}---{object}"), "scenario.yaml").expect("well formed");
     let second = resolve(&bundle, &Overrides::default()).unwrap_or_else(|found| panic!("{found}\n{text}"));
     assert_eq!(first.signals, second.signals, "{text}");
     assert_eq!(text.lines().skip(4).count(), scenario_yaml(&second).lines().skip(4).count(), "{text}");

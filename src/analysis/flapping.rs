@@ -4,7 +4,7 @@
 //! asked for a change of direction is not judged here.
 
 use crate::analysis::churn::{StartFate, match_starts};
-use crate::record::{DecisionRecord, EventKind, RunRecord, ScaleSource};
+use crate::record::{DecisionRecord, Event, EventKind, RunRecord, ScaleSource};
 use crate::units::{SimDuration, SimTime};
 use statrs::distribution::{ContinuousCDF, Gamma};
 
@@ -57,28 +57,46 @@ pub(super) struct ScaleEvent {
     pub resets_direction: bool,
 }
 
-/// The run's scale events in order, without the set-up: the first sync's correction into min..max is not a move
-/// (verdicts.md 1.3).
+/// The write that only set the run up, which is no move of the policy (verdicts.md 1.3, cause C15): the first sync's jump into
+/// min..max, or the step of KEDA's by which a count that nobody gave goes to zero or idle before any trigger was active.
+pub fn set_up_move(record: &RunRecord) -> Option<&Event> {
+    let scaled = |event: &&Event| matches!(event.kind, EventKind::Scaled { from, to, .. } if from != to);
+    let first = record.events.iter().find(scaled)?;
+    let EventKind::Scaled { from, to, source, .. } = first.kind else { return None };
+    let is_set_up = match source {
+        ScaleSource::Bounds => {
+            let mut syncs = record.decisions.iter().filter_map(|decision| match decision {
+                DecisionRecord::HpaSync(sync) => Some(sync.t),
+                DecisionRecord::KedaPoll(_) => None,
+            });
+            first.t < syncs.nth(1).unwrap_or(SimTime::NEVER)
+        }
+        ScaleSource::Keda => {
+            let was_active = record.decisions.iter().any(|decision| match decision {
+                DecisionRecord::KedaPoll(poll) => poll.t <= first.t && poll.active,
+                DecisionRecord::HpaSync(_) => false,
+            });
+            record.info.initial_assumed && from == record.info.initial_replicas && to < from && !was_active
+        }
+        ScaleSource::Hpa => false,
+    };
+    is_set_up.then_some(first)
+}
+
+/// The run's scale events in order, without the set-up.
 pub(super) fn scale_events(record: &RunRecord) -> Vec<ScaleEvent> {
-    let mut syncs = record.decisions.iter().filter_map(|decision| match decision {
-        DecisionRecord::HpaSync(sync) => Some(sync.t),
-        DecisionRecord::KedaPoll(_) => None,
-    });
-    let second_sync = syncs.nth(1).unwrap_or(SimTime::NEVER);
+    let set_up = set_up_move(record);
     let mut events = Vec::new();
-    let mut is_first = true;
+    let mut before = None;
     for event in &record.events {
         let EventKind::Scaled { from, to, source, .. } = &event.kind else { continue };
         let change = i64::from(*to) - i64::from(*from);
-        if change == 0 {
-            continue;
+        if change != 0 && !set_up.is_some_and(|set_up| std::ptr::eq(set_up, event)) {
+            // A jump into the bounds follows an edit of them, unless KEDA left them: then it undoes a move like any other.
+            let edited = *source == ScaleSource::Bounds && before != Some(ScaleSource::Keda);
+            events.push(ScaleEvent { t: event.t, change, resets_direction: edited });
         }
-        let bounds = *source == ScaleSource::Bounds;
-        let set_up = bounds && is_first && event.t < second_sync;
-        is_first = false;
-        if !set_up {
-            events.push(ScaleEvent { t: event.t, change, resets_direction: bounds });
-        }
+        before = Some(*source);
     }
     events
 }

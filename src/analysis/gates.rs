@@ -6,7 +6,7 @@ use crate::scenario::AnalysisSettings;
 
 /// Evaluates the gates that the user named, in order. A value of `failedRequests` is failed plus timed out requests. What
 /// cannot be measured (no SLO, no GPU, no measured time) is undecided, and so is every gate of a run that measured no
-/// request: never a silent pass.
+/// request, and the gate on flaps of one in which the policy could not scale: never a silent pass.
 ///
 /// # Panics
 /// On a gate name that the scenario's reader should have refused.
@@ -14,12 +14,17 @@ pub fn evaluate_gates(summary: &Summary, settings: &AnalysisSettings) -> Vec<Gat
     let gate = |gate: &crate::scenario::GateLimit| {
         let (value, interval) = measure(summary, &gate.name);
         let is_minimum = gate.name == "sloAttainment";
+        let is_about_scaling = gate.name == "flapsPerHour";
         let status = match value {
             None => GateStatus::Undecided,
             Some(_) if summary.requests.total == 0 => GateStatus::Undecided,
             Some(value) if is_minimum && value >= gate.limit => GateStatus::Pass,
             // The value is the lower end: requests still open may yet lift it over the limit.
             Some(_) if is_minimum && interval.is_some_and(|(_, upper)| upper >= gate.limit) => GateStatus::Undecided,
+            // A policy that could not scale could not flap either.
+            Some(value) if is_about_scaling && value <= gate.limit && summary.scaling_doubt.is_some() => {
+                GateStatus::Undecided
+            }
             Some(value) if !is_minimum && value <= gate.limit => GateStatus::Pass,
             Some(_) => GateStatus::Fail,
         };

@@ -1,7 +1,8 @@
 //! The summary of one run: the fields of `summary.json`, in its order.
 
+use crate::analysis::finding_paused::scaling_doubt;
 use crate::analysis::flapping::measured;
-use crate::analysis::{Flapping, GpuHours, slo};
+use crate::analysis::{Flapping, GpuHours, ScalingDoubt, slo};
 use crate::analysis::{evaluate_gates, findings, flap_window, flapping, gpu_hours_with_window};
 use crate::record::{EventKind, KvTotals, LatencyHistogram, RequestTotals, RunInfo, RunRecord};
 use crate::scenario::AnalysisSettings;
@@ -54,6 +55,8 @@ pub struct Summary {
     pub ready_mean: f64,
     /// scaling.
     pub flapping: Flapping,
+    /// Why the run says nothing about how the policy scales.
+    pub scaling_doubt: Option<ScalingDoubt>,
     /// gpuHours: pod time multiplied by GPUs per replica; all zero on CPU.
     pub gpu_hours: GpuHours,
     /// replicaHours: pod time, one per pod, whatever it runs on.
@@ -210,6 +213,7 @@ pub fn summarize(record: &RunRecord, settings: &AnalysisSettings) -> Summary {
         replicas_mean: replicas.mean,
         ready_mean: ready_mean(record),
         flapping: flapping(record, window),
+        scaling_doubt: scaling_doubt(record),
         gpu_hours,
         replica_hours: gpu_hours_with_window(record, 1, window),
         cost_total,

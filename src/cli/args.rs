@@ -18,6 +18,8 @@ pub(super) enum Command {
     Simulate(Box<SimulateArgs>),
     /// Run a grid of settings, the same traffic for every point.
     Sweep(SweepArgs),
+    /// Say what the API server, KEDA and Prometheus will say to manifests, without running anything.
+    Lint(LintArgs),
     /// Redraw the pictures of a run or a sweep.
     Plot(PlotArgs),
     /// List the built-in profiles, or print one as a file to copy and edit.
@@ -97,6 +99,28 @@ pub(super) struct SweepArgs {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct LintArgs {
+    /// What to judge: folders, YAML files, or - for standard input.
+    #[arg(required = true, value_name = "POLICY")]
+    pub(super) policy: Vec<PathBuf>,
+    /// Report only objects of this name.
+    #[arg(long, value_name = "NAME")]
+    pub(super) name: Option<String>,
+    /// The Kubernetes version whose HPA is meant; by default 1.36.
+    #[arg(long, value_name = "V")]
+    pub(super) kubernetes_version: Option<String>,
+    /// The KEDA release; by default 2.20.2.
+    #[arg(long, value_name = "V")]
+    pub(super) keda_version: Option<String>,
+    /// Exit with 1 when a message is at least this bad.
+    #[arg(long, value_name = "LEVEL", default_value = "error")]
+    pub(super) fail_on: FailOn,
+    /// What to print.
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(super) format: LintFormat,
+}
+
+#[derive(Debug, Args)]
 pub(super) struct PlotArgs {
     /// A folder that `simulate` or `sweep` has written.
     #[arg(value_name = "RUN_DIR|SWEEP_DIR")]
@@ -142,6 +166,12 @@ pub(super) enum Format {
     Text,
     Json,
     Markdown,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum LintFormat {
+    Text,
+    Json,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -73,10 +73,27 @@ fn prepare(args: &SimulateArgs) -> Result<ResolvedRun, Failure> {
         if path.starts_with("Profile:") && !paths.iter().any(|earlier| earlier.starts_with("Profile:")) {
             attach_profile(&mut bundle, &overrides)?;
         }
+        if args.signals.is_some() && path.starts_with("Scenario:spec.signals") {
+            let message = format!("{path} changes the Scenario's signals, which --signals replaces as a whole");
+            let help = "change the file of --signals, or give only one of the two";
+            return Err(Diagnostic::error(None, "--set", message).help(help).into());
+        }
+        if path.starts_with("Scenario:") {
+            attach_scenario(&mut bundle)?;
+        }
         paths.push(path);
         bundle.set_text(path, value)?;
     }
     Ok(resolve(&bundle, &overrides)?)
+}
+
+/// Without a Scenario among the files, an empty one is what is changed.
+fn attach_scenario(bundle: &mut Bundle) -> Result<(), Failure> {
+    if bundle.of_kind("Scenario").next().is_none() {
+        let text = "apiVersion: kedasim.dev/v1alpha1\nkind: Scenario\nmetadata: {name: scenario}\nspec: {}\n";
+        bundle.documents.extend(Bundle::from_text(text, "--set")?.documents);
+    }
+    Ok(())
 }
 
 fn input(path: &Path) -> Input {

@@ -7,6 +7,7 @@
 
 use crate::cluster::{ClusterSettings, Pod, PodId, PodState, PodTimes, StartupPlan, pods_to_delete};
 use crate::units::{Seed, SimDuration, SimTime, Stream};
+use std::collections::BTreeSet;
 
 /// The shortest time between SIGTERM and SIGKILL (`kuberuntime_container.go`, `minimumGracePeriodInSeconds`).
 const MINIMUM_GRACE: SimDuration = SimDuration::from_secs(2);
@@ -19,6 +20,15 @@ pub struct DeploymentChange {
     /// Pods whose deletion timestamp was set now. Those that had no node are gone already: [`Deployment::pod`] no longer
     /// knows them, [`Deployment::gone`] does.
     pub deleted: Vec<PodId>,
+}
+
+/// Pods on a node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct NodeLoad {
+    /// Without a deletion timestamp.
+    active: u32,
+    /// All, those being deleted included.
+    all: u32,
 }
 
 /// A workload of interchangeable pods. Plain cloneable data.
@@ -40,8 +50,10 @@ pub struct Deployment {
     gone: Vec<Pod>,
     /// Number of the next pod.
     next_pod: u32,
-    /// Nodes opened so far; they are never given back.
-    nodes: u32,
+    /// Per node opened so far (they are never given back): what is on it.
+    nodes: Vec<NodeLoad>,
+    /// Nodes with room, the one that takes the next pod first: (active pods, pods, number).
+    open_nodes: BTreeSet<(u32, u32, u32)>,
     /// Scale changes whose latencies were drawn.
     changes: u64,
     /// Scale-downs that chose victims.
@@ -68,7 +80,8 @@ impl Deployment {
             replica_set: format!("{name}-{hash}"),
             gone: Vec::new(),
             next_pod: 0,
-            nodes: 0,
+            nodes: Vec::new(),
+            open_nodes: BTreeSet::new(),
             changes: 0,
             deletions: 0,
         };
@@ -102,7 +115,9 @@ impl Deployment {
             for id in &change.deleted {
                 let unassigned = self.pod(*id).is_some_and(|pod| pod.node.is_none());
                 if unassigned {
-                    self.existing(*id).times.deleted = Some(now);
+                    if let Some(index) = self.index(*id) {
+                        self.pods[index].times.deleted = Some(now);
+                    }
                     self.enter(*id, PodState::Gone, now);
                 } else {
                     self.enter(*id, PodState::Terminating, now);
@@ -121,22 +136,28 @@ impl Deployment {
     /// # Panics
     /// When the pod does not exist or the move is not one of cluster.md 2.1 ([`PodState::may_become`] asks first).
     pub fn enter(&mut self, id: PodId, state: PodState, now: SimTime) {
-        let node = (state == PodState::Starting).then(|| self.place());
-        let pod = self.existing(id);
-        pod.enter(state, now);
-        if node.is_some() {
-            assert!(pod.node.is_none(), "a pod has at most one node for life");
-            pod.node = node;
+        let index = self.index(id).unwrap_or_else(|| panic!("pod {} does not exist", id.0));
+        let was_active = self.pods[index].is_active();
+        self.pods[index].enter(state, now);
+        if state == PodState::Starting {
+            assert!(self.pods[index].node.is_none(), "a pod has at most one node for life");
+            self.pods[index].node = Some(self.place());
         }
-        if state == PodState::Gone
-            && let Some(index) = self.pods.iter().position(|pod| pod.id == id)
-        {
+        let left = was_active && !self.pods[index].is_active();
+        let gone = state == PodState::Gone;
+        if let Some(node) = self.pods[index].node {
+            self.change_node(node, |load| {
+                load.active -= u32::from(left);
+                load.all -= u32::from(gone);
+            });
+        }
+        if gone {
             self.gone.push(self.pods.remove(index));
         }
     }
     /// The pod `id`, while it exists.
     pub fn pod(&self, id: PodId) -> Option<&Pod> {
-        self.pods.iter().find(|pod| pod.id == id)
+        self.index(id).map(|index| &self.pods[index])
     }
     /// Pods that are gone, in the order they went.
     pub fn gone(&self) -> &[Pod] {
@@ -148,8 +169,8 @@ impl Deployment {
     }
     /// The engine of pod `id` takes no more requests (SIGTERM); nothing happens when it is gone already.
     pub fn stop_accepting(&mut self, id: PodId) {
-        if let Some(pod) = self.pods.iter_mut().find(|pod| pod.id == id) {
-            pod.accepting = false;
+        if let Some(index) = self.index(id) {
+            self.pods[index].accepting = false;
         }
     }
     /// Draws (create latency, status latency) of the next scale change; changes are numbered in the order of the calls.
@@ -186,10 +207,9 @@ impl Deployment {
     fn active(&self) -> usize {
         self.pods.iter().filter(|pod| pod.is_active()).count()
     }
-    /// Pod `id`, which must exist.
-    fn existing(&mut self, id: PodId) -> &mut Pod {
-        let pod = self.pods.iter_mut().find(|pod| pod.id == id);
-        pod.unwrap_or_else(|| panic!("pod {} does not exist", id.0))
+    /// Where pod `id` stands in [`Self::pods`], which is in the order of numbers.
+    fn index(&self, id: PodId) -> Option<usize> {
+        self.pods.binary_search_by_key(&id, |pod| pod.id).ok()
     }
     /// A new pod without a node.
     fn create(&mut self, now: SimTime) -> PodId {
@@ -211,18 +231,27 @@ impl Deployment {
     /// Placement `spread` of cluster.md 2.2 over the nodes opened so far: fewest active pods, then most room, then lowest
     /// number; a further node is opened only when all are full. Terminating pods hold their room until they are gone.
     fn place(&mut self) -> u32 {
-        let count = |node: u32, active_only: bool| {
-            let there = |pod: &&Pod| pod.node == Some(node) && (!active_only || pod.is_active());
-            self.pods.iter().filter(there).count()
-        };
-        let per_node = self.settings.pods_per_node as usize;
-        let best = (0..self.nodes)
-            .filter(|node| count(*node, false) < per_node)
-            .min_by_key(|node| (count(*node, true), count(*node, false), *node));
-        best.unwrap_or_else(|| {
-            self.nodes += 1;
-            self.nodes - 1
-        })
+        let node = self.open_nodes.first().map_or_else(
+            || {
+                self.nodes.push(NodeLoad::default());
+                u32::try_from(self.nodes.len() - 1).expect("fewer nodes than 2^32")
+            },
+            |(_, _, node)| *node,
+        );
+        self.change_node(node, |load| {
+            load.active += 1;
+            load.all += 1;
+        });
+        node
+    }
+    /// Changes what is on a node and its place among those with room.
+    fn change_node(&mut self, node: u32, change: impl FnOnce(&mut NodeLoad)) {
+        let load = &mut self.nodes[node as usize];
+        self.open_nodes.remove(&(load.active, load.all, node));
+        change(load);
+        if load.all < self.settings.pods_per_node {
+            self.open_nodes.insert((load.active, load.all, node));
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! plans transitions; only `sim` schedules them. Reading order: `settings`, `startup`, `pod`, `victims`, `deployment`, `router`.
 
 mod deployment;
+mod metrics_server;
 mod pod;
 mod router;
 mod settings;
@@ -11,6 +12,7 @@ mod startup;
 mod victims;
 
 pub use deployment::{Deployment, DeploymentChange};
+pub use metrics_server::{METRIC_RESOLUTION, PodUsage, UsageSample};
 pub use pod::{Pod, PodId, PodState, PodTimes};
 pub use router::{Router, RouterPolicy};
 pub use settings::{

@@ -47,37 +47,58 @@ impl Router {
     pub fn view(&self) -> &[PodId] {
         &self.view
     }
-    /// Picks one of `candidates` (pods in the router's view with their in-flight counts, in pod order); `None` when empty.
-    /// Every draw is keyed by `request`, so that one policy's failures do not shift another's picks.
+    /// Picks one of `candidates` (pods in pod order); `None` when there is none. `in_flight` says how many requests a pod has,
+    /// and is asked only where the policy looks at it. Every draw is keyed by `request`, so that one policy's failures do not
+    /// shift another's picks.
     ///
     /// Round robin takes the pod after the one picked last, so a pod that comes or goes does not restart the turn.
     /// Power of two draws twice with replacement and keeps the first on equal counts, as Envoy does.
-    pub fn pick(&mut self, request: RequestId, candidates: &[(PodId, usize)]) -> Option<PodId> {
-        debug_assert!(candidates.is_sorted_by(|(left, _), (right, _)| left < right), "candidates must be in pod order");
-        if candidates.is_empty() {
-            return None;
-        }
-        let mut stream = self.seed.stream("router-pick", request.0);
-        let (pod, _) = match self.policy {
-            RouterPolicy::Random => candidates[below(&mut stream, candidates.len())],
-            RouterPolicy::RoundRobin => {
-                let after = |(pod, _): &&(PodId, usize)| self.last.is_none_or(|last| *pod > last);
-                *candidates.iter().find(after).unwrap_or(&candidates[0])
-            }
-            RouterPolicy::LeastRequests => {
-                let fewest = candidates.iter().map(|(_, in_flight)| *in_flight).min()?;
-                let tied = || candidates.iter().filter(|(_, in_flight)| *in_flight == fewest);
-                *tied().nth(below(&mut stream, tied().count()))?
-            }
-            RouterPolicy::PowerOfTwo => {
-                let first = candidates[below(&mut stream, candidates.len())];
-                let second = candidates[below(&mut stream, candidates.len())];
-                if second.1 < first.1 { second } else { first }
-            }
-        };
-        self.last = Some(pod);
-        Some(pod)
+    pub fn pick(
+        &mut self,
+        request: RequestId,
+        candidates: &[PodId],
+        in_flight: impl Fn(PodId) -> usize,
+    ) -> Option<PodId> {
+        let picked = choose(self.policy, self.last, self.seed, request, candidates, in_flight)?;
+        self.last = Some(picked);
+        Some(picked)
     }
+    /// As [`Router::pick`], among the pods it knows to be ready.
+    pub fn pick_known(&mut self, request: RequestId, in_flight: impl Fn(PodId) -> usize) -> Option<PodId> {
+        let picked = choose(self.policy, self.last, self.seed, request, &self.view, in_flight)?;
+        self.last = Some(picked);
+        Some(picked)
+    }
+}
+
+fn choose(
+    policy: RouterPolicy,
+    last: Option<PodId>,
+    seed: Seed,
+    request: RequestId,
+    candidates: &[PodId],
+    in_flight: impl Fn(PodId) -> usize,
+) -> Option<PodId> {
+    let first = *candidates.first()?;
+    let mut stream = seed.stream("router-pick", request.0);
+    let picked = match policy {
+        RouterPolicy::Random => candidates[below(&mut stream, candidates.len())],
+        RouterPolicy::RoundRobin => {
+            let after = last.map_or(0, |last| candidates.partition_point(|pod| *pod <= last));
+            candidates.get(after).copied().unwrap_or(first)
+        }
+        RouterPolicy::LeastRequests => {
+            let fewest = candidates.iter().map(|pod| in_flight(*pod)).min()?;
+            let tied = || candidates.iter().filter(|pod| in_flight(**pod) == fewest);
+            *tied().nth(below(&mut stream, tied().count()))?
+        }
+        RouterPolicy::PowerOfTwo => {
+            let one = candidates[below(&mut stream, candidates.len())];
+            let other = candidates[below(&mut stream, candidates.len())];
+            if in_flight(other) < in_flight(one) { other } else { one }
+        }
+    };
+    Some(picked)
 }
 
 /// Uniform index into a list of `length` items.
@@ -93,9 +114,15 @@ mod tests {
         pods.iter().map(|pod| (PodId(*pod), 0)).collect()
     }
 
+    fn pick_of(router: &mut Router, request: u64, candidates: &[(PodId, usize)]) -> Option<PodId> {
+        let pods: Vec<PodId> = candidates.iter().map(|(pod, _)| *pod).collect();
+        let count = |pod| candidates.iter().find(|(own, _)| *own == pod).map_or(0, |(_, count)| *count);
+        router.pick(RequestId(request), &pods, count)
+    }
+
     fn picks(policy: RouterPolicy, candidates: &[(PodId, usize)], requests: u64) -> Vec<PodId> {
         let mut router = Router::new(policy, Seed(2));
-        (0..requests).map(|n| router.pick(RequestId(n), candidates).expect("there are candidates")).collect()
+        (0..requests).map(|n| pick_of(&mut router, n, candidates).expect("there are candidates")).collect()
     }
 
     fn share(picks: &[PodId], pod: u32) -> f64 {
@@ -107,7 +134,8 @@ mod tests {
         for policy in
             [RouterPolicy::Random, RouterPolicy::RoundRobin, RouterPolicy::LeastRequests, RouterPolicy::PowerOfTwo]
         {
-            assert_eq!(Router::new(policy, Seed(1)).pick(RequestId(0), &[]), None);
+            assert_eq!(pick_of(&mut Router::new(policy, Seed(1)), 0, &[]), None);
+            assert_eq!(Router::new(policy, Seed(1)).pick_known(RequestId(0), |_| 0), None);
         }
     }
 
@@ -130,18 +158,18 @@ mod tests {
         let candidates = [(PodId(0), 3), (PodId(1), 1), (PodId(2), 2)];
         for policy in [RouterPolicy::Random, RouterPolicy::PowerOfTwo, RouterPolicy::LeastRequests] {
             let mut router = Router::new(policy, Seed(9));
-            let alone = router.pick(RequestId(77), &candidates);
+            let alone = pick_of(&mut router, 77, &candidates);
             for n in 0..10 {
-                router.pick(RequestId(n), &candidates);
+                pick_of(&mut router, n, &candidates);
             }
-            assert_eq!(router.pick(RequestId(77), &candidates), alone, "{policy:?}");
+            assert_eq!(pick_of(&mut router, 77, &candidates), alone, "{policy:?}");
         }
     }
 
     #[test]
     fn round_robin_takes_turns_and_survives_changes_of_the_set() {
         let mut router = Router::new(RouterPolicy::RoundRobin, Seed(1));
-        let mut pick = |pods: &[u32]| router.pick(RequestId(0), &idle(pods)).map(|pod| pod.0);
+        let mut pick = |pods: &[u32]| pick_of(&mut router, 0, &idle(pods)).map(|pod| pod.0);
         let turns = [
             (vec![0, 1, 2], 0),
             (vec![0, 1, 2], 1),

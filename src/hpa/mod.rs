@@ -29,9 +29,10 @@ pub use decision::{
 pub use messages::selector_text;
 pub use observation::{MetricObservation, Observation, PodObservation};
 pub use proposal::{Proposal, ShownMetric, propose};
-pub use reconcile::reconcile;
+pub use reconcile::{looks_at_metrics, reconcile};
 pub use spec::{
     ControllerFlags, HpaSpec, KubernetesVersion, MetricSpec, MetricTarget, Policy, PolicyKind, Resource, ScalingRules,
     SelectPolicy, without_empty_policies,
 };
 pub use state::{HpaState, Recommendation, ScaleEvent};
+pub use tolerance::tolerance_band;

@@ -57,6 +57,13 @@ pub fn reconcile(flags: &ControllerFlags, spec: &HpaSpec, state: &HpaState, obse
     conclude(flags, spec, next, observation, outcome)
 }
 
+/// Whether a sync with `current` replicas asks for metrics at all: not at 0 without the way back, and not when it jumps into
+/// min..max.
+pub fn looks_at_metrics(flags: &ControllerFlags, spec: &HpaSpec, state: &HpaState, current: i32) -> bool {
+    let disabled = current == 0 && !scales_from_zero(flags, spec, state);
+    !disabled && (spec.min_replicas..=spec.max_replicas).contains(&current)
+}
+
 /// Whether a target at 0 replicas is still scaled.
 fn scales_from_zero(flags: &ControllerFlags, spec: &HpaSpec, state: &HpaState) -> bool {
     if flags.version >= KubernetesVersion::V1_36 {

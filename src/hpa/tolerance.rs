@@ -13,6 +13,13 @@ pub(super) struct Tolerances {
     down: f64,
 }
 
+/// The ratios in force that leave the count alone, lowest and highest, as sentences name them: [`propose`](crate::hpa::propose)
+/// asks the question itself.
+pub fn tolerance_band(flags: &ControllerFlags, spec: &HpaSpec) -> (f64, f64) {
+    let Tolerances { up, down, .. } = Tolerances::of(flags, spec);
+    (1.0 - down, 1.0 + up)
+}
+
 impl Tolerances {
     /// HPA-TOL-3: a direction's own tolerance replaces the flag in that direction only; it needs a non-null behavior
     /// and the gate HPAConfigurableTolerance.

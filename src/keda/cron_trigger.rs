@@ -5,6 +5,7 @@ use crate::keda::trigger::normalized;
 use crate::keda::trigger_reader::Reader;
 use crate::keda::trigger_value::float_to_milli;
 use crate::keda::{KedaVersion, TargetType, TriggerValue, metadata};
+use crate::units::Diagnostic;
 use jiff::tz::TimeZone;
 
 /// The first release whose value outside the window is 0; before it was 1.
@@ -49,6 +50,9 @@ impl CronTrigger {
 
 const KNOWN_KEYS: [&str; 4] = ["timezone", "start", "end", "desiredReplicas"];
 
+/// Most replicas that a window may ask for: beyond any cluster that is simulated.
+const MOST_REPLICAS: i64 = 10_000;
+
 /// The trigger; `None` when something required is wrong.
 pub(super) fn read(reader: &mut Reader<'_>, target_type: Option<TargetType>) -> Option<CronTrigger> {
     let timezone = reader.required("timezone");
@@ -83,6 +87,19 @@ pub(super) fn read(reader: &mut Reader<'_>, target_type: Option<TargetType>) -> 
     if desired_replicas == Some(0) {
         reader.refuse("desiredReplicas", "no desiredReplicas specified", None);
         fine = false;
+    }
+    if desired_replicas.is_some_and(|count| count > MOST_REPLICAS) {
+        let path = reader.path("desiredReplicas");
+        let span = reader.trigger.metadata("desiredReplicas").map(|own| own.span);
+        let message = format!("found more than the {MOST_REPLICAS} replicas that can be simulated");
+        reader.diagnostics.push(Diagnostic::error(span, path, message).help("write a smaller count"));
+        fine = false;
+    }
+    if timezone == "Local" {
+        let span = reader.trigger.metadata("timezone").map(|own| own.span);
+        let message = "Local is the zone of KEDA's operator pod, which is taken to be UTC";
+        let help = "write the zone that is meant, such as Etc/UTC or Europe/Berlin";
+        reader.diagnostics.push(Diagnostic::warning(span, reader.path("timezone"), message).help(help));
     }
     let trigger = CronTrigger {
         timezone: timezone.to_owned(),

@@ -114,3 +114,23 @@ fn what_the_scaler_refuses() {
     let (_, messages) = ScaledObjectSpec::resolve(&object(&stray), NEW, &Signals::default()).expect("valid");
     assert!(messages.to_string().contains("unknown key \"desiredReplica\" is ignored by KEDA"), "{messages}");
 }
+
+#[test]
+fn what_cannot_be_meant_or_simulated_is_told() {
+    let told = |timezone: &str, replicas: &str| {
+        let metadata =
+            [("timezone", timezone), ("start", "0 6 * * *"), ("end", "0 20 * * *"), ("desiredReplicas", replicas)];
+        match ScaledObjectSpec::resolve(&object(&metadata), NEW, &Signals::default()) {
+            Ok((_, messages)) | Err(messages) => messages.to_string(),
+        }
+    };
+    assert_eq!(told("Etc/UTC", "10000"), "");
+    let found = told("Etc/UTC", "10001");
+    let start = "error: so.yaml:104:3: spec.triggers[0].metadata.desiredReplicas: found more than the 10000 replicas";
+    assert!(found.starts_with(start), "{found}");
+    let found = told("Local", "3");
+    let start = "warning: so.yaml:101:3: spec.triggers[0].metadata.timezone: Local is the zone of KEDA's operator pod";
+    assert!(found.starts_with(start), "{found}");
+    let found = told("Etc/UTC", "0");
+    assert!(found.contains("no desiredReplicas specified"), "{found}");
+}

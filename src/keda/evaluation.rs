@@ -4,10 +4,11 @@
 //! Does not ask: the caller hands over one answer per trigger. Upstream asks a second time at once after an error and only
 //! the second error counts; here nothing can change between the two, so one answer stands for both.
 
-use crate::keda::modifiers::composite_milli;
+use crate::keda::modifiers::{composite_milli, milli_float};
+use crate::keda::trigger_value::float_to_milli;
 use crate::keda::{
-    Composite, ExecutorState, FallbackBehavior, KedaVersion, Modifiers, ScaledObjectSpec, TargetCounts, Trigger,
-    TriggerValue,
+    Composite, CompositeFlaw, ExecutorState, FallbackBehavior, KedaVersion, Modifiers, ScaledObjectSpec, TargetCounts,
+    Trigger, TriggerValue,
 };
 use crate::units::SimTime;
 
@@ -36,7 +37,8 @@ pub struct TriggerState {
     pub seen: Option<TriggerReport>,
 }
 
-/// A trigger's answer as treated.
+/// A trigger's answer as treated. Of a cpu or memory trigger, which KEDA never asks, all is empty: no value, no error, not
+/// active.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TriggerReport {
     /// The float as evaluated; `None` when the answer failed.
@@ -68,6 +70,8 @@ pub struct CompositeReport {
     pub error: Option<String>,
     /// Whether a fallback stands in for the formula.
     pub fallback: bool,
+    /// What is wrong with the formula's number, which KEDA passes on all the same.
+    pub flaw: Option<CompositeFlaw>,
 }
 
 /// One round of answers.
@@ -108,10 +112,11 @@ impl KedaState {
     }
 }
 
-/// A poll of the scale loop over one fresh answer per trigger; `None` for a cpu or memory trigger, which KEDA never asks.
+/// A poll of the scale loop over one fresh answer per trigger; `None` for a cpu or memory trigger, which KEDA never asks (an
+/// answer given for one is passed over).
 ///
 /// # Panics
-/// When there is not one entry per trigger.
+/// When there is not one entry per trigger, or no answer of another trigger.
 pub fn evaluate_poll(
     spec: &ScaledObjectSpec,
     version: KedaVersion,
@@ -121,12 +126,17 @@ pub fn evaluate_poll(
     asked: SimTime,
 ) -> Evaluation {
     assert_eq!(answers.len(), spec.triggers.len(), "one answer per trigger");
-    let answers: Vec<Result<TriggerValue, String>> = answers.into_iter().flatten().collect();
-    let failed = answers.iter().any(Result::is_err);
+    let mut failed = false;
     let mut next = state.clone();
     let mut reports = Vec::with_capacity(answers.len());
     for (index, answer) in answers.into_iter().enumerate() {
         let trigger = &spec.triggers[index];
+        if trigger.is_resource() {
+            reports.push(unasked(asked));
+            continue;
+        }
+        let Some(answer) = answer else { panic!("{} has no answer", trigger.metric_name) };
+        failed |= answer.is_err();
         let plain = plain(answer, asked);
         let report = if version >= FALLBACK_IN_LOOP {
             with_fallback(spec, version, trigger, &mut next.triggers[index].failures, plain, counts)
@@ -144,7 +154,8 @@ pub fn evaluate_poll(
     conclude(spec, reports, next, counts)
 }
 
-/// An HPA sync: one answer per trigger, `None` for those that [`KedaState::asks`] says are served from their record.
+/// An HPA sync: one answer per trigger, `None` for those that [`KedaState::asks`] says are served from their record and for
+/// cpu and memory triggers (an answer given for one is passed over).
 ///
 /// # Panics
 /// When an answer is missing.
@@ -163,6 +174,7 @@ pub fn evaluate_sync(
         let memory = &mut next.triggers[index];
         let trigger = &spec.triggers[index];
         let report = match (answer, memory.record.clone()) {
+            _ if trigger.is_resource() => unasked(asked),
             (Some(answer), _) => {
                 with_fallback(spec, version, trigger, &mut memory.failures, plain(answer, asked), counts)
             }
@@ -203,6 +215,11 @@ fn plain(answer: Result<TriggerValue, String>, asked: SimTime) -> TriggerReport 
     }
 }
 
+/// The report of a cpu or memory trigger.
+fn unasked(asked: SimTime) -> TriggerReport {
+    TriggerReport { value: None, milli: None, active: false, error: None, fallback: false, cached: false, asked }
+}
+
 /// `GetMetricsWithFallback`: counts, and puts the substitute in place of an error that lasted too long.
 fn with_fallback(
     spec: &ScaledObjectSpec,
@@ -221,7 +238,8 @@ fn with_fallback(
     // With a formula the substitute is the composite's.
     let (target, target_type) = match &spec.modifiers {
         Some(modifiers) => (modifiers.target, modifiers.target_type),
-        None => (trigger.threshold, trigger.target_type),
+        // As it stands in the HPA.
+        None => (milli_float(float_to_milli(trigger.threshold, version)), trigger.target_type),
     };
     if !fallback.acts(*failures, target_type, version) {
         return report;
@@ -263,6 +281,9 @@ fn conclude(
         Some(composite) => !error && composite.active,
         None => triggers.iter().any(|own| own.active),
     };
+    // Where nothing but cpu and memory is there, nobody could ever wake the workload.
+    let only_resources = spec.triggers.iter().all(Trigger::is_resource);
+    let active = active || (only_resources && !error);
     Evaluation { triggers, composite, active, error, next }
 }
 
@@ -273,8 +294,9 @@ fn composite(
     counts: TargetCounts,
 ) -> CompositeReport {
     let told = |value: Option<f64>, milli: i64, fallback: bool| {
-        let active = milli as f64 / 1000.0 > modifiers.activation_target;
-        CompositeReport { value, milli: Some(milli), active, error: None, fallback }
+        let active = milli_float(milli) > modifiers.activation_target;
+        let flaw = value.and_then(CompositeFlaw::of);
+        CompositeReport { value, milli: Some(milli), active, error: None, fallback, flaw }
     };
     let failed = |error: String| CompositeReport {
         value: None,
@@ -282,6 +304,7 @@ fn composite(
         active: false,
         error: Some(error),
         fallback: false,
+        flaw: None,
     };
     // The first substitute takes the formula's place.
     if let Some(milli) = triggers.iter().filter(|own| own.fallback).find_map(|own| own.milli) {

@@ -242,6 +242,128 @@ fn a_fallback_of_a_formula_needs_a_whole_target() {
     assert!(found.error && !found.active);
 }
 
+/// A cpu trigger called `cpu`.
+fn cpu() -> Trigger {
+    let target = crate::hpa::MetricTarget::ResourceUtilization(crate::hpa::Resource::Cpu, 80);
+    let own = crate::keda::ResourceTrigger { resource: crate::hpa::Resource::Cpu, target, container: None };
+    Trigger {
+        name: Some("cpu".to_owned()),
+        metric_name: "cpu".to_owned(),
+        threshold: 80.0,
+        target_type: TargetType::Utilization,
+        kind: crate::keda::TriggerKind::Resource(own),
+        ..trigger()
+    }
+}
+
+#[test]
+fn resource_triggers_are_never_asked_and_do_not_count() {
+    let spec =
+        ScaledObjectSpec { triggers: vec![cpu(), trigger()], fallback: fallback(FallbackBehavior::Static), ..spec() };
+    let state = KedaState::new(&spec);
+    let empty = TriggerReport {
+        value: None,
+        milli: None,
+        active: false,
+        error: None,
+        fallback: false,
+        cached: false,
+        asked: NOW,
+    };
+    // What is handed over for the cpu trigger, the other's answer, active, error.
+    let table = [
+        (None, good(3.0), true, false),             // the other decides
+        (None, good(0.0), false, false),            // cpu keeps nothing awake
+        (None, bad(), false, true),                 // nor does it hide an error
+        (Some(bad()), good(3.0), true, false),      // what is handed over is passed over
+        (Some(good(9.0)), good(0.0), false, false), // whatever it is
+    ];
+    for (handed, answer, active, error) in table {
+        for sync in [false, true] {
+            let answers = vec![handed.clone(), Some(answer.clone())];
+            let found = if sync {
+                evaluate_sync(&spec, NEW, &state, answers, COUNTS, NOW)
+            } else {
+                evaluate_poll(&spec, NEW, &state, answers, COUNTS, NOW)
+            };
+            assert_eq!(found.triggers[0], empty);
+            assert_eq!(found.triggers[1].value, answer.as_ref().ok().map(|own| own.value));
+            assert_eq!((found.active, found.error), (active, error), "{handed:?} {answer:?}");
+            assert_eq!(found.next.triggers[0].failures, 0);
+        }
+    }
+}
+
+#[test]
+fn nothing_but_resource_triggers_counts_as_active() {
+    let spec = ScaledObjectSpec { triggers: vec![cpu(), cpu()], ..spec() };
+    let found = evaluate_poll(&spec, NEW, &KedaState::new(&spec), vec![None, None], COUNTS, NOW);
+    assert_eq!((found.active, found.error), (true, false));
+    // Polls of 2.21 have something to take over after a sync.
+    let minimum = ScaledObjectSpec { min_replicas: 1, ..spec };
+    let newer = version(2, 21, 0);
+    let state = evaluate_sync(&minimum, newer, &KedaState::new(&minimum), vec![None, None], COUNTS, NOW).next;
+    assert!(!state.poll_asks(&minimum, newer));
+    assert!(evaluate_poll_from_syncs(&minimum, &state, COUNTS).active);
+}
+
+#[test]
+fn a_formula_does_not_see_resource_triggers() {
+    let mut spec = with_formula("a + b", None);
+    spec.triggers.push(Trigger { name: Some("a".to_owned()), ..cpu() });
+    let answers = vec![Some(good(1.0)), Some(good(2.5)), None];
+    let found = evaluate_poll(&spec, NEW, &KedaState::new(&spec), answers, COUNTS, NOW);
+    assert_eq!(found.composite.and_then(|own| own.milli), Some(3_500), "its name binds nothing");
+}
+
+#[test]
+fn flaws_of_a_composite_are_told() {
+    // formula, a, flaw.
+    let table = [
+        ("a + b", 1.0, None),                                // fine
+        ("a - 5", 1.0, Some(CompositeFlaw::Negative)),       // below zero
+        ("a / b", 1.0, Some(CompositeFlaw::TooLarge)),       // x/0
+        ("a / b", 0.0, Some(CompositeFlaw::NotANumber)),     // 0/0
+        ("(a - 5) / b", 1.0, Some(CompositeFlaw::TooSmall)), // -x/0
+    ];
+    for (formula, a, flaw) in table {
+        let spec = with_formula(formula, None);
+        let answers = vec![Some(good(a)), Some(good(0.0))];
+        let found = evaluate_poll(&spec, NEW, &KedaState::new(&spec), answers, COUNTS, NOW);
+        assert_eq!(found.composite.and_then(|own| own.flaw), flaw, "{formula}");
+    }
+}
+
+#[test]
+fn a_composite_is_compared_as_the_quantity_reads_back() {
+    let mut spec = with_formula("a + b", None);
+    if let Some(own) = &mut spec.modifiers {
+        own.activation_target = 0.118;
+    }
+    let answers = vec![Some(good(0.118)), Some(good(0.0))];
+    let found = evaluate_poll(&spec, NEW, &KedaState::new(&spec), answers, COUNTS, NOW);
+    assert_eq!(found.composite.and_then(|own| own.milli), Some(118));
+    assert!(found.active, "118 * 1e-3 is above the literal 0.118");
+}
+
+#[test]
+fn a_substitute_is_of_the_target_as_the_hpa_has_it() {
+    // threshold, version, 4 replicas of it.
+    let table = [
+        (0.9996, NEW, 4_000),               // rounded to 1
+        (0.9996, version(2, 19, 0), 3_996), // cut to 0.999
+        (0.0005, NEW, 4),                   // the smallest target
+    ];
+    for (threshold, version, milli) in table {
+        let own = Trigger { threshold, ..trigger() };
+        let spec = ScaledObjectSpec { triggers: vec![own], fallback: fallback(FallbackBehavior::Static), ..spec() };
+        let mut state = KedaState::new(&spec);
+        state.triggers[0].failures = 1;
+        let found = evaluate_poll(&spec, version, &state, vec![Some(bad())], COUNTS, NOW);
+        assert_eq!(found.triggers[0].milli, Some(milli), "{threshold} {version:?}");
+    }
+}
+
 proptest! {
     #[test]
     fn an_error_is_told_exactly_when_nothing_stands_in(

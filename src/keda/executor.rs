@@ -73,6 +73,9 @@ pub struct PollDecision {
     pub action: PollAction,
     /// Row of the decision table that applied (keda.md 4.2: `A1`, `I3`, ...), for the record.
     pub rule: &'static str,
+    /// Row I3: the cooldown ends at this time, strictly after which the step is taken; `None` in other rows, and while
+    /// `paused-scale-in` blocks the step.
+    pub cooldown_end: Option<SimTime>,
     /// The state after the poll.
     pub next: ExecutorState,
 }
@@ -82,6 +85,7 @@ pub struct PollDecision {
 pub fn poll(spec: &ScaledObjectSpec, state: ExecutorState, observation: PollObservation) -> PollDecision {
     let PollObservation { now, spec_replicas: current, active, error, .. } = observation;
     let min = spec.min_replicas;
+    let mut cooldown = None;
     // The API stores whole seconds.
     let refreshed = ExecutorState { last_active: Some(whole_seconds(now)) };
     let annotations = spec.annotations;
@@ -103,7 +107,10 @@ pub fn poll(spec: &ScaledObjectSpec, state: ExecutorState, observation: PollObse
     } else if error && spec.fallback.is_none() {
         ("I2", PollAction::None, state)
     } else if spec.idle_replicas.is_some_and(|idle| current > idle) || (current > 0 && min == 0) {
-        let cooled = !annotations.paused_scale_in && cooled_down(spec, state, observation);
+        let end = (!annotations.paused_scale_in).then(|| cooldown_end(spec, state, observation));
+        cooldown = end;
+        // Strict (`scaleToZeroOrIdle`).
+        let cooled = end.is_some_and(|end| end < now);
         let target = spec.idle_replicas.unwrap_or(min);
         ("I3", if cooled { PollAction::Deactivate(target) } else { PollAction::None }, state)
     } else if spec.idle_replicas.is_none() && current < min {
@@ -111,7 +118,7 @@ pub fn poll(spec: &ScaledObjectSpec, state: ExecutorState, observation: PollObse
     } else {
         ("I5", PollAction::None, state)
     };
-    PollDecision { action, rule, next }
+    PollDecision { action, rule, cooldown_end: cooldown, next }
 }
 
 /// What a paused object's reconcile writes: the count of `paused-replicas`, once; without one the target stays where it is. `None` when the object is not paused.
@@ -123,14 +130,13 @@ pub fn paused(spec: &ScaledObjectSpec, spec_replicas: i32) -> Option<PollAction>
     Some(count.map_or(PollAction::None, PollAction::Pause))
 }
 
-/// Whether the step to zero or idle is allowed (`scaleToZeroOrIdle`). Both comparisons are strict; the cooldown counts
-/// from the last active poll, the initial one from creation and only while nothing was ever active.
-fn cooled_down(spec: &ScaledObjectSpec, state: ExecutorState, observation: PollObservation) -> bool {
-    let end = match state.last_active {
+/// The time after which the step to zero or idle is allowed (`scaleToZeroOrIdle`): the cooldown counts from the last active
+/// poll, the initial one from creation and only while nothing was ever active.
+fn cooldown_end(spec: &ScaledObjectSpec, state: ExecutorState, observation: PollObservation) -> SimTime {
+    match state.last_active {
         None => whole_seconds(observation.created).saturating_add(spec.initial_cooldown_period),
         Some(last_active) => last_active.saturating_add(spec.cooldown_period),
-    };
-    end < observation.now
+    }
 }
 
 fn whole_seconds(time: SimTime) -> SimTime {
@@ -191,7 +197,7 @@ mod tests {
             let spec = ScaledObjectSpec { min_replicas, idle_replicas, ..spec() };
             let found = poll(&spec, kept, seen(current, active, error));
             let row = format!("min {min_replicas}, idle {idle_replicas:?}, current {current}, {active}, {error}");
-            assert_eq!(found, PollDecision { action, rule, next }, "{row}");
+            assert_eq!((found.action, found.rule, found.next), (action, rule, next), "{row}");
         }
     }
 
@@ -212,7 +218,7 @@ mod tests {
             (fallback(0), none, 0, 5, false, true, Deactivate(0), "I3", kept), // zero replicas: cut although failing
             (fallback(0), none, 3, 1, false, true, RaiseToMinimum(3), "I4", kept), // or raised
             (fallback(2), none, 0, 0, true, false, Activate(1), "A1", fresh), // a fallback that acts activates
-            (None, no_in, 0, 5, false, false, NONE, "I3", kept),      // no way down
+            (None, no_in, 0, 5, false, false, NONE, "I3", kept),      // no way down, and no end of it
             (None, no_in, 0, 0, true, false, Activate(1), "A1", fresh), // up is open
             (None, no_out, 0, 0, true, false, NONE, "A1", kept),      // no activation, and no time noted
             (None, no_out, 3, 1, false, false, RaiseToMinimum(3), "I4", kept), // raising is not held
@@ -225,7 +231,7 @@ mod tests {
             let spec = ScaledObjectSpec { fallback, annotations, min_replicas, ..spec() };
             let found = poll(&spec, kept, seen(current, active, error));
             let row = format!("{fallback:?} {annotations:?} min {min_replicas}, {current}, {active}, {error}");
-            assert_eq!(found, PollDecision { action, rule, next }, "{row}");
+            assert_eq!((found.action, found.rule, found.next), (action, rule, next), "{row}");
         }
     }
 
@@ -272,6 +278,13 @@ mod tests {
             let found = poll(&spec, last(last_active), observation);
             let expected = if allowed { Deactivate(0) } else { NONE };
             assert_eq!((found.action, found.rule), (expected, "I3"), "created {created}, now {now}, {last_active:?}");
+            assert_eq!(found.cooldown_end.map(|end| end < observation.now), Some(allowed), "the end is strict");
+            let paused = ScaledObjectSpec {
+                annotations: ScalingAnnotations { paused_scale_in: true, ..spec.annotations },
+                ..spec.clone()
+            };
+            let held = poll(&paused, last(last_active), observation);
+            assert_eq!((held.action, held.cooldown_end), (NONE, None), "paused-scale-in has no end");
         }
     }
 

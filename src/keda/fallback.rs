@@ -4,7 +4,7 @@
 
 use crate::keda::{KedaVersion, Modifiers, TargetType};
 use crate::manifest;
-use crate::units::{Diagnostic, Diagnostics};
+use crate::units::{Diagnostic, Diagnostics, Judge};
 
 /// The first releases with `behavior`, with fallback for `Value` triggers, and with `behavior: scalingModifiers`.
 const BEHAVIORS: KedaVersion = KedaVersion { major: 2, minor: 17, patch: 0 };
@@ -57,11 +57,19 @@ pub(super) fn resolve(
 ) -> Option<Fallback> {
     let fallback = written.fallback.as_ref()?;
     let behavior = behavior(fallback, version, diagnostics);
+    let valid = modifiers.is_none_or(|own| whole_number(&own.target_text));
+    if !valid {
+        let target = written.scaling_modifiers.as_ref().and_then(|node| node.get("target"));
+        let message = "with a target that is no whole number KEDA finds the fallback invalid and never uses it";
+        let span = target.map_or(&fallback.span, |own| &own.span).clone();
+        let diagnostic = Diagnostic::warning(span, "spec.advanced.scalingModifiers.target", message);
+        diagnostics.push(diagnostic.help("scale formula and target by the same factor until the target is whole"));
+    }
     Some(Fallback {
         failure_threshold: u32::try_from(fallback.failure_threshold.value).ok()?,
         replicas: i32::try_from(fallback.replicas.value).ok()?,
         behavior,
-        valid: modifiers.is_none_or(|own| whole_number(&own.target_text)),
+        valid,
     })
 }
 
@@ -84,9 +92,8 @@ fn behavior(fallback: &manifest::Fallback, version: KedaVersion, diagnostics: &m
         "scalingModifiers" => {
             if version < OF_MODIFIERS {
                 let message = "found \"scalingModifiers\", which the CRD of this KEDA version refuses";
-                diagnostics.push(
-                    Diagnostic::error(word.span.clone(), "spec.fallback.behavior", message).help("it needs KEDA 2.20"),
-                );
+                let diagnostic = Diagnostic::error(word.span.clone(), "spec.fallback.behavior", message);
+                diagnostics.push(diagnostic.help("it needs KEDA 2.20").by(Judge::ApiServer));
             }
             FallbackBehavior::ScalingModifiers
         }
@@ -118,6 +125,8 @@ impl Fallback {
         let replicas = f64::from(self.count(counts.spec_replicas));
         match target_type {
             TargetType::AverageValue => Some((target * 1000.0 * replicas) as i64),
+            // Cpu and memory never take part.
+            TargetType::Utilization => None,
             TargetType::Value if counts.ready_pods == 0 => None,
             TargetType::Value => Some((target * 1000.0 * (replicas / f64::from(counts.ready_pods))) as i64),
         }

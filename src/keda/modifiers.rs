@@ -5,9 +5,10 @@
 //! wrapping in `float(...)`; what the wrapping would refuse is refused here.
 
 use crate::keda::formula_names::unknown_name;
+use crate::keda::scaler_types::is_resource;
 use crate::keda::{KedaVersion, TargetType, Trigger};
 use crate::manifest::{self, Fields, ScaledObject, UnknownKeys, Value as Written};
-use crate::units::{Diagnostic, Diagnostics, Located};
+use crate::units::{Diagnostic, Diagnostics, Judge, Located};
 use expr::{Context, Program, Value};
 
 /// The first release with formulas.
@@ -17,6 +18,8 @@ const PATH: &str = "spec.advanced.scalingModifiers";
 pub const COMPOSITE: &str = "composite-metric";
 /// Evaluation goes as deep as the formula nests, so its length bounds the stack.
 const LONGEST: usize = 2000;
+/// 2^63, the first double beyond an int64.
+const INT64_END: f64 = 9_223_372_036_854_775_808.0;
 /// Values that the formula must bear: the webhook's own -1, and others that reach more of its branches.
 const TRIALS: [f64; 5] = [-1.0, 0.0, 1.0, 3.5, 1e6];
 
@@ -52,29 +55,77 @@ pub enum Composite {
     Nil,
 }
 
+/// What is wrong with a formula's number. KEDA v2.20.2 passes all of them on to the HPA as an int64 of milli units, whose
+/// value depends on the operator's processor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CompositeFlaw {
+    /// Not a number (0/0): the least int64 on amd64, 0 on arm64.
+    NotANumber,
+    /// Plus infinity (x/0), or above what an int64 holds: the least int64 on amd64, the greatest on arm64.
+    TooLarge,
+    /// Minus infinity, or below what an int64 holds: the least int64 on both.
+    TooSmall,
+    /// Below zero, on both as it is.
+    Negative,
+}
+
+impl CompositeFlaw {
+    /// Of a formula's result; `None` when the HPA gets it as meant.
+    pub fn of(value: f64) -> Option<Self> {
+        let product = value * 1000.0;
+        if product.is_nan() {
+            Some(CompositeFlaw::NotANumber)
+        } else if product >= INT64_END {
+            Some(CompositeFlaw::TooLarge)
+        } else if product < -INT64_END {
+            Some(CompositeFlaw::TooSmall)
+        } else if product <= -1.0 {
+            Some(CompositeFlaw::Negative)
+        } else {
+            None
+        }
+    }
+
+    /// What the HPA is told where KEDA's operator runs on arm64, if that differs from amd64, which is simulated.
+    pub fn milli_on_arm64(self) -> Option<i64> {
+        match self {
+            CompositeFlaw::NotANumber => Some(0),
+            CompositeFlaw::TooLarge => Some(i64::MAX),
+            CompositeFlaw::TooSmall | CompositeFlaw::Negative => None,
+        }
+    }
+}
+
 impl Modifiers {
     /// The target in milli units, cut as upstream's conversion to int64 does.
     pub fn target_milli(&self) -> i64 {
         (self.target * 1000.0) as i64
     }
 
-    /// Evaluates the formula over values in milli units, `None` for nil; triggers without a name take no part.
+    /// Evaluates the formula over values in milli units, `None` for nil; triggers without a name take no part, nor do cpu and
+    /// memory.
     ///
     /// # Errors
     /// The expression library's text: operands that do not fit, nil arithmetic, ...
     pub fn evaluate(&self, triggers: &[Trigger], milli: &[Option<i64>]) -> Result<Composite, String> {
-        let named = triggers.iter().zip(milli).filter_map(|(trigger, milli)| Some((trigger.name.as_deref()?, milli)));
-        let named = named.map(|(name, milli)| (name, milli.map(|own| own as f64 / 1000.0)));
+        let external = triggers.iter().zip(milli).filter(|(trigger, _)| !trigger.is_resource());
+        let named = external.filter_map(|(trigger, milli)| Some((trigger.name.as_deref()?, milli)));
+        let named = named.map(|(name, milli)| (name, milli.map(milli_float)));
         run(&self.program, named)
     }
+}
+
+/// A quantity of milli units as upstream's `AsApproximateFloat64` reads it back: a product with 1e-3, not a quotient.
+pub(super) fn milli_float(milli: i64) -> f64 {
+    milli as f64 * 1e-3
 }
 
 /// A formula's result in milli units (`calculateScalingModifiersFormula`): cut toward zero and not guarded. What an int64
 /// cannot hold (NaN included) becomes its minimum, as on amd64.
 pub(super) fn composite_milli(value: f64) -> i64 {
     let product = value * 1000.0;
-    // 2^63 is exact in a double; NaN is in no range.
-    let fits = (-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&product);
+    // NaN is in no range.
+    let fits = (-INT64_END..INT64_END).contains(&product);
     if fits { product as i64 } else { i64::MIN }
 }
 
@@ -132,11 +183,13 @@ pub(super) fn resolve(
         return None;
     }
     let Some(formula) = formula else {
-        diagnostics.push(Diagnostic::error(node.span.clone(), PATH, "error ScalingModifiers.Formula is mandatory"));
+        let message = "error ScalingModifiers.Formula is mandatory";
+        diagnostics.push(Diagnostic::error(node.span.clone(), PATH, message).by(Judge::Webhook));
         return None;
     };
     let Some(target) = target else {
-        diagnostics.push(Diagnostic::error(node.span.clone(), PATH, "formula is given but target is empty"));
+        let message = "formula is given but target is empty";
+        diagnostics.push(Diagnostic::error(node.span.clone(), PATH, message).by(Judge::Webhook));
         return None;
     };
     let target_number = number(&target, "target", diagnostics, |value| value > 0.0);
@@ -156,7 +209,7 @@ pub(super) fn resolve(
 
 /// A trigger without a name is queried and takes no part in the formula; KEDA only logs it.
 fn warn_nameless(written: &ScaledObject, diagnostics: &mut Diagnostics) {
-    let resource = |own: &&manifest::Trigger| ["cpu", "memory"].contains(&own.kind.value.as_str());
+    let resource = |own: &&manifest::Trigger| is_resource(&own.kind.value);
     let named = |own: &&manifest::Trigger| own.name.as_ref().is_some_and(|name| !name.value.is_empty());
     for trigger in written.triggers.iter().filter(|own| !resource(own) && !named(own)) {
         let message = "a trigger without a name takes no part in the formula";
@@ -180,7 +233,9 @@ fn number(
             "error converting {key} for scalingModifiers (string->float) to valid {key}: found {:?}",
             found.value
         );
-        diagnostics.push(Diagnostic::error(found.span.clone(), format!("{PATH}.{key}"), message));
+        // The webhook does not look at activationTarget; the scale loop fails on it at every poll.
+        let judge = if key == "target" { Judge::Webhook } else { Judge::Operator };
+        diagnostics.push(Diagnostic::error(found.span.clone(), format!("{PATH}.{key}"), message).by(judge));
     }
     value
 }
@@ -192,7 +247,8 @@ fn target_type(found: Option<&Located<String>>, diagnostics: &mut Diagnostics) -
         "Value" => Some(TargetType::Value),
         other => {
             let message = format!("found {other:?}, expected AverageValue or Value");
-            diagnostics.push(Diagnostic::error(found.span.clone(), format!("{PATH}.metricType"), message));
+            let diagnostic = Diagnostic::error(found.span.clone(), format!("{PATH}.metricType"), message);
+            diagnostics.push(diagnostic.by(Judge::ApiServer));
             None
         }
     }
@@ -200,8 +256,7 @@ fn target_type(found: Option<&Located<String>>, diagnostics: &mut Diagnostics) -
 
 /// Compiles the formula and tries it, as the webhook does, with every named trigger that is not cpu or memory.
 fn compile(written: &ScaledObject, formula: &Located<String>, diagnostics: &mut Diagnostics) -> Option<Program> {
-    let resource = |kind: &str| ["cpu", "memory"].contains(&kind);
-    let outer = written.triggers.iter().filter(|own| !resource(&own.kind.value));
+    let outer = written.triggers.iter().filter(|own| !is_resource(&own.kind.value));
     let names: Vec<&str> = outer.filter_map(|own| own.name.as_ref().map(|name| name.value.as_str())).collect();
     let length = formula.value.len();
     if length > LONGEST {
@@ -212,7 +267,10 @@ fn compile(written: &ScaledObject, formula: &Located<String>, diagnostics: &mut 
     let message = match expr::compile(&formula.value) {
         Err(error) => format!("error trying to compile formula: {}", one_line(&error.to_string())),
         Ok(program) => match tried(&program, &formula.value, &names) {
-            Ok(()) => return Some(program),
+            Ok(()) => {
+                note_powers(formula, diagnostics);
+                return Some(program);
+            }
             Err(why) => format!("error trying to run custom formula: {why}"),
         },
     };
@@ -221,8 +279,20 @@ fn compile(written: &ScaledObject, formula: &Located<String>, diagnostics: &mut 
     } else {
         format!("names of triggers that can be used: {}", names.join(", "))
     };
-    diagnostics.push(Diagnostic::error(formula.span.clone(), format!("{PATH}.formula"), message).help(help));
+    let diagnostic = Diagnostic::error(formula.span.clone(), format!("{PATH}.formula"), message).help(help);
+    diagnostics.push(diagnostic.by(Judge::Webhook));
     None
+}
+
+/// The library takes powers from the C library of the machine and lets nobody step between. Upstream's own routine can
+/// differ as much from that, a last bit, which the cut to milli units nearly always swallows: worth a word, no refusal.
+fn note_powers(formula: &Located<String>, diagnostics: &mut Diagnostics) {
+    if !formula.value.contains("**") && !formula.value.contains('^') {
+        return;
+    }
+    let message = "powers are computed by this machine's C library: their last bit can differ elsewhere";
+    let note = Diagnostic::note(formula.span.clone(), format!("{PATH}.formula"), message);
+    diagnostics.push(note.help("write a * a for a ** 2, which is exact everywhere"));
 }
 
 fn tried(program: &Program, formula: &str, names: &[&str]) -> Result<(), String> {

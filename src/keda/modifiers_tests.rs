@@ -214,6 +214,48 @@ fn composites_are_cut_to_milli_units() {
     }
 }
 
+#[test]
+fn quantities_are_read_back_as_products() {
+    // milli, the float: not always the literal's.
+    let table = [(1500, 1.5), (118_000, 118.0), (118, 0.11800000000000001), (1001, 1.0010000000000001), (-500, -0.5)];
+    for (milli, value) in table {
+        assert_eq!(milli_float(milli), value, "{milli}");
+    }
+}
+
+#[test]
+fn flaws_of_a_formulas_number() {
+    use CompositeFlaw::{Negative, NotANumber, TooLarge, TooSmall};
+    // value, flaw, what the HPA is told on amd64 and, if else, on arm64.
+    let table = [
+        (2.5, None, 2_500, None),                                         // fine
+        (0.0, None, 0, None),                                             // zero
+        (-0.0009, None, 0, None),                                         // cut to zero
+        (-0.001, Some(Negative), -1, None),                               // passed on
+        (f64::NAN, Some(NotANumber), i64::MIN, Some(0)),                  // 0/0
+        (f64::INFINITY, Some(TooLarge), i64::MIN, Some(i64::MAX)),        // x/0
+        (1e17, Some(TooLarge), i64::MIN, Some(i64::MAX)),                 // beyond the range
+        (f64::NEG_INFINITY, Some(TooSmall), i64::MIN, None),              // -x/0
+        (9_223_372_036_854_774.0, None, 9_223_372_036_854_773_760, None), // the last in range
+    ];
+    for (value, flaw, milli, on_arm64) in table {
+        assert_eq!((CompositeFlaw::of(value), composite_milli(value)), (flaw, milli), "{value}");
+        assert_eq!(flaw.and_then(CompositeFlaw::milli_on_arm64), on_arm64, "{value}");
+    }
+}
+
+#[test]
+fn powers_are_noted() {
+    for (formula, notes) in [("a ** 2 + b", 1), ("a ^ b", 1), ("a * a + b", 0)] {
+        let mut diagnostics = Diagnostics::new();
+        let object = object(&[("formula", formula), ("target", "2")], &["a", "b"]);
+        assert!(resolve(&object, NEW, &mut diagnostics).is_some());
+        let found = diagnostics.0.iter().filter(|own| own.severity == Severity::Note);
+        assert_eq!(found.count(), notes, "{formula}: {diagnostics}");
+        assert_eq!(diagnostics.0.len(), notes, "{formula}: {diagnostics}");
+    }
+}
+
 proptest! {
     #[test]
     fn no_formula_panics(text in "\\PC{0,20}", close in "[ab0-9+*/()<>?:&|!. -]{0,20}") {
@@ -230,7 +272,7 @@ proptest! {
         let modifiers = resolved(&[("formula", "a + b"), ("target", "2")], &["a", "b"]).expect("valid");
         let named = ["a", "b"].map(|name| Trigger { name: Some(name.to_owned()), ..trigger() });
         let found = modifiers.evaluate(&named, &[Some(a), Some(b)]);
-        prop_assert_eq!(found, Ok(Composite::Number(a as f64 / 1000.0 + b as f64 / 1000.0)));
+        prop_assert_eq!(found, Ok(Composite::Number(a as f64 * 1e-3 + b as f64 * 1e-3)));
     }
 }
 

@@ -1,11 +1,11 @@
 //! A ScaledObject as resolved: defaulted, validated as KEDA's CRD, webhook and scalers do.
 //!
-//! The rules stand in `validation` (CRD and webhook) and `trigger` (scaler construction); what cannot be simulated yet in
-//! `not_modelled`.
+//! The rules stand in `validation` (CRD and webhook), `scale_target` and `trigger` (scaler construction). Rules that need
+//! more than the ScaledObject stand in `resource_requests` and `ownership`; the caller applies them.
 
 use crate::keda::{
-    Fallback, Modifiers, ScalingAnnotations, Trigger, annotations, fallback, modifiers, not_modelled, trigger,
-    validation,
+    Fallback, Modifiers, ScalingAnnotations, Trigger, annotations, fallback, modifiers, scale_target, signal_choice,
+    trigger, validation,
 };
 use crate::manifest::ScaledObject;
 use crate::series::Signals;
@@ -40,8 +40,10 @@ pub struct ScaledObjectSpec {
     pub namespace: String,
     /// Name of the target workload.
     pub target_name: String,
-    /// Kind of the target workload.
+    /// Kind of the target workload, default Deployment.
     pub target_kind: String,
+    /// `apiVersion` of the target workload, default `apps/v1`.
+    pub target_api_version: String,
     /// `pollingInterval`, default 30 s.
     pub polling_interval: SimDuration,
     /// `cooldownPeriod`, default 300 s.
@@ -65,8 +67,8 @@ pub struct ScaledObjectSpec {
 }
 
 impl ScaledObjectSpec {
-    /// Defaults and validates; what is not modelled yet (other trigger types, other targets than Deployments) is an error
-    /// that names it and its place.
+    /// Defaults and validates. Triggers whose source is not simulated take their values from `signals`; one without a signal
+    /// is an error that shows how to give it. Whether the target can be simulated is not judged here.
     ///
     /// # Errors
     /// All rules broken, located, with KEDA's message text where KEDA has one.
@@ -75,10 +77,9 @@ impl ScaledObjectSpec {
         version: KedaVersion,
         signals: &Signals,
     ) -> Result<(Self, Diagnostics), Diagnostics> {
-        let _ = signals;
         let mut diagnostics = Diagnostics::new();
         let out = &mut diagnostics;
-        not_modelled::check(written, out);
+        let target = scale_target::resolve(&written.scale_target_ref, out);
         validation::check_names(written, out);
         let seconds = validation::bounded_seconds;
         let polling_interval = seconds(written.polling_interval.as_ref(), "pollingInterval", 1, 30, out);
@@ -91,10 +92,14 @@ impl ScaledObjectSpec {
         validation::check_replica_counts(written, version, out);
         validation::check_triggers(written, out);
         validation::warn_irrelevant(written, version, out);
-        let triggers = written.triggers.iter().enumerate();
-        let triggers =
-            triggers.filter_map(|(index, own)| trigger::resolve(index, own, written, version, out)).collect();
+        let signals = signal_choice::assign(written, signals, out);
+        let triggers = written.triggers.iter().zip(signals).enumerate();
+        let triggers = triggers
+            .filter_map(|(index, (own, signal))| trigger::resolve(index, own, written, version, signal, out))
+            .collect();
         let annotations = annotations::resolve(written, version, out);
+        let (lowest, highest) = (min.unwrap_or(0), max.unwrap_or(validation::DEFAULT_MAX));
+        annotations::tell_paused(written, annotations, (lowest, highest), out);
         let modifiers = modifiers::resolve(written, version, out);
         let fallback = fallback::resolve(written, modifiers.as_ref(), version, out);
         let text = |field: &Option<Located<String>>, default: &str| {
@@ -104,14 +109,14 @@ impl ScaledObjectSpec {
             name: written.name.value.clone(),
             namespace: text(&written.namespace, "default"),
             target_name: written.scale_target_ref.name.value.clone(),
-            // Other kinds are refused, and an empty kind means this one (`ParseGVKR`).
-            target_kind: "Deployment".to_owned(),
+            target_kind: target.kind,
+            target_api_version: target.api_version,
             polling_interval,
             cooldown_period,
             initial_cooldown_period,
             idle_replicas,
-            min_replicas: min.unwrap_or(0),
-            max_replicas: max.unwrap_or(validation::DEFAULT_MAX),
+            min_replicas: lowest,
+            max_replicas: highest,
             triggers,
             fallback,
             modifiers,
@@ -123,3 +128,7 @@ impl ScaledObjectSpec {
 #[cfg(test)]
 #[path = "spec_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "spec_judges_tests.rs"]
+mod judges_tests;

@@ -424,9 +424,10 @@ fn keys_that_keda_ignores_are_warned_about() {
             "beside metadata",
         ),
         ("metricName", "vllm", "metricName is ignored by KEDA since 2.12", "always s0-prometheus"),
-        ("treshold", "5", "unknown key \"treshold\" is ignored by KEDA", "known keys here: serverAddress, query"),
+        ("treshold", "5", "unknown key \"treshold\" is ignored by KEDA", "did you mean threshold?"),
+        ("zzz", "5", "unknown key \"zzz\" is ignored by KEDA", "known keys here: serverAddress, query"),
         ("serveraddress", "x", "unknown key \"serveraddress\" is ignored by KEDA", "did you mean serverAddress?"),
-        ("thresholdFromEnv", "T", "unknown key \"thresholdFromEnv\" is ignored by KEDA", "known keys here"),
+        ("thresholdFromEnv", "T", "unknown key \"thresholdFromEnv\" is ignored by KEDA", "did you mean threshold?"),
     ];
     for (name, value, message, help) in table {
         let found = warnings_of(&with_metadata(name, value), NEW);
@@ -470,8 +471,10 @@ fn fallback_is_read_by_version() {
         });
         ScaledObjectSpec::resolve(&object, version, &Signals::default())
     };
-    let (spec, _) = with_formula(NEW).expect("valid");
+    let (spec, messages) = with_formula(NEW).expect("valid");
     assert!(spec.fallback.is_some_and(|own| !own.valid), "0.7 is no whole number, which disables the fallback");
+    let start = "warning: so.yaml:61:3: spec.advanced.scalingModifiers.target: with a target that is no whole number";
+    assert!(messages.to_string().starts_with(start), "{messages}");
     let refused = with_formula(version(2, 19, 0)).expect_err("since 2.20");
     assert!(refused.to_string().starts_with("error: so.yaml:73:3: spec.fallback.behavior: found \"scalingModifiers\""));
 }
@@ -519,33 +522,13 @@ fn workload_triggers_are_read() {
 }
 
 #[test]
-fn constructs_that_are_not_modelled_name_themselves_and_their_place() {
-    let kind = |word: &str| changed(|object| object.scale_target_ref.kind = Some(text(word, 5)));
-    let api = |word: &str| changed(|object| object.scale_target_ref.api_version = Some(text(word, 6)));
-    // What is written, the start of its only error.
-    let table = [
-        (kind("StatefulSet"), "so.yaml:5:3: spec.scaleTargetRef.kind: a scale target of kind \"StatefulSet\" is not"),
-        (api("serving.kserve.io/v1"), "so.yaml:6:3: spec.scaleTargetRef.apiVersion: a scale target of apiVersion"),
-        (
-            changed(|o| {
-                o.scale_target_ref.kind = Some(text("Workspace", 5));
-                o.scale_target_ref.api_version = Some(text("kaito.sh/v1beta1", 6));
-            }),
-            "so.yaml:5:3: spec.scaleTargetRef.kind: a scale target of kind \"Workspace\" is not modelled yet",
-        ),
-        (
-            changed(|o| o.triggers[0].kind = text("kafka", 100)),
-            "so.yaml:100:3: spec.triggers[0].type: the trigger type \"kafka\" is not modelled yet",
-        ),
-    ];
-    for (object, start) in table {
-        let found = errors_of(&object, NEW);
-        assert_eq!(found.len(), 1, "{found:?}");
-        assert!(found[0].starts_with(&format!("error: {start}")), "{found:?}");
-    }
-    for fine in [kind(""), api(""), changed(|object| object.scaling_modifiers = modifiers(&[]))] {
-        assert_eq!(errors_of(&fine, NEW), [""; 0]);
-    }
+fn a_type_that_keda_does_not_know_is_its_error() {
+    let object = changed(|object| object.triggers[0].kind = text("promtheus", 100));
+    let found = ScaledObjectSpec::resolve(&object, NEW, &Signals::default()).expect_err("unknown");
+    assert_eq!(
+        found.to_string(),
+        "error: so.yaml:100:3: spec.triggers[0].type: no scaler found for type: promtheus\n  help: did you mean prometheus?"
+    );
 }
 
 #[test]
@@ -572,6 +555,18 @@ fn all_mistakes_are_reported_at_once() {
     };
     lines.sort_unstable();
     assert_eq!(lines, [10, 14, 70, 100, 120, 203]);
+}
+
+#[test]
+fn a_paused_object_says_so_with_its_bounds() {
+    let object = changed(|object| {
+        object.max_replica_count = number(5, 15);
+        object.annotations.push((key("autoscaling.keda.sh/paused-replicas", 30), text("6", 31)));
+    });
+    let found = warnings_of(&object, NEW);
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(found[0].contains("is paused: nothing scales while this stands, the replicas stay at 6"), "{found:?}");
+    assert!(found[1].contains("found 6, which lies outside minReplicaCount 0 and maxReplicaCount 5"), "{found:?}");
 }
 
 proptest! {

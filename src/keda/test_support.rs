@@ -60,6 +60,7 @@ pub(super) fn spec() -> ScaledObjectSpec {
         namespace: "default".into(),
         target_name: "vllm".into(),
         target_kind: "Deployment".into(),
+        target_api_version: "apps/v1".into(),
         polling_interval: SimDuration::from_secs(30),
         cooldown_period: SimDuration::from_secs(300),
         initial_cooldown_period: SimDuration::ZERO,

@@ -41,7 +41,7 @@ fn query_float(
     result: Result<&QueryValue, &str>,
 ) -> Result<f64, String> {
     let value = match result {
-        Err(text) => return Err(format!("prometheus query api returned error: {text}")),
+        Err(text) => return Err(format!("prometheus query api returned error. {text}")),
         // Upstream decodes a list of objects; these two are a list of a time stamp and a text.
         Ok(QueryValue::Scalar(_)) => return Err(undecodable(trigger, "scalar")),
         Ok(QueryValue::String(_)) => return Err(undecodable(trigger, "string")),
@@ -189,8 +189,8 @@ mod tests {
                 assert_eq!(found, expected, "{result:?}, ignoreNullValues {ignore}");
             }
         }
-        let failed = value_from_query(&prometheus(), version(2, 20, 2), Err("bad_data: parse error"));
-        assert_eq!(failed, Err("prometheus query api returned error: bad_data: parse error".to_owned()));
+        let failed = value_from_query(&prometheus(), version(2, 20, 2), Err("status: 400"));
+        assert_eq!(failed, Err("prometheus query api returned error. status: 400".to_owned()));
     }
 
     #[test]

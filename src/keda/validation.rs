@@ -2,8 +2,10 @@
 //! `scaledobject_types.go`, `scaletriggers_types.go`). Upstream stops at one mistake, at random; here all are reported.
 
 use crate::keda::KedaVersion;
+use crate::keda::scale_target::TargetKind;
+use crate::keda::scaler_types::is_resource;
 use crate::manifest::{ScaledObject, Value};
-use crate::units::{Diagnostic, Diagnostics, Located, SimDuration};
+use crate::units::{Diagnostic, Diagnostics, Judge, Located, SimDuration};
 
 /// `maxReplicaCount` when absent.
 pub(super) const DEFAULT_MAX: i32 = 100;
@@ -30,7 +32,7 @@ pub(super) fn bounded(
         Err(_) if found.value > 0 => format!("found {}, expected an int32, at most {}", found.value, i32::MAX),
         _ => format!("found {}: {path} in body should be greater than or equal to {least}", found.value),
     };
-    diagnostics.push(Diagnostic::error(found.span.clone(), path, message));
+    diagnostics.push(Diagnostic::error(found.span.clone(), path, message).by(Judge::ApiServer));
     None
 }
 
@@ -77,7 +79,8 @@ pub(super) fn check_names(written: &ScaledObject, diagnostics: &mut Diagnostics)
     let target = &written.scale_target_ref.name;
     if target.value.is_empty() {
         let message = "spec.scaleTargetRef.name in body should be at least 1 chars long";
-        diagnostics.push(Diagnostic::error(target.span.clone(), "spec.scaleTargetRef.name", message));
+        let diagnostic = Diagnostic::error(target.span.clone(), "spec.scaleTargetRef.name", message);
+        diagnostics.push(diagnostic.by(Judge::ApiServer));
     }
     let name = &written.name;
     if name.value.len() > MAX_NAME {
@@ -87,7 +90,7 @@ pub(super) fn check_names(written: &ScaledObject, diagnostics: &mut Diagnostics)
             name.value,
             name.value.len()
         );
-        diagnostics.push(Diagnostic::error(name.span.clone(), "metadata.name", message));
+        diagnostics.push(Diagnostic::error(name.span.clone(), "metadata.name", message).by(Judge::Webhook));
     }
     let custom = written.hpa_name.as_ref().filter(|own| !own.value.is_empty());
     let (hpa_name, span, path) = match custom {
@@ -102,7 +105,7 @@ pub(super) fn check_names(written: &ScaledObject, diagnostics: &mut Diagnostics)
         );
         let help = "set spec.advanced.horizontalPodAutoscalerConfig.name to a shorter name or shorten the \
                     scaledobject name";
-        diagnostics.push(Diagnostic::error(span.clone(), path, message).help(help));
+        diagnostics.push(Diagnostic::error(span.clone(), path, message).help(help).by(Judge::Webhook));
     }
 }
 
@@ -114,16 +117,17 @@ pub(super) fn check_replica_counts(written: &ScaledObject, version: KedaVersion,
     let effective = value(&written.min_replica_count).map_or(0, |min| min.max(1));
     if let Some(min) = written.min_replica_count.as_ref().filter(|_| effective > max) {
         let webhook = format!("MinReplicaCount={effective} must be less than MaxReplicaCount={max}");
-        let message = if version >= V2_20 {
-            format!("minReplicaCount must be less than or equal to maxReplicaCount ({webhook})")
+        let (message, judge) = if version >= V2_20 {
+            let cel = format!("minReplicaCount must be less than or equal to maxReplicaCount ({webhook})");
+            (cel, Judge::ApiServer)
         } else {
-            webhook
+            (webhook, Judge::Webhook)
         };
-        diagnostics.push(Diagnostic::error(min.span.clone(), "spec.minReplicaCount", message));
+        diagnostics.push(Diagnostic::error(min.span.clone(), "spec.minReplicaCount", message).by(judge));
     }
     if let Some(idle) = written.idle_replica_count.as_ref().filter(|own| own.value >= effective) {
         let message = format!("IdleReplicaCount={} must be less than MinReplicaCount={effective}", idle.value);
-        let mut diagnostic = Diagnostic::error(idle.span.clone(), "spec.idleReplicaCount", message);
+        let mut diagnostic = Diagnostic::error(idle.span.clone(), "spec.idleReplicaCount", message).by(Judge::Webhook);
         if written.min_replica_count.is_none() {
             diagnostic = diagnostic.help("an absent minReplicaCount counts as 0 here; write it, even 0 will do");
         }
@@ -134,7 +138,7 @@ pub(super) fn check_replica_counts(written: &ScaledObject, version: KedaVersion,
         if threshold < 0 || replicas < 0 {
             let message =
                 format!("FailureThreshold={threshold} & Replicas={replicas} must both be greater than or equal to 0");
-            diagnostics.push(Diagnostic::error(fallback.span.clone(), "spec.fallback", message));
+            diagnostics.push(Diagnostic::error(fallback.span.clone(), "spec.fallback", message).by(Judge::Webhook));
         }
     }
 }
@@ -143,20 +147,20 @@ pub(super) fn check_replica_counts(written: &ScaledObject, version: KedaVersion,
 pub(super) fn check_triggers(written: &ScaledObject, diagnostics: &mut Diagnostics) {
     if written.triggers.is_empty() {
         let message = "no triggers defined in the ScaledObject/ScaledJob";
-        diagnostics.push(Diagnostic::error(written.span.clone(), "spec.triggers", message));
+        diagnostics.push(Diagnostic::error(written.span.clone(), "spec.triggers", message).by(Judge::Webhook));
     }
     for (index, trigger) in written.triggers.iter().enumerate() {
         let kind = trigger.kind.value.as_str();
         if kind.is_empty() {
             let path = format!("{}.type", trigger.path);
             let message = format!("{path} in body should be at least 1 chars long");
-            diagnostics.push(Diagnostic::error(trigger.kind.span.clone(), path, message));
+            diagnostics.push(Diagnostic::error(trigger.kind.span.clone(), path, message).by(Judge::ApiServer));
         }
         let cached = trigger.use_cached_metrics.as_ref().filter(|own| own.value);
         if let Some(cached) = cached.filter(|_| ["cpu", "memory", "cron"].contains(&kind)) {
             let message = format!("property \"useCachedMetrics\" is not supported for {kind:?} scaler");
             let path = format!("{}.useCachedMetrics", trigger.path);
-            diagnostics.push(Diagnostic::error(cached.span.clone(), path, message));
+            diagnostics.push(Diagnostic::error(cached.span.clone(), path, message).by(Judge::Webhook));
         }
         let Some(name) = trigger.name.as_ref().filter(|own| !own.value.is_empty()) else { continue };
         let earlier = |own: &crate::manifest::Trigger| own.name.as_ref().is_some_and(|other| other.value == name.value);
@@ -165,17 +169,19 @@ pub(super) fn check_triggers(written: &ScaledObject, diagnostics: &mut Diagnosti
                 "triggerName {:?} is defined multiple times in the ScaledObject/ScaledJob, but it must be unique",
                 name.value
             );
-            diagnostics.push(Diagnostic::error(name.span.clone(), format!("{}.name", trigger.path), message));
+            let path = format!("{}.name", trigger.path);
+            diagnostics.push(Diagnostic::error(name.span.clone(), path, message).by(Judge::Webhook));
         }
     }
     let min = written.min_replica_count.as_ref().map_or(0, |own| own.value);
-    let resource = |own: &crate::manifest::Trigger| ["cpu", "memory"].contains(&own.kind.value.as_str());
-    let only_resource = !written.triggers.is_empty() && written.triggers.iter().all(resource);
-    if only_resource && min == 0 {
+    let only_resource = !written.triggers.is_empty() && written.triggers.iter().all(|own| is_resource(&own.kind.value));
+    // The webhook looks at it only with a pod template in hand.
+    if only_resource && min == 0 && TargetKind::of(&written.scale_target_ref).has_known_template() {
         let message =
             "scaledobject has only cpu/memory triggers AND minReplica is 0 (scale to zero doesn't work in this case)";
         let span = written.min_replica_count.as_ref().map_or(&written.span, |own| &own.span);
-        diagnostics.push(Diagnostic::error(span.clone(), "spec.minReplicaCount", message));
+        let diagnostic = Diagnostic::error(span.clone(), "spec.minReplicaCount", message).by(Judge::Webhook);
+        diagnostics.push(diagnostic.help("set minReplicaCount to 1 or more"));
     }
     check_fallback(written, only_resource, diagnostics);
 }
@@ -188,13 +194,14 @@ fn check_fallback(written: &ScaledObject, only_resource: bool, diagnostics: &mut
     if !used && only_resource {
         let message = "at least one trigger (that is not cpu or memory) has to have the `AverageValue` type for the \
                        fallback to be enabled";
-        diagnostics.push(Diagnostic::error(fallback.span.clone(), "spec.fallback", message));
+        diagnostics.push(Diagnostic::error(fallback.span.clone(), "spec.fallback", message).by(Judge::Webhook));
     }
     let formula = modifiers.and_then(|node| node.get("formula")?.as_str()).is_some_and(|own| !own.is_empty());
     let behavior = fallback.behavior.as_ref().filter(|own| own.value == "scalingModifiers" && !formula);
     if let Some(behavior) = behavior {
         let message = "scalingModifiers fallback behavior requires scalingModifiers.formula to be defined";
-        diagnostics.push(Diagnostic::error(behavior.span.clone(), "spec.fallback.behavior", message));
+        let diagnostic = Diagnostic::error(behavior.span.clone(), "spec.fallback.behavior", message);
+        diagnostics.push(diagnostic.by(Judge::Webhook));
     }
 }
 
@@ -215,7 +222,8 @@ pub(super) fn warn_irrelevant(written: &ScaledObject, version: KedaVersion, diag
         };
         let message =
             format!("PollingInterval is configured but is not relevant. PollingInterval is only relevant when {when}");
-        diagnostics.push(Diagnostic::warning(interval.span.clone(), "spec.pollingInterval", message));
+        let diagnostic = Diagnostic::warning(interval.span.clone(), "spec.pollingInterval", message);
+        diagnostics.push(diagnostic.by(Judge::Webhook));
     }
     if let Some(period) = &written.cooldown_period {
         let when = if heeds_any_idle {
@@ -225,6 +233,7 @@ pub(super) fn warn_irrelevant(written: &ScaledObject, version: KedaVersion, diag
         };
         let message =
             format!("CooldownPeriod is configured but is not relevant. CooldownPeriod is only relevant when {when}");
-        diagnostics.push(Diagnostic::warning(period.span.clone(), "spec.cooldownPeriod", message));
+        let diagnostic = Diagnostic::warning(period.span.clone(), "spec.cooldownPeriod", message);
+        diagnostics.push(diagnostic.by(Judge::Webhook));
     }
 }

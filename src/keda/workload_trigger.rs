@@ -2,11 +2,12 @@
 //!
 //! Knows selectors and counts; which pods exist is for the caller to say.
 
-use crate::keda::trigger::normalized;
+use crate::keda::trigger::{has_formula, normalized};
 use crate::keda::trigger_reader::Reader;
 use crate::keda::trigger_value::float_to_milli;
 use crate::keda::{KedaVersion, PodSelector, TargetType, TriggerValue, metadata};
-use crate::manifest::{ScaledObject, Value};
+use crate::manifest::ScaledObject;
+use crate::series::{Signal, TriggerSignal};
 use crate::units::Span;
 
 /// The first release with `groupByNode`.
@@ -23,13 +24,15 @@ pub struct WorkloadTrigger {
     pub activation_value: f64,
     /// `groupByNode`: counts the nodes of the pods, not the pods.
     pub group_by_node: bool,
+    /// The count over time that the user gives; `None`: the target's own pods are counted.
+    pub given: Option<Signal>,
 }
 
 impl WorkloadTrigger {
     /// The trigger's value at a count: matching pods of the namespace that have neither succeeded nor failed (those that
     /// are pending or being deleted count), or their nodes.
-    pub fn value_of(&self, count: usize, version: KedaVersion) -> TriggerValue {
-        let value = count as f64;
+    pub fn value_of(&self, count: f64, version: KedaVersion) -> TriggerValue {
+        let value = count;
         TriggerValue { value, milli: float_to_milli(value, version), active: value > self.activation_value }
     }
 }
@@ -42,7 +45,13 @@ pub(super) fn read(
     target_type: Option<TargetType>,
     object: &ScaledObject,
     version: KedaVersion,
+    signal: Option<&TriggerSignal>,
 ) -> Option<(WorkloadTrigger, f64)> {
+    if signal.is_some_and(|own| own.active.is_some() || own.target.is_some()) {
+        let message = "the signal of a kubernetes-workload trigger is a count of pods: its target is the trigger's value, and it is active \
+                       above activationValue";
+        reader.refuse("podSelector", message, Some("give only the signal's value"));
+    }
     let selector = reader.required("podSelector");
     let value = reader.optional("value", metadata::float);
     let activation_value = reader.optional("activationValue", metadata::float);
@@ -68,6 +77,7 @@ pub(super) fn read(
                 selector: parsed,
                 activation_value: activation_value.unwrap_or(0.0),
                 group_by_node: group_by_node.unwrap_or(false),
+                given: signal.map(|own| own.value.clone()),
             };
             Some((trigger, value?))
         }
@@ -77,11 +87,6 @@ pub(super) fn read(
             None
         }
     }
-}
-
-fn has_formula(object: &ScaledObject) -> bool {
-    let formula = object.scaling_modifiers.as_ref().and_then(|node| node.get("formula"));
-    formula.is_some_and(|node| matches!(&node.value, Value::Str(text) if !text.is_empty()))
 }
 
 /// `s<index>-workload-<namespace>`, made fit for a metric name (`GetMetricSpecForScaling`).
@@ -101,12 +106,13 @@ mod tests {
             selector: PodSelector::parse("app=x").expect("a selector"),
             activation_value,
             group_by_node: false,
+            given: None,
         };
         // activationValue, count, active.
         for (activation, count, active) in [(0.0, 0, false), (0.0, 1, true), (2.0, 2, false), (1.5, 2, true)] {
             for version in [OLD, version(2, 20, 2)] {
-                let found = trigger(activation).value_of(count, version);
-                let expected = TriggerValue { value: count as f64, milli: 1000 * count as i64, active };
+                let found = trigger(activation).value_of(f64::from(count), version);
+                let expected = TriggerValue { value: f64::from(count), milli: 1000 * i64::from(count), active };
                 assert_eq!(found, expected, "{count} against {activation}");
             }
         }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 const MAX_FILES: usize = 1_000;
 
 /// The kinds that are kept, with the API groups they are known under.
-const KINDS: [(&str, &[&str]); 14] = [
+const KINDS: [(&str, &[&str]); 16] = [
     ("ScaledObject", &["keda.sh", "keda.k8s.io"]),
     ("TriggerAuthentication", &["keda.sh", "keda.k8s.io"]),
     ("ClusterTriggerAuthentication", &["keda.sh"]),
@@ -18,6 +18,8 @@ const KINDS: [(&str, &[&str]); 14] = [
     ("InferenceService", &["serving.kserve.io"]),
     ("LLMInferenceService", &["serving.kserve.io"]),
     ("Deployment", &["apps"]),
+    ("StatefulSet", &["apps"]),
+    ("LeaderWorkerSet", &["leaderworkerset.x-k8s.io"]),
     ("PodMonitor", &["monitoring.coreos.com"]),
     ("ServiceMonitor", &["monitoring.coreos.com"]),
     ("PrometheusRule", &["monitoring.coreos.com"]),
@@ -142,6 +144,15 @@ impl Bundle {
         diagnostics.into_result(bundle).map(|(bundle, _)| bundle)
     }
 
+    /// As [`Bundle::from_text`], but what is wrong with one document does not hide the others: the documents that can be
+    /// read, and the messages about those that cannot.
+    pub fn readable(text: &str, file: &str) -> (Self, Diagnostics) {
+        let mut bundle = Bundle::default();
+        let mut diagnostics = Diagnostics::new();
+        bundle.add_text(text, file, None, &mut diagnostics);
+        (bundle, diagnostics)
+    }
+
     /// The documents of `kind`, in order.
     pub fn of_kind<'b>(&'b self, kind: &'b str) -> impl Iterator<Item = &'b Document> + 'b {
         self.documents.iter().filter(move |document| document.kind == kind)
@@ -234,7 +245,7 @@ impl Bundle {
                 format!("found {}, expected a Kubernetes object (a mapping with apiVersion and kind)", root.describe());
             return diagnostics.push(Diagnostic::error(root.span.clone(), "", message));
         }
-        let document = Document::new(root, file.map(Path::to_owned));
+        let mut document = Document::new(root, file.map(Path::to_owned));
         if document.kind.is_empty() {
             let kind = document.root.get("kind").filter(|kind| !matches!(&kind.value, Value::Null));
             let (span, message) = match kind {
@@ -245,6 +256,9 @@ impl Bundle {
             let help = match stem.to_ascii_lowercase().as_str() {
                 "kustomization" => "build it first: kustomize build . | kedasim simulate -",
                 "chart" | "values" => "render the chart first: helm template . | kedasim simulate -",
+                _ if is_signals(&document.root) => {
+                    "a file for --signals stands in no folder of a policy: move it, or put it under signals of the Scenario"
+                }
                 _ => "every document needs apiVersion and kind, such as keda.sh/v1alpha1 and ScaledObject",
             };
             return diagnostics.push(Diagnostic::error(span.clone(), "kind", message).help(help));
@@ -254,6 +268,9 @@ impl Bundle {
         }
         if document.api_version.split('/').next() == Some(OWN_GROUP) && !document.is_own() {
             return diagnostics.push(unknown_own_kind(&document));
+        }
+        if let Some(diagnostic) = unquoted_name(&mut document, lines) {
+            return diagnostics.push(diagnostic);
         }
         if !document.is_read() {
             self.skipped.push(Skipped { kind: document.kind, name: document.name, span: document.root.span });
@@ -287,6 +304,43 @@ impl Bundle {
     }
 }
 
+/// Names that YAML reads as something else (`on`, `y`, `123`, `1e3`): Kubernetes refuses them, since JSON then has no string
+/// there (sigs.k8s.io/yaml, `YAMLToJSON`). An error for a kind that is read; of any other kind the name is kept as written.
+fn unquoted_name(document: &mut Document, lines: &[&str]) -> Option<Diagnostic> {
+    let metadata = document.root.get("metadata")?;
+    for key in ["name", "namespace"] {
+        let Some(node) = metadata.get(key) else { continue };
+        if !matches!(node.value, Value::Bool(_) | Value::Int(_) | Value::Float(_)) {
+            continue;
+        }
+        let written = written_at(&node.span, lines);
+        if document.is_read() {
+            let message = format!("found {}, expected a string", node.describe());
+            let help = format!("YAML does not read {written} as text: put it in quotes, {key}: {written:?}");
+            return Some(Diagnostic::error(node.span.clone(), format!("metadata.{key}"), message).help(help));
+        }
+        if key == "name" {
+            document.name = written;
+            return None;
+        }
+    }
+    None
+}
+
+/// The plain scalar that starts at `span`.
+fn written_at(span: &Span, lines: &[&str]) -> String {
+    let place = |number: u32| usize::try_from(number).unwrap_or(usize::MAX).saturating_sub(1);
+    let own = lines.get(place(span.line)).copied().unwrap_or_default();
+    let rest: String = own.chars().skip(place(span.column)).collect();
+    rest.split([',', '}', ']', ' ', '\t']).next().unwrap_or_default().to_owned()
+}
+
+/// Whether a document without a kind holds what `--signals` takes.
+fn is_signals(root: &Node) -> bool {
+    let Value::Map(entries) = &root.value else { return false };
+    !entries.is_empty() && entries.iter().all(|(key, _)| matches!(key.name.as_str(), "triggers" | "series"))
+}
+
 /// A kind of ours that there is not.
 fn unknown_own_kind(document: &Document) -> Diagnostic {
     let own: Vec<&str> =
@@ -301,7 +355,7 @@ fn unknown_own_kind(document: &Document) -> Diagnostic {
 }
 
 /// The YAML and JSON files directly inside `folder`, by name.
-fn yaml_files(folder: &Path) -> Result<Vec<PathBuf>, Diagnostic> {
+pub(super) fn yaml_files(folder: &Path) -> Result<Vec<PathBuf>, Diagnostic> {
     let error = |message: String, help: &str| {
         Diagnostic::error(Span::new(folder.display().to_string(), 0, 0), "", message).help(help)
     };
@@ -330,24 +384,38 @@ fn yaml_files(folder: &Path) -> Result<Vec<PathBuf>, Diagnostic> {
 
 fn read_file(path: &Path) -> Result<String, Diagnostic> {
     let named = path.display().to_string();
-    let file = std::fs::File::open(path).map_err(|cause| {
+    text_of(read_bytes(open(path)?, &named)?, &named)
+}
+
+/// Opens a file for reading.
+pub(super) fn open(path: &Path) -> Result<std::fs::File, Diagnostic> {
+    std::fs::File::open(path).map_err(|cause| {
         let (message, help) = match cause.kind() {
             std::io::ErrorKind::NotFound => ("there is no such file or folder".to_owned(), "check the path"),
             _ => (format!("can't read this file: {cause}"), "check its permissions"),
         };
-        Diagnostic::error(Span::new(named.as_str(), 0, 0), "", message).help(help)
-    })?;
-    read_text(file, &named)
+        Diagnostic::error(Span::new(path.display().to_string(), 0, 0), "", message).help(help)
+    })
+}
+
+fn read_text(source: impl Read, named: &str) -> Result<String, Diagnostic> {
+    text_of(read_bytes(source, named)?, named)
 }
 
 /// Reads at most one byte more than is allowed, so that an endless pipe ends too.
-fn read_text(source: impl Read, named: &str) -> Result<String, Diagnostic> {
-    let error = |message: String| Diagnostic::error(Span::new(named, 0, 0), "", message);
+pub(super) fn read_bytes(source: impl Read, named: &str) -> Result<Vec<u8>, Diagnostic> {
     let mut bytes = Vec::new();
     let limit = yaml::MAX_BYTES as u64 + 1;
-    source.take(limit).read_to_end(&mut bytes).map_err(|cause| error(format!("can't read this: {cause}")))?;
+    let read = source.take(limit).read_to_end(&mut bytes);
+    read.map_err(|cause| Diagnostic::error(Span::new(named, 0, 0), "", format!("can't read this: {cause}")))?;
+    Ok(bytes)
+}
+
+/// What was read as text, unless it is too long or none.
+pub(super) fn text_of(bytes: Vec<u8>, named: &str) -> Result<String, Diagnostic> {
     if bytes.len() > yaml::MAX_BYTES {
-        return Err(error("larger than 1 MiB, the limit for YAML files".to_owned()).help("split the file"));
+        let message = "larger than 1 MiB, the limit for YAML files";
+        return Err(Diagnostic::error(Span::new(named, 0, 0), "", message).help("split the file"));
     }
     String::from_utf8(bytes).map_err(|cause| {
         let good = cause.utf8_error().valid_up_to();

@@ -27,7 +27,9 @@ fn the_kinds_that_matter_are_kept_in_order_and_others_are_named() {
         ("serving.kserve.io/v1beta1", "InferenceService", true),
         ("serving.kserve.io/v1alpha2", "LLMInferenceService", true),
         ("apps/v1", "Deployment", true),
-        ("apps/v1", "StatefulSet", false),
+        ("apps/v1", "StatefulSet", true),
+        ("leaderworkerset.x-k8s.io/v1", "LeaderWorkerSet", true),
+        ("apps/v1", "DaemonSet", false),
         ("monitoring.coreos.com/v1", "PodMonitor", true),
         ("monitoring.coreos.com/v1", "ServiceMonitor", true),
         ("monitoring.coreos.com/v1", "PrometheusRule", true),
@@ -46,7 +48,7 @@ fn the_kinds_that_matter_are_kept_in_order_and_others_are_named() {
     let expected: Vec<(&str, &str)> = kinds.iter().filter(|kind| kind.2).map(|kind| (kind.0, kind.1)).collect();
     assert_eq!(kept, expected);
     let skipped: Vec<&str> = bundle.skipped.iter().map(|own| own.kind.as_str()).collect();
-    assert_eq!(skipped, ["Service", "StatefulSet", "Profile"]);
+    assert_eq!(skipped, ["Service", "DaemonSet", "Profile"]);
     assert_eq!((bundle.skipped[0].name.as_str(), bundle.skipped[0].span.line), ("x", 9));
     assert_eq!(bundle.documents[0].namespace.as_deref(), Some("ns"));
     assert_eq!(bundle.of_kind("Deployment").count(), 1);
@@ -75,6 +77,36 @@ items:
     );
     // An item without a kind is an error at the item.
     assert!(refused("kind: List\nitems:\n  - metadata: {}\n").starts_with("error: t.yaml:3:5: kind: "));
+}
+
+#[test]
+fn a_name_that_yaml_does_not_read_as_text_is_an_error_with_its_spelling() {
+    let cases = [
+        (
+            "name: on",
+            "2:18: metadata.name: found the boolean true, expected a string",
+            "put it in quotes, name: \"on\"",
+        ),
+        ("name: y", "found the boolean true", "does not read y as text"),
+        ("name: Off", "found the boolean false", "name: \"Off\""),
+        ("name: 0123", "found the integer 83", "name: \"0123\""),
+        ("name: 1e3", "found the number 1000", "name: \"1e3\""),
+        ("name: x, namespace: no", "2:32: metadata.namespace: found the boolean false", "namespace: \"no\""),
+    ];
+    for (metadata, message, help) in cases {
+        for kind in ["apiVersion: keda.sh/v1alpha1, kind: ScaledObject", "apiVersion: apps/v1, kind: Deployment"] {
+            let told = refused(&format!("{{{kind},\nmetadata: {{{metadata}}}}}\n"));
+            assert!(told.contains(message) && told.contains(help), "{metadata}: {told}");
+        }
+    }
+    // A name in quotes is one, and a date or a version is text without them.
+    for name in ["\"on\"", "'123'", "2026-01-05", "v1", "1.2.3", "yesterday"] {
+        let bundle = load(&format!("apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: {name}}}\n"));
+        assert_eq!(bundle.documents[0].name, name.trim_matches(['"', '\'']));
+    }
+    // What is not read keeps the name that its author sees.
+    let bundle = load("kind: Service\nmetadata:\n  name: on\n");
+    assert_eq!(bundle.skipped[0].name, "on");
 }
 
 #[test]

@@ -1,14 +1,16 @@
-//! `apps/v1` `Deployment` and the part of a pod template that the simulation needs, as written.
+//! `Deployment`, `StatefulSet`, `LeaderWorkerSet`, and the part of a pod template that the simulation needs, as written.
 
 use crate::manifest::object::{ObjectHead, strings};
-use crate::manifest::{Document, Fields, Key, Node, Value};
+use crate::manifest::{ContainerResources, Document, Fields, Key, Node, Value};
 use crate::units::{Diagnostic, Diagnostics, Located, Quantity, Span};
 use std::ops::RangeInclusive;
 
 /// What counts and seconds may be in a pod's spec.
-const COUNT: RangeInclusive<i64> = 0..=i32::MAX as i64;
+const COUNT: RangeInclusive<i64> = 0..=COUNT_END;
+const COUNT_END: i64 = i32::MAX as i64;
 
-/// A Deployment as written.
+/// A Deployment as written; or a StatefulSet, or a LeaderWorkerSet, one replica of which is a group of pods that serve
+/// together: its template is the leader's, its GPUs are those of the whole group.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Deployment {
     /// Where the document starts.
@@ -19,7 +21,7 @@ pub struct Deployment {
     pub namespace: Option<Located<String>>,
     /// `spec.replicas`.
     pub replicas: Option<Located<i64>>,
-    /// `spec.template`.
+    /// `spec.template`, or `spec.leaderWorkerTemplate`.
     pub template: PodTemplate,
 }
 
@@ -44,6 +46,8 @@ pub struct PodTemplate {
     pub ports: Vec<ContainerPort>,
     /// `metadata.labels` of the pods, as far as their author wrote them.
     pub labels: Vec<(String, String)>,
+    /// Cpu and memory of every container, in order.
+    pub containers: Vec<ContainerResources>,
 }
 
 /// One of a container's `ports`.
@@ -71,7 +75,7 @@ pub struct Probe {
 }
 
 impl Deployment {
-    /// Reads `document`; fields that do not change a simulation are passed over.
+    /// Reads a Deployment, StatefulSet or LeaderWorkerSet; fields that do not change a simulation are passed over.
     ///
     /// `None`, with an error, when there is no name.
     pub fn read(document: &Document, diagnostics: &mut Diagnostics) -> Option<Self> {
@@ -80,21 +84,48 @@ impl Deployment {
         let spec = fields.fields("spec", diagnostics);
         let mut spec = fields.required("spec", spec, diagnostics)?;
         let replicas = spec.integer("replicas", COUNT, diagnostics);
-        let mut template = PodTemplate::default();
-        if let Some(mut written) = spec.fields("template", diagnostics) {
-            if let Some(mut pod) = written.fields("spec", diagnostics) {
-                template = PodTemplate::of_pod(&mut pod, diagnostics);
-            }
-            if let Some(mut metadata) = written.fields("metadata", diagnostics) {
-                template.add_labels(metadata.string_map("labels", diagnostics).unwrap_or_default());
-            }
+        let template = if document.kind == "LeaderWorkerSet" {
+            group(&mut spec, diagnostics)
+        } else {
+            PodTemplate::read(&mut spec, "template", diagnostics)
         }
+        .unwrap_or_default();
         let head = head?;
         Some(Deployment { span: head.span, name: head.name, namespace: head.namespace, replicas, template })
     }
 }
 
+/// The leader's template with the GPUs of its group (reference: lws `api/leaderworkerset/v1/leaderworkerset_types.go`:
+/// without a leader's template the leader is like the workers, and the group is of one pod unless `size` says more).
+fn group(spec: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Option<PodTemplate> {
+    let mut group = spec.fields("leaderWorkerTemplate", diagnostics)?;
+    let size = group.integer("size", 1..=COUNT_END, diagnostics).map_or(1, |size| size.value);
+    let leader = PodTemplate::read(&mut group, "leaderTemplate", diagnostics);
+    let worker = PodTemplate::read(&mut group, "workerTemplate", diagnostics);
+    let of_workers = worker.as_ref().and_then(|worker| worker.gpus.clone());
+    let mut template = leader.or(worker)?;
+    let of_leader = template.gpus.as_ref().map_or(0, |gpus| gpus.value);
+    let sum = |workers: i64| of_leader.saturating_add(workers.saturating_mul(size - 1));
+    template.gpus = match (template.gpus.take(), of_workers) {
+        (Some(gpus), workers) => Some(gpus.map(|_| sum(workers.map_or(0, |own| own.value)))),
+        (None, Some(workers)) => Some(workers.map(sum)),
+        (None, None) => None,
+    };
+    Some(template)
+}
+
 impl PodTemplate {
+    /// The template under `key`: its pod and the labels of it.
+    fn read(fields: &mut Fields<'_>, key: &'static str, diagnostics: &mut Diagnostics) -> Option<Self> {
+        let mut written = fields.fields(key, diagnostics)?;
+        let pod = written.fields("spec", diagnostics);
+        let mut template = pod.map(|mut pod| PodTemplate::of_pod(&mut pod, diagnostics)).unwrap_or_default();
+        if let Some(mut metadata) = written.fields("metadata", diagnostics) {
+            template.add_labels(metadata.string_map("labels", diagnostics).unwrap_or_default());
+        }
+        Some(template)
+    }
+
     /// From a pod's spec.
     pub(crate) fn of_pod(pod: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Self {
         let containers = pod.list("containers", diagnostics).unwrap_or_default();
@@ -105,6 +136,8 @@ impl PodTemplate {
             None => PodTemplate::default(),
         };
         template.ports = containers.iter().flat_map(|(_, node)| ports(node)).collect();
+        template.containers =
+            ContainerResources::of_pod(pod, diagnostics).into_iter().map(ContainerResources::defaulted).collect();
         template.add_pod(pod, diagnostics);
         template
     }
@@ -122,6 +155,7 @@ impl PodTemplate {
             startup_probe: probe(container, "startupProbe", diagnostics),
             ports: container.node("ports").map(port_list).unwrap_or_default(),
             labels: Vec::new(),
+            containers: Vec::new(),
         }
     }
 

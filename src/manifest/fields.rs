@@ -3,14 +3,14 @@
 
 use crate::manifest::set_path::SET_FILE;
 use crate::manifest::{Key, Node, Value, yaml};
-use crate::units::{Diagnostic, Diagnostics, Located, SimDuration, Span, parse_go_duration};
+use crate::units::{Diagnostic, Diagnostics, Located, Quantity, SimDuration, Span, parse_go_duration};
 
 /// What to do with keys nobody asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UnknownKeys {
     /// Our own files: a typing mistake is an error.
     Error,
-    /// Kubernetes objects where the API server would prune it: a warning.
+    /// Kubernetes objects where a strict apply refuses it and the API server would prune it: a warning.
     Warn,
     /// Objects of which only a few fields concern us.
     Ignore,
@@ -127,6 +127,12 @@ impl<'n> Fields<'n> {
         None
     }
 
+    /// A Kubernetes quantity (`500m`, `4Gi`), which may be written as a number or as a string.
+    pub fn quantity(&mut self, key: &'static str, diagnostics: &mut Diagnostics) -> Option<Located<Quantity>> {
+        let node = self.node(key)?;
+        quantity_of(node, &self.path_of(key), diagnostics)
+    }
+
     /// A Go duration such as `90s`.
     pub fn duration(&mut self, key: &'static str, diagnostics: &mut Diagnostics) -> Option<Located<SimDuration>> {
         let node = self.node(key)?;
@@ -202,6 +208,16 @@ impl<'n> Fields<'n> {
 
     /// Reports the keys that no reader asked for.
     pub fn finish(self, unknown: UnknownKeys, diagnostics: &mut Diagnostics) {
+        self.finish_with(unknown, |_| None, diagnostics);
+    }
+
+    /// As [`Self::finish`]; `left` says what holds when the key that was probably meant stays absent.
+    pub(crate) fn finish_with(
+        self,
+        unknown: UnknownKeys,
+        left: impl Fn(&str) -> Option<String>,
+        diagnostics: &mut Diagnostics,
+    ) {
         if unknown == UnknownKeys::Ignore {
             return;
         }
@@ -211,13 +227,22 @@ impl<'n> Fields<'n> {
             }
             let place = if self.path.is_empty() { "the document".to_owned() } else { self.path.clone() };
             let message = format!("unknown key {:?} in {place}", key.name);
-            let mut diagnostic = match unknown {
+            let path = self.path_of(&key.name);
+            let near = nearest(&key.name, self.seen.iter().copied());
+            let diagnostic = match unknown {
                 // Whoever types a path on the command line means it, whatever the API server would prune.
-                _ if is_set(&key.span) => Diagnostic::error(key.span.clone(), self.path_of(&key.name), message),
-                UnknownKeys::Error => Diagnostic::error(key.span.clone(), self.path_of(&key.name), message),
-                _ => Diagnostic::warning(key.span.clone(), self.path_of(&key.name), message),
+                _ if is_set(&key.span) => Diagnostic::error(key.span.clone(), path, message),
+                UnknownKeys::Error => Diagnostic::error(key.span.clone(), path, message),
+                _ => {
+                    let left = near.and_then(&left).map(|left| format!("; {left}")).unwrap_or_default();
+                    let pruned = format!(
+                        "{message}: kubectl apply refuses it (unknown field {path:?}), a server that does not validate \
+                         strictly drops it{left}"
+                    );
+                    Diagnostic::warning(key.span.clone(), path, pruned)
+                }
             };
-            diagnostic = match nearest(&key.name, self.seen.iter().copied()) {
+            let diagnostic = match near {
                 Some(name) => diagnostic.help(format!("did you mean {name}?")),
                 None => {
                     let mut known = self.seen.clone();
@@ -236,6 +261,23 @@ impl<'n> Fields<'n> {
             self.path_of(key),
             format!("found {}, expected {expected}", node.describe()),
         )
+    }
+}
+
+/// The quantity at `node`, which stands at `path`.
+pub(crate) fn quantity_of(node: &Node, path: &str, diagnostics: &mut Diagnostics) -> Option<Located<Quantity>> {
+    let text = match &node.value {
+        Value::Str(_) | Value::Int(_) | Value::Float(_) => scalar_text(node),
+        _ => None,
+    };
+    let text =
+        text.ok_or_else(|| format!("found {}, expected a quantity such as 5, 700m, 0.5 or 4Gi", node.describe()));
+    match text.and_then(|text| Quantity::parse(&text).map_err(|error| error.to_string())) {
+        Ok(quantity) => Some(Located::new(quantity, node.span.clone())),
+        Err(message) => {
+            diagnostics.push(Diagnostic::error(node.span.clone(), path, message));
+            None
+        }
     }
 }
 
@@ -268,8 +310,8 @@ pub fn nearest<'a>(found: &str, names: impl IntoIterator<Item = &'a str>) -> Opt
     best.filter(|(distance, _)| 2 * distance <= found.chars().count()).map(|(_, name)| name)
 }
 
-/// Whether a value or key was typed on the command line.
-fn is_set(span: &Span) -> bool {
+/// Whether a value or key was typed on the command line (`--set`).
+pub fn is_set(span: &Span) -> bool {
     span.line == 0 && &*span.file == SET_FILE
 }
 

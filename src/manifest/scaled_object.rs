@@ -2,12 +2,12 @@
 
 use crate::manifest::object::{ObjectHead, wrong_version};
 use crate::manifest::{Behavior, Document, Fields, Key, Node, UnknownKeys};
-use crate::units::{Diagnostic, Diagnostics, Located, Span};
+use crate::units::{Diagnostic, Diagnostics, Judge, Located, Span};
 use std::ops::RangeInclusive;
 
 /// The CRD's `minimum: 0` and `minimum: 1` on an int32.
-const FROM_ZERO: RangeInclusive<i64> = 0..=i32::MAX as i64;
-const FROM_ONE: RangeInclusive<i64> = 1..=i32::MAX as i64;
+pub(crate) const FROM_ZERO: RangeInclusive<i64> = 0..=i32::MAX as i64;
+pub(crate) const FROM_ONE: RangeInclusive<i64> = 1..=i32::MAX as i64;
 
 /// The CRD's enumeration of `fallback.behavior`.
 const FALLBACK_BEHAVIORS: [&str; 5] =
@@ -105,10 +105,21 @@ impl Trigger {
 impl ScaledObject {
     /// Reads `document`. Bounds, required fields and types are those of KEDA's CRD
     /// (`config/crd/bases/keda.sh_scaledobjects.yaml`); keys that the API server would prune are warnings. What only
-    /// KEDA's webhook or operator checks is not checked here.
+    /// KEDA's webhook or operator checks is not checked here, so every message is one of the API server's (or of the strict
+    /// apply before it).
+    ///
+    /// A trigger's metadata that is no string is an error, but is there as its text: the API server refuses the object,
+    /// and whoever only inspects it can still go on.
     ///
     /// `None`, with an error, when there is no name, no target or no trigger to go on with.
     pub fn read(document: &Document, diagnostics: &mut Diagnostics) -> Option<Self> {
+        let from = diagnostics.0.len();
+        let object = Self::read_fields(document, diagnostics);
+        diagnostics.judged_by(Judge::ApiServer, from);
+        object
+    }
+
+    fn read_fields(document: &Document, diagnostics: &mut Diagnostics) -> Option<Self> {
         if let Some(diagnostic) = refused_version(document) {
             diagnostics.push(diagnostic);
             return None;
@@ -138,8 +149,24 @@ impl ScaledObject {
         let max_replica_count = spec.integer("maxReplicaCount", FROM_ONE, diagnostics);
         let triggers = triggers(&mut spec, diagnostics);
         let fallback = fallback(&mut spec, diagnostics);
-        let advanced = advanced(&mut spec, diagnostics);
-        spec.finish(UnknownKeys::Warn, diagnostics);
+        let advanced = Advanced::read(&mut spec, diagnostics);
+        // What an author of `minReplicas` gets: the count that is written besides, else the CRD's or KEDA's default.
+        let written = [
+            ("minReplicaCount", &min_replica_count, "0"),
+            ("maxReplicaCount", &max_replica_count, "100"),
+            ("idleReplicaCount", &idle_replica_count, "none"),
+            ("pollingInterval", &polling_interval, "30"),
+            ("cooldownPeriod", &cooldown_period, "300"),
+            ("initialCooldownPeriod", &initial_cooldown_period, "0"),
+        ];
+        let left = |key: &str| {
+            let (_, given, default) = written.iter().find(|(own, ..)| *own == key)?;
+            Some(match given {
+                Some(given) => format!("{key} is the {} that is written", given.value),
+                None => format!("{key} is then its default, {default}"),
+            })
+        };
+        spec.finish_with(UnknownKeys::Warn, left, diagnostics);
 
         let head = head?;
         Some(ScaledObject {
@@ -214,7 +241,8 @@ fn non_empty(fields: &mut Fields<'_>, key: &'static str, diagnostics: &mut Diagn
     Some(text)
 }
 
-fn triggers(spec: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Option<Vec<Trigger>> {
+/// The entries of `triggers`; `None`, with an error, when there is none.
+pub(crate) fn triggers(spec: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Option<Vec<Trigger>> {
     let help = "a ScaledObject needs at least one entry under spec.triggers";
     let Some(node) = spec.node("triggers") else {
         let message = "the required field triggers is missing: at least one trigger is required";
@@ -239,7 +267,9 @@ impl Trigger {
         let name = fields.string("name", diagnostics);
         let metric_type = fields.string("metricType", diagnostics);
         let use_cached_metrics = fields.boolean("useCachedMetrics", diagnostics);
+        let before = diagnostics.0.len();
         let metadata = fields.string_map("metadata", diagnostics);
+        in_the_servers_words(diagnostics, before);
         let metadata = fields.required("metadata", metadata, diagnostics).unwrap_or_default();
         if let Some(mut reference) = fields.fields("authenticationRef", diagnostics) {
             let name = reference.string("name", diagnostics);
@@ -253,7 +283,28 @@ impl Trigger {
     }
 }
 
-fn fallback(spec: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Option<Fallback> {
+/// Adds to the messages about metadata from position `from` on what the API server says (apiextensions-apiserver, kube-openapi
+/// `validation/errors/schema.go`, `InvalidType`).
+fn in_the_servers_words(diagnostics: &mut Diagnostics, from: usize) {
+    for diagnostic in diagnostics.0.iter_mut().skip(from) {
+        let kinds = [
+            ("boolean", "the boolean "),
+            ("integer", "the integer "),
+            ("number", "the number "),
+            ("array", "a list"),
+            ("object", "a mapping"),
+            ("null", "nothing"),
+        ];
+        let found = kinds.iter().find(|(_, described)| diagnostic.message.starts_with(&format!("found {described}")));
+        if let Some((kind, _)) = found {
+            let path = &diagnostic.path;
+            diagnostic.message.push_str(&format!(": {path} in body must be of type string: \"{kind}\""));
+        }
+    }
+}
+
+/// `fallback`.
+pub(crate) fn fallback(spec: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Option<Fallback> {
     let mut fields = spec.fields("fallback", diagnostics)?;
     let failure_threshold = fields.integer("failureThreshold", FROM_ZERO, diagnostics);
     let failure_threshold = fields.required("failureThreshold", failure_threshold, diagnostics);
@@ -271,27 +322,30 @@ fn fallback(spec: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Option<Fall
     Some(Fallback { span, failure_threshold: failure_threshold?, replicas: replicas?, behavior })
 }
 
-#[derive(Default)]
-struct Advanced {
-    behavior: Option<Behavior>,
-    hpa_name: Option<Located<String>>,
-    scaling_modifiers: Option<Node>,
+/// `advanced`, as far as it is read.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Advanced {
+    pub(crate) behavior: Option<Behavior>,
+    pub(crate) hpa_name: Option<Located<String>>,
+    pub(crate) scaling_modifiers: Option<Node>,
 }
 
-fn advanced(spec: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Advanced {
-    let mut advanced = Advanced::default();
-    let Some(mut fields) = spec.fields("advanced", diagnostics) else { return advanced };
-    let _ = fields.boolean("restoreToOriginalReplicaCount", diagnostics);
-    advanced.scaling_modifiers = fields.node("scalingModifiers").cloned();
-    if let Some(mut config) = fields.fields("horizontalPodAutoscalerConfig", diagnostics) {
-        advanced.hpa_name = config.string("name", diagnostics);
-        if let Some(node) = config.node("behavior") {
-            advanced.behavior = Behavior::read(node, &config.path_of("behavior"), diagnostics);
+impl Advanced {
+    pub(crate) fn read(spec: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Self {
+        let mut advanced = Advanced::default();
+        let Some(mut fields) = spec.fields("advanced", diagnostics) else { return advanced };
+        let _ = fields.boolean("restoreToOriginalReplicaCount", diagnostics);
+        advanced.scaling_modifiers = fields.node("scalingModifiers").cloned();
+        if let Some(mut config) = fields.fields("horizontalPodAutoscalerConfig", diagnostics) {
+            advanced.hpa_name = config.string("name", diagnostics);
+            if let Some(node) = config.node("behavior") {
+                advanced.behavior = Behavior::read(node, &config.path_of("behavior"), diagnostics);
+            }
+            config.finish(UnknownKeys::Warn, diagnostics);
         }
-        config.finish(UnknownKeys::Warn, diagnostics);
+        fields.finish(UnknownKeys::Warn, diagnostics);
+        advanced
     }
-    fields.finish(UnknownKeys::Warn, diagnostics);
-    advanced
 }
 
 #[cfg(test)]

@@ -227,10 +227,12 @@ fn metadata_must_be_strings_and_is_still_readable_after_the_error() {
     let text = with("").replace("threshold: \"5\"", "threshold: 5, unsafeSsl: false, list: [], none: ~");
     let (object, messages) = read(&text);
     let expected = [
-        "error: t:6:55: spec.triggers[0].metadata.threshold: found the integer 5, expected a string\n  help: put it in quotes",
-        "spec.triggers[0].metadata.unsafeSsl: found the boolean false, expected a string\n  help: put it in quotes",
-        "spec.triggers[0].metadata.list: found a list, expected a string",
-        "spec.triggers[0].metadata.none: found nothing, expected a string",
+        "error: t:6:55: spec.triggers[0].metadata.threshold: found the integer 5, expected a string: \
+         spec.triggers[0].metadata.threshold in body must be of type string: \"integer\"\n  help: put it in quotes",
+        "unsafeSsl: found the boolean false, expected a string: spec.triggers[0].metadata.unsafeSsl in body must be of type \
+         string: \"boolean\"\n  help: put it in quotes",
+        "list: found a list, expected a string: spec.triggers[0].metadata.list in body must be of type string: \"array\"",
+        "none: found nothing, expected a string: spec.triggers[0].metadata.none in body must be of type string: \"null\"",
     ];
     assert_eq!(messages.len(), expected.len());
     for (message, fragment) in messages.iter().zip(expected) {
@@ -252,9 +254,13 @@ fn keys_that_the_api_server_prunes_are_warnings_with_a_guess() {
     let cases = [
         (
             "  minReplicas: 1\n",
-            "warning: t:6:3: spec.minReplicas: unknown key \"minReplicas\" in spec\n  help: did you mean minReplicaCount?",
+            "warning: t:6:3: spec.minReplicas: unknown key \"minReplicas\" in spec: kubectl apply refuses it (unknown field \
+             \"spec.minReplicas\"), a server that does not validate strictly drops it; minReplicaCount is then its default, \
+             0\n  help: did you mean minReplicaCount?",
         ),
-        ("  coolDownPeriod: 1\n", "help: did you mean cooldownPeriod?"),
+        ("  maxReplicas: 5\n", "maxReplicaCount is then its default, 100\n  help: did you mean maxReplicaCount?"),
+        ("  maxReplicas: 5\n  maxReplicaCount: 7\n", "drops it; maxReplicaCount is the 7 that is written\n  help: did"),
+        ("  coolDownPeriod: 1\n", "cooldownPeriod is then its default, 300\n  help: did you mean cooldownPeriod?"),
         ("  foo: 1\n", "help: known keys here: advanced, cooldownPeriod,"),
         ("  fallback: {failureThreshold: 1, replicas: 1, extra: 1}\n", "spec.fallback.extra: unknown key"),
         (
@@ -268,6 +274,21 @@ fn keys_that_the_api_server_prunes_are_warnings_with_a_guess() {
         assert_eq!(messages.len(), 1, "{lines}: {messages:?}");
         assert!(messages[0].starts_with("warning: ") && messages[0].contains(fragment), "{lines}: {}", messages[0]);
     }
+}
+
+#[test]
+fn every_message_is_one_of_the_api_server() {
+    let text = with("  minReplicas: 1\n  pollingInterval: 0\n  fallback: {replicas: 1}\n")
+        .replace("threshold: \"5\"", "unsafeSsl: false")
+        .replace("name: app}\n", "name: App}\n");
+    let bundle = Bundle::from_text(&text, "t").expect("valid YAML");
+    let mut diagnostics = Diagnostics::new();
+    diagnostics.push(Diagnostic::note(None, "", "said before"));
+    let object = ScaledObject::read(&bundle.documents[0], &mut diagnostics);
+    assert!(object.is_some(), "{diagnostics}");
+    let judges: Vec<Option<Judge>> = diagnostics.0.iter().map(|own| own.judge).collect();
+    assert_eq!(judges[0], None, "not what was said before");
+    assert_eq!(judges[1..], [Some(Judge::ApiServer); 5], "{diagnostics}");
 }
 
 #[test]

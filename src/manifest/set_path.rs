@@ -50,8 +50,8 @@ impl Bundle {
     /// `Scenario:spec.seed`, `Traffic:...`, `Profile:...`; without a kind, the ScaledObject (or HPA). A value that stands
     /// where a string stood becomes a string; a missing last key is created, a missing parent mapping too.
     ///
-    /// Keys are joined by dots; `[0]` is a list's index, `["key with.dots"]` a key with dots in it. Of several documents
-    /// of a kind the first is meant.
+    /// Keys are joined by dots; `[0]` is a list's index, `["key with.dots"]` a key with dots in it, such as an annotation's:
+    /// `metadata.annotations["autoscaling.keda.sh/paused"]`. Of several documents of a kind the first is meant.
     ///
     /// # Errors
     /// When no document has that kind, when there are several ScaledObjects, or when the path runs through a list index
@@ -100,6 +100,12 @@ impl Bundle {
         let wrong = |path: &str, message: String| Diagnostic::error(span.clone(), path, message);
         let (kind, rest) = split_kind(path);
         let steps = parse_path(rest).map_err(|message| wrong(path, message))?;
+        if let Some((key, spelling)) = dotted_key(&steps) {
+            let message = format!("a dot in a key ends it, so this is no path to {key:?}");
+            let kind = kind.map(|kind| format!("{kind}:")).unwrap_or_default();
+            let help = format!("write the key in brackets: --set '{kind}{spelling}=VALUE'");
+            return Err(wrong(path, message).help(help));
+        }
         let index = self.named_by(kind).map_err(|diagnostic| Diagnostic {
             path: path.to_owned(),
             span: Some(span.clone()),
@@ -198,6 +204,22 @@ fn parse_path(path: &str) -> Result<Vec<Step>, String> {
         }
     }
     if steps.is_empty() { Err("the path is empty".to_owned()) } else { Ok(steps) }
+}
+
+/// The mappings of text to text whose keys usually have dots in them.
+const DOTTED: [&str; 6] = ["annotations", "labels", "matchLabels", "nodeSelector", "limits", "requests"];
+
+/// The key that a path into one of [`DOTTED`] was meant to have, and the path as it must be written.
+fn dotted_key(steps: &[Step]) -> Option<(String, String)> {
+    let is_dotted = |step: &Step| matches!(step, Step::Key(key) if DOTTED.contains(&key.as_str()));
+    let inside = steps.iter().position(is_dotted)? + 1;
+    let mut keys = Vec::new();
+    for step in &steps[inside..] {
+        let Step::Key(key) = step else { return None };
+        keys.push(key.as_str());
+    }
+    let key = keys.join(".");
+    (keys.len() > 1).then(|| (key.clone(), format!("{}[{key:?}]", text_of(&steps[..inside]))))
 }
 
 fn replace(root: &mut Node, steps: &[Step], value: Value, span: &Span) -> Result<(), String> {
@@ -390,6 +412,37 @@ spec: {seed: 1}
             assert!(error.to_string().starts_with("error: --set: "), "{error}");
             assert_eq!(bundle.documents, self::bundle().documents, "{path}");
         }
+    }
+
+    #[test]
+    fn a_key_with_dots_is_shown_as_it_must_be_written() {
+        let cases = [
+            (
+                "metadata.annotations.autoscaling.keda.sh/paused",
+                "no path to \"autoscaling.keda.sh/paused\"",
+                "--set 'metadata.annotations[\"autoscaling.keda.sh/paused\"]=VALUE'",
+            ),
+            (
+                "ScaledObject:metadata.labels.app.kubernetes.io/name",
+                "no path to \"app.kubernetes.io/name\"",
+                "--set 'ScaledObject:metadata.labels[\"app.kubernetes.io/name\"]=VALUE'",
+            ),
+            (
+                "Scenario:spec.x[0].limits.nvidia.com/gpu",
+                "no path to \"nvidia.com/gpu\"",
+                "'Scenario:spec.x[0].limits[\"nvidia.com/gpu\"]=VALUE'",
+            ),
+        ];
+        for (path, message, help) in cases {
+            let mut bundle = bundle();
+            let error = bundle.set(path, Value::Bool(true)).expect_err(path).to_string();
+            assert!(error.starts_with(&format!("error: --set: {path}: ")), "{error}");
+            assert!(error.contains(message) && error.contains(help), "{error}");
+            assert_eq!(bundle.documents, self::bundle().documents, "{path}");
+        }
+        let mut bundle = bundle();
+        bundle.set("metadata.annotations.plain", Value::Str("a".to_owned())).expect("no dots");
+        assert_eq!(at(&bundle, 0, &["metadata", "annotations", "plain"]), Some(&Value::Str("a".to_owned())));
     }
 
     #[test]

@@ -1,5 +1,5 @@
 use super::*;
-use crate::manifest::{Bundle, InferenceService, PodMonitor};
+use crate::manifest::{Bundle, ContainerResources, InferenceService, PodMonitor};
 use crate::units::SimDuration;
 
 /// Reads the only document of `text` with `read`.
@@ -242,4 +242,46 @@ fn what_a_monitor_cannot_say_is_told() {
     assert!(messages[0].contains("found the integer 15, expected a string"), "{messages:?}");
     let (read, messages) = monitor("[{interval: \"\"}]");
     assert!(messages.is_empty() && read.is_some_and(|own| own.interval.is_none()));
+}
+
+#[test]
+fn what_the_containers_ask_for_is_read() {
+    let milli = |own: &Option<Located<Quantity>>| own.as_ref().map(|own| own.value.milli_value());
+    let lines = "      containers:\n        - {name: a, resources: {requests: {cpu: 500m, memory: 1Gi}, limits: {cpu: 2}}}\n        \
+                 - {name: b, resources: {limits: {cpu: 1.5, memory: 2Gi}}}\n        - {name: c}\n";
+    let (object, messages) = read(&deployment(lines), Deployment::read);
+    assert_eq!(messages, Vec::<String>::new());
+    let containers = object.expect("readable").template.containers;
+    let (gibi, cpu): (i64, _) = (1 << 30, |own: &ContainerResources| (milli(&own.cpu_request), milli(&own.cpu_limit)));
+    let memory = |own: &ContainerResources| (milli(&own.memory_request), milli(&own.memory_limit));
+    assert_eq!(containers.iter().map(|own| own.name.as_str()).collect::<Vec<_>>(), ["a", "b", "c"]);
+    assert_eq!(
+        containers.iter().map(cpu).collect::<Vec<_>>(),
+        [(Some(500), Some(2_000)), (Some(1_500), Some(1_500)), (None, None)]
+    );
+    let expected = [(Some(gibi * 1_000), None), (Some(2 * gibi * 1_000), Some(2 * gibi * 1_000)), (None, None)];
+    assert_eq!(containers.iter().map(memory).collect::<Vec<_>>(), expected);
+    assert_eq!(containers[1].cpu_request.as_ref().map(|own| own.span.line), Some(9));
+    assert!(containers.iter().all(|own| own.assumed.is_empty()));
+    for (wrong, place) in [("requests: {cpu: lots}", "requests.cpu"), ("limits: {memory: [1]}", "limits.memory")] {
+        let lines = format!("      containers: [{{name: a, resources: {{{wrong}}}}}]\n");
+        let (_, messages) = read(&deployment(&lines), Deployment::read);
+        assert_eq!(messages.len(), 1, "{messages:?}");
+        let expected = format!("spec.template.spec.containers[0].resources.{place}: found ");
+        assert!(messages[0].starts_with("error: t:7:") && messages[0].contains(&expected), "{messages:?}");
+    }
+}
+
+#[test]
+fn a_model_asks_for_what_is_written_and_its_neighbours_for_their_limits() {
+    let text = "apiVersion: serving.kserve.io/v1beta1\nkind: InferenceService\nmetadata: {name: x}\nspec:\n  predictor:\n    \
+                model: {resources: {limits: {cpu: 4, memory: 8Gi}}}\n    containers: [{name: side, resources: {limits: {cpu: 1}}}]\n";
+    let (service, messages) = read(text, InferenceService::read);
+    assert_eq!(messages, Vec::<String>::new());
+    let containers = service.expect("readable").template.containers;
+    assert_eq!((containers[0].name.as_str(), containers[1].name.as_str()), ("kserve-container", "side"));
+    // KServe's own request comes before the API server would take the limit for one.
+    assert!(containers[0].cpu_request.is_none() && containers[0].memory_request.is_none());
+    assert!(containers[0].cpu_limit.is_some() && containers[0].memory_limit.is_some());
+    assert!(containers[1].cpu_request.is_some());
 }

@@ -11,7 +11,9 @@ mod scrape;
 mod server;
 mod tsdb;
 
-pub use promql::{EvalError, ParseError};
+pub use promql::{EvalError, ParseError, ResultType};
 pub use rules::{RecordingRule, RuleError, RuleFailure, RuleGroup, RuleGroupId, rule_phase};
 pub use scrape::{ScrapeSettings, marker_times, next_scrape, scrape_phase};
-pub use server::{PrometheusServer, PrometheusSettings, PrometheusVersion, QueryId, SelectorMatch, TargetId};
+pub use server::{
+    PrometheusServer, PrometheusSettings, PrometheusVersion, QueryId, SelectorMatch, TargetId, result_type,
+};

@@ -1,10 +1,10 @@
 //! The room's face: targets come and go, scrapes are committed, compiled queries are asked.
 
 use super::known::Known;
-use super::promql::{Evaluator, Memo, Plan, Selector, Semantics, parse, reach_ms};
+use super::promql::{Evaluator, Memo, Plan, Selector, Semantics, parse, reach_ms, type_of};
 use super::rules::Rules;
 use super::tsdb::{self, Tsdb};
-use crate::prometheus::{EvalError, ParseError};
+use crate::prometheus::{EvalError, ParseError, ResultType};
 use crate::series::{Exposition, Labels, QueryValue};
 use crate::units::{SimDuration, SimTime};
 use std::sync::Arc;
@@ -118,7 +118,7 @@ impl PrometheusServer {
         Ok(QueryId(id))
     }
     /// A scrape loop starts. `labels` are the target's (namespace, pod, container, endpoint, job, instance); series labels
-    /// that clash are renamed `exported_*`.
+    /// that clash are renamed `exported_*`. A target without labels has no `up`.
     #[expect(
         clippy::needless_pass_by_value,
         reason = "the layout is shared by all its targets; callers hand over a clone"
@@ -216,6 +216,16 @@ impl PrometheusServer {
         let since_start = i64::try_from(at.as_millis_floor()).expect("the clock's range in ms fits an i64");
         self.epoch_ms.saturating_add(since_start)
     }
+}
+
+/// The type of a query's result, told without data; `version` decides the grammar.
+///
+/// # Errors
+/// As [`PrometheusServer::compile`].
+pub fn result_type(query: &str, version: PrometheusVersion) -> Result<ResultType, ParseError> {
+    let minute = SimDuration::from_secs(60);
+    let settings = PrometheusSettings { version, lookback: minute, evaluation_interval: minute, epoch_ms: 0 };
+    type_of(query, semantics(&settings))
 }
 
 /// A duration in ms, rounded down.

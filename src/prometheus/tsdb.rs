@@ -243,8 +243,11 @@ impl Tsdb {
         selectors: &(impl Iterator<Item = &'a Selector> + Clone),
     ) -> u32 {
         let mut target = self.blank_target();
-        let up = labels.with("__name__", "up");
-        self.select(&up, 0, selectors.clone(), &mut target.pending_up_matches);
+        // A target without labels of its own stands for series that come from elsewhere: their scrape's health is nobody's.
+        if !labels.is_empty() {
+            let up = labels.with("__name__", "up");
+            self.select(&up, 0, selectors.clone(), &mut target.pending_up_matches);
+        }
         for (index, series) in exposition.series.iter().enumerate() {
             let name = series.labels.metric_name();
             // The name alone decides most series; only the rest get their full label set built.

@@ -104,6 +104,8 @@ pub struct KedaPoll {
     pub error: bool,
     /// Row of the decision table (keda.md 4.2).
     pub rule: &'static str,
+    /// Row I3: when the cooldown ends; `None` in other rows and while `paused-scale-in` blocks the step.
+    pub cooldown_end: Option<SimTime>,
     /// `none`, `activate`, `deactivate`, `raiseToMinimum`.
     pub action: &'static str,
     /// `spec.replicas` after.

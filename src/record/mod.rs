@@ -2,24 +2,29 @@
 //!
 //! Only facts stand here; conclusions are `analysis`'.
 
+mod decision_lines;
 mod decisions;
 mod events;
 mod latency;
 mod lines;
+mod number_text;
 mod pods;
+mod reasons;
 mod run;
+mod signal_text;
 mod table;
 mod timeline;
 
+pub use decision_lines::{decisions_from_jsonl, decisions_to_jsonl};
 pub use decisions::{DecisionRecord, HpaSync, KedaPoll, MetricRecord};
 pub use events::{Event, EventKind, ScaleSource};
 pub use latency::LatencyHistogram;
-pub use lines::{
-    FindingLine, SCHEMA_VERSION, check_version, decisions_from_jsonl, decisions_to_jsonl, events_to_jsonl,
-};
+pub use lines::{FindingLine, SCHEMA_VERSION, check_version, events_to_jsonl};
 pub use pods::PodRecord;
+pub use reasons::{explain_poll, explain_sync, metric_why, poll_cause, sync_in_short};
 pub use run::{
     KvTotals, Latencies, OpenRequest, RequestTotals, RunInfo, RunRecord, SelectorRecord, TokenTotals, TriggerInfo,
 };
+pub use signal_text::signal_text;
 pub use table::{timeline_from_csv, timeline_to_csv};
 pub use timeline::{Timeline, TimelineRow};

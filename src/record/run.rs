@@ -66,6 +66,23 @@ pub struct RunInfo {
     pub triggers: Vec<TriggerInfo>,
     /// Whether the HPA and KEDA were off (`--fixed-replicas`).
     pub fixed_replicas: bool,
+    /// Whether an annotation pauses the ScaledObject: no scale loop and no HPA.
+    #[serde(default)]
+    pub paused: bool,
+    /// Whether a run without a duration was ended because its replicas never settled.
+    #[serde(default)]
+    pub unsettled: bool,
+    /// Whether nobody gave `initial_replicas`.
+    #[serde(default)]
+    pub initial_assumed: bool,
+    /// The usage/target ratios that the HPA takes for 1 (its tolerance), the edges included.
+    #[serde(default = "default_band")]
+    pub tolerance_band: (f64, f64),
+}
+
+/// The controller's default tolerance.
+fn default_band() -> (f64, f64) {
+    (0.9, 1.1)
 }
 
 /// A trigger as plots and tables name it.
@@ -78,9 +95,15 @@ pub struct TriggerInfo {
     pub query: String,
     /// Threshold as written.
     pub threshold: f64,
-    /// `AverageValue` or `Value`.
+    /// `AverageValue`, `Value` or `Utilization`.
     #[serde(rename = "type")]
     pub target_type: String,
+    /// `prometheus`, `cron`, `cpu`, ...; `composite` for a formula.
+    #[serde(default)]
+    pub kind: String,
+    /// The series that the user gave in place of its value; `None` when the simulator produces it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<String>,
 }
 
 /// Requests by outcome. `total = completed + failed + timed_out + aborted + rejected + in_flight`.

@@ -1,6 +1,6 @@
 //! What a person or a program reads: one exporter a file. Writes whole files or none; concludes nothing of its own.
 //!
-//! Reading order: `json` (summary.json), `text` and `markdown`, `csv_tables`, `plot` and `heatmap` on `canvas`, `directory`.
+//! Reading order: `json` (summary.json), `text` and `markdown`, `csv_tables`, `plot` and `heatmap` on `canvas`, `directory`, `lint_text` and `lint_json`.
 
 mod canvas;
 mod csv_tables;
@@ -8,6 +8,8 @@ mod directory;
 mod font;
 mod heatmap;
 mod json;
+mod lint_json;
+mod lint_text;
 mod markdown;
 mod plot;
 mod sweep_text;
@@ -18,6 +20,8 @@ pub use csv_tables::{ResultsRow, ResultsTable, results_csv, results_from_csv, re
 pub use directory::{PlotFormat, may_write_run, may_write_sweep, replot, write_run, write_run_files, write_sweep};
 pub use heatmap::{Heatmap, HeatmapSpec};
 pub use json::summary_json;
+pub use lint_json::lint_json;
+pub use lint_text::lint_text;
 pub use markdown::summary_markdown;
 pub use plot::TimelinePlot;
 pub use sweep_text::sweep_text;

@@ -1,6 +1,6 @@
 //! The timeline of a run: panels on one time axis, from the files that the run leaves and nothing else.
 
-use crate::record::{RunInfo, Timeline, TimelineRow};
+use crate::record::{RunInfo, Timeline, TimelineRow, TriggerInfo};
 use crate::report::canvas::{self, Area, Joints, Picture, drawing, palette, shortened, write_text};
 use crate::report::text::{number, run_names};
 use crate::report::ticks::{self, Axis};
@@ -209,22 +209,74 @@ fn offered_panel(rows: &Rows) -> Panel {
     panel("offered load", "requests/s", Scale::Linear, vec![line])
 }
 
+/// What the HPA compares a trigger's value with.
+#[derive(Clone, Copy, PartialEq)]
+enum Limit {
+    /// A total with the threshold per replica.
+    PerReplica,
+    /// The value as it is, with the threshold.
+    Plain,
+    /// An average over pods, with the target of each.
+    PerPod,
+    /// An average over pods in percent of the request.
+    Utilization,
+    /// Nothing: the value only enters a formula.
+    Input,
+}
+
+impl Limit {
+    fn of(info: &RunInfo, trigger: &TriggerInfo) -> Self {
+        let has_formula = info.triggers.iter().any(|own| own.kind == "composite");
+        let per_pod = matches!(trigger.kind.as_str(), "cpu" | "memory" | "pods");
+        match trigger.target_type.as_str() {
+            "Utilization" => Limit::Utilization,
+            _ if per_pod => Limit::PerPod,
+            // cpu and memory stand beside a formula, all others go into it.
+            _ if has_formula && trigger.kind != "composite" => Limit::Input,
+            "AverageValue" => Limit::PerReplica,
+            _ => Limit::Plain,
+        }
+    }
+
+    fn label(self) -> &'static str {
+        match self {
+            Limit::PerReplica => "threshold \u{d7} spec.replicas",
+            Limit::Plain => "threshold",
+            Limit::PerPod => "target per pod",
+            Limit::Utilization => "target, % of the request",
+            Limit::Input => "",
+        }
+    }
+}
+
 fn trigger_panel(rows: &Rows, info: &RunInfo, index: usize) -> Panel {
     let trigger = &info.triggers[index];
-    let value = rows.line("value", palette::BLUE, |row| row.triggers.get(index).and_then(|(value, _)| *value));
-    let threshold = |row: &TimelineRow| row.triggers.get(index).map(|(_, threshold)| *threshold);
-    let average = trigger.target_type == "AverageValue";
-    let mut limit = if average {
-        let total = |row: &TimelineRow| threshold(row).map(|threshold| threshold * f64::from(row.spec_replicas));
-        rows.steps("threshold \u{d7} spec.replicas", palette::ORANGE, total)
-    } else {
-        rows.steps("threshold", palette::ORANGE, threshold)
+    let limit = Limit::of(info, trigger);
+    let label = match limit {
+        Limit::Input => "value, an input of the formula",
+        Limit::PerPod | Limit::Utilization => "value, mean over pods",
+        Limit::PerReplica | Limit::Plain => "value",
     };
-    limit.dashed = true;
-    let title = format!("{}: {}", trigger.name, shortened(&trigger.query, 72));
-    let mut panel = panel(&title, "value", Scale::Linear, vec![limit, value]);
+    let value = rows.line(label, palette::BLUE, |row| row.triggers.get(index).and_then(|(value, _)| *value));
+    let threshold = |row: &TimelineRow| {
+        let factor = if limit == Limit::PerReplica { f64::from(row.spec_replicas) } else { 1.0 };
+        row.triggers.get(index).map(|(_, threshold)| *threshold * factor)
+    };
+    let mut lines = vec![value];
+    if limit != Limit::Input {
+        let mut limit = rows.steps(limit.label(), palette::ORANGE, threshold);
+        limit.dashed = true;
+        lines.insert(0, limit);
+    }
+    let query = match &trigger.signal {
+        Some(signal) => format!("signal given by the user, {signal}"),
+        None => trigger.query.clone(),
+    };
+    let title = format!("{}: {}", trigger.name, shortened(&query, 72));
+    let axis = if limit == Limit::Utilization { "percent" } else { "value" };
+    let mut panel = panel(&title, axis, Scale::Linear, lines);
     let top = panel.top();
-    if average && trigger.threshold > 0.0 && top / trigger.threshold <= f64::from(MAX_STEPS) {
+    if limit == Limit::PerReplica && trigger.threshold > 0.0 && top / trigger.threshold <= f64::from(MAX_STEPS) {
         let steps = (1..=MAX_STEPS).map(|n| f64::from(n) * trigger.threshold);
         panel.levels = steps.take_while(|level| *level <= top).collect();
     }

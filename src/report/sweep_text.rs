@@ -4,6 +4,7 @@ use crate::report::heatmap::short_names;
 use crate::report::text::count;
 use crate::report::{ResultsRow, results_table};
 use crate::study::SweepOutcome;
+use crate::units::Severity;
 use std::fmt::Write;
 
 /// Figures a person looks at first; all others are in `results.csv`.
@@ -40,6 +41,34 @@ pub fn sweep_text(outcome: &SweepOutcome) -> String {
             let _ = write!(text, "{gap}{cell:>width$}");
         }
         text.push('\n');
+    }
+    text.push_str(&findings_text(outcome));
+    text
+}
+
+/// In how many runs each error and warning was found, worst first, then in the order met: rows of figures alone would hide
+/// that some of them mean nothing.
+fn findings_text(outcome: &SweepOutcome) -> String {
+    let mut found: Vec<(Severity, &str, u64)> = Vec::new();
+    for point in &outcome.points {
+        let findings = point.summary.verdict.findings.iter().filter(|own| own.severity >= Severity::Warning);
+        let mut own: Vec<(Severity, &str)> = findings.map(|own| (own.severity, own.code.as_str())).collect();
+        // One run may have several findings of a code.
+        own.dedup();
+        for (severity, code) in own {
+            match found.iter_mut().find(|entry| (entry.0, entry.1) == (severity, code)) {
+                Some(entry) => entry.2 += 1,
+                None => found.push((severity, code, 1)),
+            }
+        }
+    }
+    if found.is_empty() {
+        return String::new();
+    }
+    found.sort_by_key(|(severity, ..)| std::cmp::Reverse(*severity));
+    let mut text = "\nfindings\n".to_owned();
+    for (severity, code, runs) in found {
+        let _ = writeln!(text, "  {severity} {code}: in {runs} of {}", count(outcome.points.len() as u64, "run"));
     }
     text
 }

@@ -1,8 +1,11 @@
 //! The summary as a person reads it in a terminal: answers first, then evidence, then what was assumed. No colour, at most
 //! about 100 columns.
 
-use crate::analysis::{GateResult, GpuHours, LatencySummary, Summary, VerdictStatus};
-use crate::record::{DecisionRecord, EventKind, HpaSync, MetricRecord, RunInfo, RunRecord, ScaleSource};
+use crate::analysis::{GateResult, GpuHours, LatencySummary, ScalingDoubt, Summary, VerdictStatus, set_up_move};
+use crate::record::{
+    DecisionRecord, Event, EventKind, HpaSync, KedaPoll, MetricRecord, RunInfo, RunRecord, ScaleSource, poll_cause,
+    sync_in_short,
+};
 use crate::report::json::gate_word;
 use crate::scenario::{Assumption, ResolvedRun};
 use crate::units::{Severity, SimDuration, SimTime};
@@ -70,6 +73,7 @@ pub(super) fn answer_lines(record: &RunRecord, summary: &Summary) -> Vec<(&'stat
         summary.replicas_mean, summary.replicas_min, summary.replicas_max, summary.ready_mean
     );
     lines.push(("", ready));
+    lines.extend(signals_line(&record.info).map(|text| ("signals", text)));
     for (label, latency) in [("TTFT", &summary.ttft), ("TPOT", &summary.tpot), ("E2E", &summary.e2e)] {
         lines.push((label, latency_line(latency)));
     }
@@ -95,6 +99,13 @@ pub(super) fn answer_lines(record: &RunRecord, summary: &Summary) -> Vec<(&'stat
         lines.push(("cost", format!("{}{}", number(total), per_token.unwrap_or_default())));
     }
     lines
+}
+
+/// Values that the user gave in place of simulated ones.
+fn signals_line(run: &RunInfo) -> Option<String> {
+    let given = run.triggers.iter().filter_map(|own| Some(format!("{} ({})", own.name, own.signal.as_ref()?)));
+    let given: Vec<String> = given.collect();
+    (!given.is_empty()).then(|| format!("{}: given, not simulated", given.join(", ")))
 }
 
 fn tokens_line(summary: &Summary) -> String {
@@ -161,10 +172,16 @@ pub(super) fn gate_text(gate: &GateResult, run: &RunInfo) -> String {
 /// How the replicas moved, in one sentence.
 pub(super) fn replicas_line(record: &RunRecord, summary: &Summary) -> String {
     let start = SimTime::ZERO + record.info.warmup;
+    let set_up = set_up_move(record);
     let mut levels = vec![summary.replicas_initial];
+    let mut before = String::new();
     for event in &record.events {
-        if let EventKind::Scaled { to, .. } = event.kind {
-            if event.t < start {
+        if let EventKind::Scaled { from, to, .. } = event.kind {
+            let is_set_up = set_up.is_some_and(|set_up| std::ptr::eq(set_up, event));
+            if is_set_up && event.t >= start {
+                before = format!("set-up {from} -> {to}, then ");
+            }
+            if is_set_up || event.t < start {
                 levels = vec![to];
             } else if levels.last() != Some(&to) {
                 levels.push(to);
@@ -182,6 +199,10 @@ pub(super) fn replicas_line(record: &RunRecord, summary: &Summary) -> String {
     let hours = measured(&record.info).as_secs_f64_exact() / 3600.0;
     let flaps = match (flapping.flaps, high > 0.0) {
         (_, false) => "no measured time".to_owned(),
+        (0, true) if summary.scaling_doubt == Some(ScalingDoubt::Paused) => "scaling is paused".to_owned(),
+        (0, true) if summary.scaling_doubt == Some(ScalingDoubt::MetricFailed) => {
+            "a metric failed, so nothing is said about flaps".to_owned()
+        }
         (0, true) if measured(&record.info) < SHORTEST_RATE => "no flap seen, run too short to tell".to_owned(),
         (0, true) => format!("no flap seen in {} h, which rules out more than {high:.1}/h", number(tenths(hours))),
         (flaps, true) => {
@@ -193,7 +214,7 @@ pub(super) fn replicas_line(record: &RunRecord, summary: &Summary) -> String {
             format!("{}, each a turn within {}: {rate}", count(flaps, "flap"), flapping.window)
         }
     };
-    format!("{history} ({}; {flaps})", count(flapping.ups + flapping.downs, "scale event"))
+    format!("{before}{history} ({}; {flaps})", count(flapping.ups + flapping.downs, "scale event"))
 }
 
 /// Rounded to one decimal, or to two digits below 1.
@@ -257,63 +278,55 @@ struct ScaleRow {
 }
 
 fn scale_rows(record: &RunRecord) -> Vec<ScaleRow> {
-    let row = |event: &crate::record::Event| match &event.kind {
-        EventKind::Scaled { from, to, source, reason } => Some(ScaleRow {
-            t: event.t,
-            change: format!("{from} -> {to}"),
-            by: source.word(),
-            why: reason_text(reason, deciding_metric(record, event.t, *source, reason)),
-        }),
+    let (set_up, start) = (set_up_move(record), SimTime::ZERO + record.info.warmup);
+    let row = |event: &Event| match &event.kind {
+        EventKind::Scaled { from, to, source, reason } => {
+            // The header counts neither.
+            let uncounted = if set_up.is_some_and(|set_up| std::ptr::eq(set_up, event)) {
+                " [set-up, not counted]"
+            } else if event.t < start {
+                " [warm-up, not counted]"
+            } else {
+                ""
+            };
+            Some(ScaleRow {
+                t: event.t,
+                change: format!("{from} -> {to}"),
+                by: source.word(),
+                why: format!("{}{uncounted}", why(record, event.t, *source, reason)),
+            })
+        }
         _ => None,
     };
     record.events.iter().filter_map(row).collect()
 }
 
-/// A metric and the replica count that the HPA divides it by.
-struct Deciding<'a> {
-    metric: &'a MetricRecord,
-    replicas: i32,
+/// Why a write was made: the deciding metric's figures with the windows and limits that changed the count, or what a poll
+/// found; upstream's sentence where the decision is not recorded.
+fn why(record: &RunRecord, t: SimTime, source: ScaleSource, reason: &str) -> String {
+    let decided = match source {
+        ScaleSource::Keda => latest_poll(record, t).map(poll_cause),
+        ScaleSource::Hpa | ScaleSource::Bounds => latest_sync(record, t).and_then(|sync| {
+            let metric = deciding_metric(sync, reason);
+            metric.map(|metric| sync_in_short(sync, metric))
+        }),
+    };
+    match decided {
+        Some(decided) => decided,
+        None if reason.is_empty() => "(no reason given)".to_owned(),
+        None => reason.to_owned(),
+    }
 }
 
-/// The metric that `reason` names, else the winning one.
-fn deciding_metric<'a>(record: &'a RunRecord, t: SimTime, source: ScaleSource, reason: &str) -> Option<Deciding<'a>> {
-    if source == ScaleSource::Keda {
-        return winning_metric(record, t, source).map(|metric| Deciding { metric, replicas: 0 });
-    }
-    let sync = latest_sync(record, t)?;
+/// The metric that `reason` names, else the one with the largest proposal.
+fn deciding_metric<'a>(sync: &'a HpaSync, reason: &str) -> Option<&'a MetricRecord> {
     // Upstream's sentence: "external metric s0-prometheus(...) above target".
     let named = reason.strip_prefix("external metric ").and_then(|rest| {
         let name = rest.split(['(', ' ']).next()?;
         sync.metrics.iter().find(|metric| metric.trigger == name)
     });
-    let metric = named.or_else(|| winning_metric(record, t, source))?;
-    Some(Deciding { metric, replicas: sync.status_replicas })
-}
-
-/// Upstream's sentence in few words, with the figures behind it.
-fn reason_text(reason: &str, deciding: Option<Deciding>) -> String {
-    let reason = if reason.is_empty() { "(no reason given)" } else { reason };
-    let Some(deciding) = deciding else { return reason.to_owned() };
-    let (name, figures) = (&deciding.metric.trigger, metric_text(&deciding));
-    if reason.starts_with("external metric ") && reason.ends_with(" above target") {
-        format!("{name} above target: {figures}")
-    } else if reason == "All metrics below target" {
-        format!("all below target: {name} {figures}")
-    } else {
-        format!("{reason}: {name} {figures}")
-    }
-}
-
-/// As the HPA shows it: an AverageValue as total, replicas and average, a Value as it is.
-fn metric_text(deciding: &Deciding) -> String {
-    let Deciding { metric, replicas } = deciding;
-    let target = number(metric.target_milli as f64 / 1000.0);
-    let Some(value) = metric.value else { return format!("failed, target {target}") };
-    if metric.target_type != "AverageValue" || *replicas < 1 {
-        return format!("{}, target {target}", number(value));
-    }
-    let average = if *replicas == 1 { String::new() } else { format!(" = {}", number(value / f64::from(*replicas))) };
-    format!("{} / {replicas}{average}, target {target}", number(value))
+    // The first of equals, as the controller keeps the first.
+    named.or_else(|| sync.metrics.iter().rev().max_by_key(|metric| metric.proposal))
 }
 
 fn latest_sync(record: &RunRecord, t: SimTime) -> Option<&HpaSync> {
@@ -324,26 +337,12 @@ fn latest_sync(record: &RunRecord, t: SimTime) -> Option<&HpaSync> {
     syncs.into_iter().find(|sync| sync.t <= t)
 }
 
-/// The metric with the largest proposal in the sync that wrote at `t`; KEDA's first active trigger for its own writes.
-fn winning_metric(record: &RunRecord, t: SimTime, source: ScaleSource) -> Option<&MetricRecord> {
-    let before = record.decisions.iter().rev();
-    if source == ScaleSource::Keda {
-        return before
-            .filter_map(|decision| match decision {
-                DecisionRecord::KedaPoll(poll) if poll.t <= t => Some(poll),
-                _ => None,
-            })
-            .next()?
-            .metrics
-            .iter()
-            .find(|metric| metric.value.is_some());
-    }
-    latest_sync(record, t)?
-        .metrics
-        .iter()
-        // The first of equals, as the controller keeps the first.
-        .rev()
-        .max_by_key(|metric| metric.proposal)
+fn latest_poll(record: &RunRecord, t: SimTime) -> Option<&KedaPoll> {
+    let mut polls = record.decisions.iter().rev().filter_map(|decision| match decision {
+        DecisionRecord::KedaPoll(poll) => Some(poll),
+        DecisionRecord::HpaSync(_) => None,
+    });
+    polls.find(|poll| poll.t <= t)
 }
 
 fn scale_table(rows: &[ScaleRow]) -> String {

@@ -43,6 +43,11 @@ impl EngineArgs {
         read
     }
 
+    /// A flag that the platform puts on the command line; one that is written goes before it.
+    pub fn imply(&mut self, name: &str, value: Located<String>) {
+        self.flags.insert(0, (name.to_owned(), value));
+    }
+
     /// The value of the flag `name` (spelled with `-`).
     pub fn get(&self, name: &str) -> Option<&Located<String>> {
         self.flags.iter().rev().find(|(own, _)| own == name).map(|(_, value)| value)

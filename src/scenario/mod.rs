@@ -4,18 +4,27 @@
 //! Reading order: `written` (the files), `resolved` (what a run needs), `resolve` (from one to the other).
 
 mod engine_args;
+mod generated;
+mod kserve_hpa;
 mod kserve_policy;
 mod ledger;
+mod llm_policy;
+mod llm_workload;
 mod monitor_choice;
 mod origin;
 mod pod_selector;
 mod policy_choice;
 mod profile_choice;
 mod profile_file;
+mod query_check;
 mod resolve;
 mod resolve_engine;
+mod resolve_policy;
+mod resolve_sources;
+mod resolve_usage;
 mod resolve_world;
 mod resolved;
+mod scale_target;
 mod scenario_yaml;
 mod show;
 mod signals_choice;
@@ -29,12 +38,13 @@ mod workload;
 mod written;
 mod written_sections;
 
+pub use generated::generated_by_kserve;
 pub use origin::{Assumption, Origin};
 pub use profile_file::{profile_yaml, read_profile};
 pub use resolve::{Overrides, attach_profile, attach_traffic, replace_scenario, resolve};
 pub use resolved::{
-    AnalysisSettings, GATE_NAMES, GateLimit, KedaSettings, KubernetesSettings, MonitoringSettings, ResolvedRun,
-    SloLimit, SloMetric,
+    AnalysisSettings, GATE_NAMES, GateLimit, KedaSettings, KubernetesSettings, MetricSource, MonitoringSettings,
+    ResolvedRun, ScaleTarget, SloLimit, SloMetric, UsageSettings,
 };
 pub use scenario_yaml::scenario_yaml;
 pub use signals_written::{CsvWritten, SeriesWritten, ShapeWritten, SignalsWritten, TriggerSignalWritten};

@@ -1,4 +1,5 @@
-//! Which pods a `kubernetes-workload` trigger may count: those of the scale target, the only ones there are in a run.
+//! Which pods a `kubernetes-workload` trigger may count: those of the scale target, the only ones there are in a run, unless
+//! the user gives the count.
 
 use crate::keda::{ScaledObjectSpec, TriggerKind};
 use crate::manifest::{Bundle, Document, Node, Value};
@@ -9,6 +10,9 @@ use crate::units::Diagnostic;
 pub(super) fn check_selectors(bundle: &Bundle, spec: &ScaledObjectSpec, ledger: &mut Ledger) {
     for (index, trigger) in spec.triggers.iter().enumerate() {
         let TriggerKind::KubernetesWorkload(own) = &trigger.kind else { continue };
+        if own.given.is_some() {
+            continue;
+        }
         let labels = target_labels(bundle, spec);
         if labels.as_ref().is_some_and(|labels| own.selector.matches(labels)) {
             continue;
@@ -25,7 +29,10 @@ pub(super) fn check_selectors(bundle: &Bundle, spec: &ScaledObjectSpec, ledger: 
             own.selector.text
         );
         let path = format!("spec.triggers[{index}].metadata.podSelector");
-        let help = "counts of other pods are not modelled yet; remove the trigger to simulate without it";
+        let help = format!(
+            "give the count of other pods as a signal, under spec of the Scenario: signals: {{triggers: {{\"triggers[{index}]\": \
+             {{constant: 3}}}}}}; or remove the trigger to simulate without it"
+        );
         ledger.push(Diagnostic::error(own.selector_span.clone(), path, message).help(help));
     }
 }

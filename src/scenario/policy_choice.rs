@@ -1,67 +1,171 @@
-//! Which of the documents is the policy: a ScaledObject as written, or one that KServe would generate.
+//! Which of the documents is the policy: a ScaledObject as written, else a HorizontalPodAutoscaler, else what KServe would
+//! generate.
 
-use crate::manifest::{Bundle, Document, ScaledObject};
+use crate::keda::check_against_others;
+use crate::manifest::{Bundle, Document, HorizontalPodAutoscaler, ScaleTargetRef, ScaledObject};
 use crate::scenario::Overrides;
-use crate::scenario::kserve_policy::generated_scaled_objects;
+use crate::scenario::kserve_policy::{generated_hpas, generated_scaled_objects};
 use crate::scenario::ledger::{Ledger, flag};
-use crate::units::Diagnostic;
+use crate::units::{Diagnostic, Diagnostics, Severity};
 
-/// The ScaledObject to run; `None` after an error in the ledger.
-pub(super) fn choose_scaled_object(
-    bundle: &Bundle,
-    overrides: &Overrides,
-    ledger: &mut Ledger,
-) -> Option<ScaledObject> {
-    let documents: Vec<&Document> = bundle.of_kind("ScaledObject").collect();
-    let generated = generated_scaled_objects(bundle, ledger);
-    let listed = || {
-        let shown: Vec<String> =
-            documents.iter().map(|document| format!("{} ({})", document.name, document.root.span)).collect();
-        shown.join(", ")
-    };
-    let fitting: Vec<&&Document> =
-        documents.iter().filter(|document| overrides.name.as_ref().is_none_or(|name| *name == document.name)).collect();
-    let diagnostic = match (fitting.as_slice(), &overrides.name) {
-        ([document], _) => return ScaledObject::read(document, &mut ledger.diagnostics),
-        ([], None) if documents.is_empty() && !generated.is_empty() => {
-            let mut generated = generated;
-            if generated.len() == 1 {
-                return generated.pop();
+/// Warns of what KEDA's webhook says to a ScaledObject because of the other policies of the input: with an HPA or another
+/// ScaledObject on the same target it would never come to run beside them.
+pub(super) fn warn_of_rivals(bundle: &Bundle, policy: &PolicyWritten, ledger: &mut Ledger) {
+    let PolicyWritten::ScaledObject(own) = policy else { return };
+    // What is wrong with the others is no matter of this run.
+    let mut unsaid = Diagnostics::new();
+    let hpas: Vec<HorizontalPodAutoscaler> = bundle
+        .of_kind("HorizontalPodAutoscaler")
+        .filter_map(|document| HorizontalPodAutoscaler::read(document, &mut unsaid))
+        .collect();
+    let others = bundle.of_kind("ScaledObject").filter_map(|document| ScaledObject::read(document, &mut unsaid));
+    let mut found = check_against_others(std::slice::from_ref(own.as_ref()), &hpas).0;
+    for other in others.filter(|other| other.span != own.span) {
+        found.append(&mut check_against_others(&[other, own.as_ref().clone()], &[]).0);
+    }
+    for mut diagnostic in found {
+        diagnostic.severity = Severity::Warning;
+        let message = std::mem::take(&mut diagnostic.message);
+        diagnostic.message =
+            format!("KEDA's webhook refuses it: {message}; the run goes on as though the other were not there");
+        ledger.push(diagnostic);
+    }
+}
+
+/// The policy as written.
+pub(super) enum PolicyWritten {
+    /// KEDA's.
+    ScaledObject(Box<ScaledObject>),
+    /// A plain HPA.
+    Hpa(Box<HorizontalPodAutoscaler>),
+}
+
+impl PolicyWritten {
+    /// What it scales.
+    pub fn target(&self) -> &ScaleTargetRef {
+        match self {
+            PolicyWritten::ScaledObject(own) => &own.scale_target_ref,
+            PolicyWritten::Hpa(own) => &own.scale_target_ref,
+        }
+    }
+
+    /// Where it stands.
+    pub fn namespace(&self) -> &str {
+        let namespace = match self {
+            PolicyWritten::ScaledObject(own) => &own.namespace,
+            PolicyWritten::Hpa(own) => &own.namespace,
+        };
+        namespace.as_ref().map_or("default", |namespace| namespace.value.as_str())
+    }
+}
+
+/// One that could be the policy.
+enum Candidate<'b> {
+    Document(&'b Document),
+    Generated(PolicyWritten),
+}
+
+/// The kinds, the first one that is there being meant when no name says otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Tier {
+    ScaledObject,
+    Hpa,
+    Generated,
+}
+
+impl Candidate<'_> {
+    fn name(&self) -> &str {
+        match self {
+            Candidate::Document(document) => &document.name,
+            Candidate::Generated(PolicyWritten::ScaledObject(own)) => &own.name.value,
+            Candidate::Generated(PolicyWritten::Hpa(own)) => &own.name.value,
+        }
+    }
+
+    fn tier(&self) -> Tier {
+        match self {
+            Candidate::Document(document) if document.kind == "ScaledObject" => Tier::ScaledObject,
+            Candidate::Document(_) => Tier::Hpa,
+            Candidate::Generated(_) => Tier::Generated,
+        }
+    }
+
+    /// `so (file:1:1)`, or whose it is.
+    fn shown(&self) -> String {
+        match self {
+            Candidate::Document(document) => format!("{} ({})", document.name, document.root.span),
+            Candidate::Generated(_) => format!("{} (generated by KServe)", self.name()),
+        }
+    }
+
+    fn read(self, ledger: &mut Ledger) -> Option<PolicyWritten> {
+        match self {
+            Candidate::Document(document) if document.kind == "ScaledObject" => {
+                let read = ScaledObject::read(document, &mut ledger.diagnostics)?;
+                Some(PolicyWritten::ScaledObject(Box::new(read)))
             }
-            let names: Vec<&str> = generated.iter().map(|own| own.name.value.as_str()).collect();
-            let message = format!("KServe would generate {} ScaledObjects: {}", names.len(), names.join(", "));
-            Diagnostic::error(None, "", message).help("choose one with --name")
+            Candidate::Document(document) => {
+                let read = HorizontalPodAutoscaler::read(document, &mut ledger.diagnostics)?;
+                Some(PolicyWritten::Hpa(Box::new(read)))
+            }
+            Candidate::Generated(policy) => Some(policy),
         }
-        ([], Some(name)) if generated.iter().any(|own| own.name.value == *name) => {
-            return generated.into_iter().find(|own| own.name.value == *name);
-        }
-        ([], _) if documents.is_empty() && bundle.of_kind("HorizontalPodAutoscaler").next().is_some() => {
-            let place = bundle.of_kind("HorizontalPodAutoscaler").next().map(|document| document.root.span.clone());
-            Diagnostic::error(place, "", "a plain HorizontalPodAutoscaler is not modelled yet")
-                .help("give the ScaledObject whose HPA is to be simulated")
-        }
-        ([], _) if documents.is_empty() => {
-            let skipped: Vec<&str> = bundle.skipped.iter().map(|skipped| skipped.kind.as_str()).collect();
-            let found = bundle.documents.iter().map(|document| document.kind.as_str()).chain(skipped);
-            let found = found.collect::<Vec<_>>().join(", ");
-            let found = if found.is_empty() { "no document".to_owned() } else { found };
-            Diagnostic::error(None, "", format!("found no ScaledObject among the input ({found}), expected one"))
-                .help("name the file or folder that holds the ScaledObject")
-        }
-        ([], name) => {
-            let name = name.as_deref().unwrap_or_default();
-            let message = format!("there is no ScaledObject called {name:?}; found {}", listed());
+    }
+}
+
+/// The policy to run; `None` after an error in the ledger.
+pub(super) fn choose_policy(bundle: &Bundle, overrides: &Overrides, ledger: &mut Ledger) -> Option<PolicyWritten> {
+    let documents = bundle.of_kind("ScaledObject").chain(bundle.of_kind("HorizontalPodAutoscaler"));
+    let mut candidates: Vec<Candidate<'_>> = documents.map(Candidate::Document).collect();
+    let fits = |own: &Candidate<'_>| overrides.name.as_ref().is_none_or(|name| name == own.name());
+    // What KServe would make matters only where nobody wrote the policy, and so do its mistakes.
+    if !candidates.iter().any(fits) {
+        let objects = generated_scaled_objects(bundle, ledger).into_iter().map(Box::new);
+        candidates.extend(objects.map(PolicyWritten::ScaledObject).map(Candidate::Generated));
+        let hpas = generated_hpas(bundle, ledger).into_iter().map(Box::new);
+        candidates.extend(hpas.map(PolicyWritten::Hpa).map(Candidate::Generated));
+    }
+    if candidates.is_empty() {
+        ledger.push(nothing_found(bundle));
+        return None;
+    }
+    let listed = list(&candidates);
+    let mut fitting: Vec<Candidate<'_>> = candidates.into_iter().filter(fits).collect();
+    let first = fitting.iter().map(Candidate::tier).min();
+    fitting.retain(|own| Some(own.tier()) == first);
+    if fitting.len() == 1 {
+        return fitting.pop().and_then(|own| own.read(ledger));
+    }
+    let what = match first {
+        Some(Tier::ScaledObject) => "ScaledObjects",
+        Some(Tier::Hpa) => "HorizontalPodAutoscalers",
+        Some(Tier::Generated) | None => "policies",
+    };
+    ledger.push(match &overrides.name {
+        Some(name) if fitting.is_empty() => {
+            let message = format!("there is no policy called {name:?}; found {listed}");
             Diagnostic::error(flag("--name"), "", message)
         }
-        (_, None) => {
-            let message = format!("found {} ScaledObjects: {}", documents.len(), listed());
-            Diagnostic::error(None, "", message).help("choose one with --name")
-        }
-        (_, Some(name)) => {
-            let message = format!("found {} ScaledObjects called {name:?}: {}", fitting.len(), listed());
+        Some(name) => {
+            let message = format!("found {} {what} called {name:?}: {}", fitting.len(), list(&fitting));
             Diagnostic::error(flag("--name"), "", message).help("give only the file of the one that is meant")
         }
-    };
-    ledger.push(diagnostic);
+        None => {
+            let message = format!("found {} {what}: {}", fitting.len(), list(&fitting));
+            Diagnostic::error(None, "", message).help("choose one with --name")
+        }
+    });
     None
+}
+
+fn list(candidates: &[Candidate<'_>]) -> String {
+    candidates.iter().map(Candidate::shown).collect::<Vec<_>>().join(", ")
+}
+
+fn nothing_found(bundle: &Bundle) -> Diagnostic {
+    let skipped = bundle.skipped.iter().map(|skipped| skipped.kind.as_str());
+    let found: Vec<&str> = bundle.documents.iter().map(|document| document.kind.as_str()).chain(skipped).collect();
+    let found = if found.is_empty() { "no document".to_owned() } else { found.join(", ") };
+    let message = format!("found no ScaledObject or HorizontalPodAutoscaler among the input ({found}), expected one");
+    Diagnostic::error(None, "", message).help("name the file or folder that holds it")
 }

@@ -4,23 +4,25 @@
 //! `traffic_choice`.
 
 use crate::cluster::RouterPolicy;
-use crate::keda::{KedaVersion, ScaledObjectSpec, generate_hpa};
-use crate::manifest::{Bundle, Document, Input, ScaledObject};
+use crate::manifest::{Bundle, Document, Input};
 use crate::scenario::ledger::{Ledger, flag};
 use crate::scenario::pod_selector::check_selectors;
-use crate::scenario::policy_choice::choose_scaled_object;
+use crate::scenario::policy_choice::{PolicyWritten, choose_policy, warn_of_rivals};
 use crate::scenario::profile_choice::{choose_profile, profile_path};
+use crate::scenario::query_check::check_queries;
 use crate::scenario::resolve_engine::resolve_engine;
-use crate::scenario::resolve_world::{resolve_cluster, resolve_controller, resolve_monitoring};
+use crate::scenario::resolve_policy::{resolve_controllers, resolve_initial};
+use crate::scenario::resolve_sources::resolve_sources;
+use crate::scenario::resolve_usage::{check_requests, resolve_usage};
+use crate::scenario::resolve_world::{resolve_cluster, resolve_monitoring};
 use crate::scenario::signals_choice::{choose_signals, tell_overlap};
 use crate::scenario::traffic_choice::{choose_traffic, end_of, ends, is_document, traffic_path};
 use crate::scenario::values::at_reference;
 use crate::scenario::workload::{Workload, find_workload};
 use crate::scenario::{
-    AnalysisSettings, GateLimit, KedaSettings, KubernetesSettings, Origin, ResolvedRun, ScenarioFile, SloMetric,
-    profile_yaml, read_scenario, show,
+    AnalysisSettings, GateLimit, KubernetesSettings, Origin, ResolvedRun, ScenarioFile, SloMetric, profile_yaml,
+    read_scenario, show,
 };
-use crate::series::Signals;
 use crate::traffic::TrafficSpec;
 use crate::units::{Diagnostic, Diagnostics, Located, Seed, SimDuration, SimTime, Span};
 use std::path::{Path, PathBuf};
@@ -37,7 +39,7 @@ const CLIENT_TIMEOUT_DEFAULT: SimDuration = SimDuration::from_secs(600);
 /// What the command line says on top of the files.
 #[derive(Clone, Debug, Default)]
 pub struct Overrides {
-    /// `--name`: which ScaledObject.
+    /// `--name`: which ScaledObject or HorizontalPodAutoscaler.
     pub name: Option<String>,
     /// `--traffic`: a Traffic document's file or a recorded trace.
     pub traffic: Option<PathBuf>,
@@ -55,13 +57,14 @@ pub struct Overrides {
     pub gates: Vec<GateLimit>,
 }
 
-/// Resolves the one ScaledObject of `bundle` (or the one that `--name` chooses) with its scenario.
+/// Resolves the one policy of `bundle` (or the one that `--name` chooses) with its scenario: a ScaledObject, else a
+/// HorizontalPodAutoscaler, else what KServe would generate.
 ///
 /// # Errors
-/// All mistakes, located: no or several ScaledObjects, no profile (lists candidates), no traffic (shows `--traffic`), ...
+/// All mistakes, located: no or several policies, no profile (lists candidates), no traffic (shows `--traffic`), ...
 pub fn resolve(bundle: &Bundle, overrides: &Overrides) -> Result<ResolvedRun, Diagnostics> {
     let mut ledger = Ledger::default();
-    tell_unread(bundle, &mut ledger);
+    tell_unread(bundle, overrides, &mut ledger);
     let run = resolve_into(bundle, overrides, &mut ledger);
     match run {
         Some(mut run) if !ledger.diagnostics.has_errors() => {
@@ -122,8 +125,8 @@ pub fn attach_traffic(bundle: &mut Bundle, overrides: &Overrides) -> Result<(), 
 pub fn attach_profile(bundle: &mut Bundle, overrides: &Overrides) -> Result<(), Diagnostics> {
     let mut ledger = Ledger::default();
     let scenario = scenario_file(bundle, &mut ledger);
-    let written = choose_scaled_object(bundle, overrides, &mut ledger);
-    let (Some(scenario), Some(written)) = (scenario, written) else { return Err(ledger.diagnostics) };
+    let policy = choose_policy(bundle, overrides, &mut ledger);
+    let (Some(scenario), Some(policy)) = (scenario, policy) else { return Err(ledger.diagnostics) };
     if let Some((path, span)) = profile_path(bundle, overrides, &scenario)
         && !bundle.of_kind("Profile").any(|document| document.file.as_deref() == Some(path.as_path()))
     {
@@ -131,8 +134,7 @@ pub fn attach_profile(bundle: &mut Bundle, overrides: &Overrides) -> Result<(), 
         let loaded = loaded.map_err(|found| at_reference(found, &span, "spec.replica.profile"))?;
         bundle.documents.extend(loaded.documents.into_iter().filter(|document| document.kind == "Profile"));
     }
-    let namespace = written.namespace.as_ref().map_or("default", |namespace| namespace.value.as_str());
-    let workload = find_workload(bundle, &written.scale_target_ref, namespace, &mut ledger);
+    let workload = find_workload(bundle, policy.target(), policy.namespace(), &mut ledger);
     let Some(profile) = choose_profile(bundle, overrides, &scenario, workload.as_ref(), &mut ledger) else {
         return Err(ledger.diagnostics);
     };
@@ -150,26 +152,30 @@ pub fn attach_profile(bundle: &mut Bundle, overrides: &Overrides) -> Result<(), 
 
 fn resolve_into(bundle: &Bundle, overrides: &Overrides, ledger: &mut Ledger) -> Option<ResolvedRun> {
     let scenario = scenario_file(bundle, ledger);
-    let written = choose_scaled_object(bundle, overrides, ledger);
-    let (scenario, written) = (scenario?, written?);
+    let policy = choose_policy(bundle, overrides, ledger);
+    let (scenario, policy) = (scenario?, policy?);
     let signals = choose_signals(overrides, &scenario, ledger)?;
+    warn_of_rivals(bundle, &policy, ledger);
     let seed = resolve_seed(overrides, &scenario, ledger);
     let traffic = choose_traffic(bundle, overrides, &scenario, ledger);
-    let controllers = resolve_controllers(&scenario, &written, &signals, ledger);
-    if let Some((keda, _)) = &controllers {
+    let controllers = resolve_controllers(&scenario, &policy, &signals, ledger);
+    if let Some(keda) = controllers.as_ref().and_then(|own| own.keda.as_ref()) {
         check_selectors(bundle, &keda.scaled_object, ledger);
     }
-    let namespace = written.namespace.as_ref().map_or("default", |namespace| namespace.value.as_str());
-    let target = written.scale_target_ref.name.value.as_str();
-    let workload = find_workload(bundle, &written.scale_target_ref, namespace, ledger);
-    // The pods stand where their workload does, also where KEDA would look elsewhere.
-    let pods_namespace = workload.as_ref().map_or_else(|| namespace.to_owned(), |workload| workload.namespace.clone());
+    let target = policy.target().name.value.as_str();
+    let workload = find_workload(bundle, policy.target(), policy.namespace(), ledger);
+    if let (PolicyWritten::ScaledObject(written), Some(workload)) = (&policy, &workload) {
+        check_requests(written, workload, ledger);
+    }
+    // The pods stand where their workload does, also where the controllers would look elsewhere.
+    let pods_namespace =
+        workload.as_ref().map_or_else(|| policy.namespace().to_owned(), |workload| workload.namespace.clone());
     let profile = choose_profile(bundle, overrides, &scenario, workload.as_ref(), ledger);
     let engine = profile.as_ref().and_then(|profile| resolve_engine(&scenario, profile, workload.as_ref(), ledger));
     if let Some(engine) = &engine {
         tell_overlap(&signals, engine, ledger);
     }
-    let (profile, (keda, kubernetes)) = (profile?, controllers?);
+    let (profile, controllers) = (profile?, controllers?);
     let gpus = gpus_per_replica(workload.as_ref(), profile.gpus, &profile.name, ledger);
     let cluster = resolve_cluster(&scenario, workload.as_ref(), gpus, ledger);
     let router_why = "a Service with a connection per request picks pods at random";
@@ -194,15 +200,21 @@ fn resolve_into(bundle: &Bundle, overrides: &Overrides, ledger: &mut Ledger) -> 
         "as the OpenAI client has it",
         show::duration_text,
     );
-    let monitoring = resolve_monitoring(bundle, &scenario, workload.as_ref(), target, &pods_namespace, ledger);
-    let initial_replicas = resolve_initial(overrides, &scenario, &keda.scaled_object, ledger);
+    let monitoring = resolve_monitoring(bundle, &scenario, workload.as_ref(), target, &pods_namespace, ledger)?;
+    if let Some(keda) = &controllers.keda {
+        check_queries(&keda.scaled_object, monitoring.server.version, ledger);
+    }
+    let initial_replicas = resolve_initial(overrides, &scenario, &controllers, ledger);
+    let usage = resolve_usage(&scenario, &controllers.hpa, workload.as_ref(), gpus, ledger);
+    let sources = engine.as_ref().and_then(|engine| resolve_sources(&controllers, engine, &signals, ledger));
     let traffic = traffic?;
     let (duration, warmup) = resolve_duration(overrides, &scenario, &traffic.spec, ledger)?;
     let analysis = resolve_analysis(overrides, &scenario, ledger);
     let traffic_name = traffic.name.clone().unwrap_or_default();
     let name = scenario.name.as_ref().map(|name| name.value.clone()).or(traffic.name);
     Some(ResolvedRun {
-        policy: keda.scaled_object.name.clone(),
+        policy: controllers.name,
+        target: controllers.target,
         scenario: name.unwrap_or_else(|| "scenario".to_owned()),
         traffic_name,
         seed,
@@ -218,10 +230,18 @@ fn resolve_into(bundle: &Bundle, overrides: &Overrides, ledger: &mut Ledger) -> 
         router,
         router_latency,
         client_timeout,
-        monitoring: monitoring?,
+        monitoring,
+        keda: controllers.keda,
+        kubernetes: KubernetesSettings {
+            flags: controllers.flags,
+            hpa: controllers.hpa,
+            sources: sources?,
+            usage: usage?,
+            sync_period: controllers.sync_period,
+            sync_latency_min: controllers.sync_latency.0,
+            sync_latency_max: controllers.sync_latency.1,
+        },
         signals: signals.series,
-        keda,
-        kubernetes,
         analysis,
         sample_interval: SAMPLE_INTERVAL,
         assumptions: Vec::new(),
@@ -231,30 +251,13 @@ fn resolve_into(bundle: &Bundle, overrides: &Overrides, ledger: &mut Ledger) -> 
     })
 }
 
-/// KEDA with the ScaledObject, the HPA controller with the HPA that KEDA generates; `None` after an error in the ledger.
-fn resolve_controllers(
-    scenario: &ScenarioFile,
-    written: &ScaledObject,
-    signals: &Signals,
-    ledger: &mut Ledger,
-) -> Option<(KedaSettings, KubernetesSettings)> {
-    let version = ledger.pick_or_tell(
-        "spec.keda.version",
-        [scenario.keda_version.clone()],
-        KedaVersion::default(),
-        "the newest release whose behaviour is modelled",
-        |version| show::keda(*version),
-    );
-    let (flags, sync_period, latency) = resolve_controller(scenario, ledger);
-    let scaled_object = ledger.take_with(ScaledObjectSpec::resolve(written, version, signals))?;
-    let hpa = ledger.take_with(generate_hpa(&scaled_object, written, version, &flags))?.spec;
-    let keda = KedaSettings { version, scaled_object };
-    let (sync_latency_min, sync_latency_max) = latency;
-    Some((keda, KubernetesSettings { flags, hpa, sync_period, sync_latency_min, sync_latency_max }))
-}
-
 /// Documents that stand in the input and have no part in the run, each with what that means.
-fn tell_unread(bundle: &Bundle, ledger: &mut Ledger) {
+fn tell_unread(bundle: &Bundle, overrides: &Overrides, ledger: &mut Ledger) {
+    let objects: Vec<&Document> = bundle.of_kind("ScaledObject").collect();
+    let is_chosen = |name: &str| {
+        let named = overrides.name.as_deref() == Some(name);
+        objects.is_empty() || (named && objects.iter().all(|own| own.name != name))
+    };
     for skipped in &bundle.skipped {
         let message = format!("{} {} is not read", skipped.kind, skipped.name);
         ledger.push(Diagnostic::note(skipped.span.clone(), "", message));
@@ -268,10 +271,7 @@ fn tell_unread(bundle: &Bundle, ledger: &mut Ledger) {
                 Diagnostic::warning(span, "", message)
                     .help("a query over one of its series comes back empty; write the rule's expression into the query")
             }
-            "LLMInferenceService" => {
-                Diagnostic::note(span, "", format!("LLMInferenceService {name} is not modelled yet and not read"))
-            }
-            "HorizontalPodAutoscaler" if bundle.of_kind("ScaledObject").next().is_some() => {
+            "HorizontalPodAutoscaler" if !is_chosen(name) => {
                 let message =
                     format!("HorizontalPodAutoscaler {name} is not read: only the ScaledObject's own HPA is simulated");
                 Diagnostic::note(span, "", message)
@@ -317,24 +317,6 @@ fn gpus_per_replica(workload: Option<&Workload>, of_profile: u32, profile: &str,
         ledger.push(Diagnostic::warning(span, "", message));
     }
     gpus
-}
-
-fn resolve_initial(
-    overrides: &Overrides,
-    scenario: &ScenarioFile,
-    policy: &ScaledObjectSpec,
-    ledger: &mut Ledger,
-) -> i32 {
-    let typed = overrides.fixed_replicas.map(|count| Located::new(count, flag("--fixed-replicas")));
-    let default = policy.min_replicas.max(1);
-    let why = "minReplicaCount, at least 1";
-    ledger.pick_or_tell(
-        "spec.initialReplicas",
-        [typed, scenario.initial_replicas.clone()],
-        default,
-        why,
-        i32::to_string,
-    )
 }
 
 /// (duration, warm-up). Without a duration a run ends when its traffic has ended and the replicas have settled.

@@ -240,10 +240,22 @@ pub(super) fn resolve_monitoring(
         ),
         "defaults of Prometheus and its operator where the Scenario says nothing",
     );
-    ledger.tell("start of the run", "2026-01-05T00:00:00Z", "any moment would do; functions of the time of day see it");
+    let epoch_ms = match &scenario.start {
+        Some(start) => {
+            let date =
+                jiff::Timestamp::from_second(start.value).map_or_else(|_| String::new(), |date| date.to_string());
+            ledger.given("spec.start", show::quoted(&date), &start.span);
+            start.value * 1000
+        }
+        None => {
+            let why = "any moment would do; functions of the time of day see it";
+            ledger.assumed("spec.start", show::quoted("2026-01-05T00:00:00Z"), why);
+            EPOCH_MS
+        }
+    };
     let target_labels = target_labels(monitor.as_ref(), workload, target, namespace, ledger);
     Some(MonitoringSettings {
-        server: PrometheusSettings { version, lookback, evaluation_interval, epoch_ms: EPOCH_MS },
+        server: PrometheusSettings { version, lookback, evaluation_interval, epoch_ms },
         scrape: ScrapeSettings { interval, timeout, discovery_delay_max, response_time },
         target_labels,
         scraped,

@@ -6,7 +6,7 @@ use crate::keda::{KedaVersion, ScaledObjectSpec};
 use crate::prometheus::{PrometheusSettings, ScrapeSettings};
 use crate::replica::EngineConfig;
 use crate::scenario::{Assumption, Origin};
-use crate::series::SignalSeries;
+use crate::series::{Signal, SignalSeries};
 use crate::traffic::TrafficSpec;
 use crate::units::{Diagnostics, Seed, SimDuration};
 use std::sync::Arc;
@@ -14,8 +14,10 @@ use std::sync::Arc;
 /// Everything that one run needs.
 #[derive(Clone, Debug)]
 pub struct ResolvedRun {
-    /// Policy's name (the ScaledObject's `metadata.name`).
+    /// Policy's name (the ScaledObject's or HorizontalPodAutoscaler's `metadata.name`).
     pub policy: String,
+    /// What the policy scales.
+    pub target: ScaleTarget,
     /// Scenario's name.
     pub scenario: String,
     /// The traffic's name: the Traffic document's `metadata.name`, or a recorded trace's file without its ending; empty when
@@ -49,12 +51,12 @@ pub struct ResolvedRun {
     pub client_timeout: SimDuration,
     /// Prometheus and its targets.
     pub monitoring: MonitoringSettings,
-    /// Series that the user gives, scraped beside those of the pods.
-    pub signals: Vec<SignalSeries>,
-    /// KEDA.
-    pub keda: KedaSettings,
+    /// KEDA; `None` when the policy is a plain HorizontalPodAutoscaler.
+    pub keda: Option<KedaSettings>,
     /// The HPA controller.
     pub kubernetes: KubernetesSettings,
+    /// The user's own series that Prometheus scrapes beside the pods'.
+    pub signals: Vec<SignalSeries>,
     /// What to conclude.
     pub analysis: AnalysisSettings,
     /// Interval of the timeline's samples.
@@ -67,6 +69,17 @@ pub struct ResolvedRun {
     pub diagnostics: Diagnostics,
     /// The policy documents as loaded, for `policy.yaml`.
     pub policy_text: String,
+}
+
+/// What a policy scales. Any kind runs as a Deployment does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScaleTarget {
+    /// `Deployment`, ...
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+    /// The policy's namespace, where Kubernetes looks for it.
+    pub namespace: String,
 }
 
 /// Prometheus and its targets.
@@ -96,14 +109,49 @@ pub struct KedaSettings {
 pub struct KubernetesSettings {
     /// Flags and gates.
     pub flags: ControllerFlags,
-    /// The (generated) HPA.
+    /// The HPA, as written or as KEDA generates it.
     pub hpa: HpaSpec,
+    /// Per metric of the HPA: who answers for it.
+    pub sources: Vec<MetricSource>,
+    /// What replicas use of cpu and memory, when some metric asks for it.
+    pub usage: Option<UsageSettings>,
     /// `--horizontal-pod-autoscaler-sync-period`, default 15 s.
     pub sync_period: SimDuration,
     /// Time a reconcile takes, drawn uniformly per sync: consecutive syncs are period + latency apart (hpa.md section 3).
     pub sync_latency_min: SimDuration,
     /// See `sync_latency_min`.
     pub sync_latency_max: SimDuration,
+}
+
+/// Who answers the HPA for a metric.
+#[derive(Clone, Debug, PartialEq)]
+pub enum MetricSource {
+    /// KEDA, with the trigger at this position.
+    Trigger(usize),
+    /// KEDA, with the formula.
+    Formula,
+    /// metrics-server.
+    Resource,
+    /// An adapter for custom metrics, one value per pod: this query of Prometheus, grouped by `pod`.
+    PodsMetric(String),
+    /// An adapter for external metrics: a series that the user gives.
+    ExternalSignal(Signal),
+}
+
+/// What a replica uses of cpu and memory, and what its pods ask for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UsageSettings {
+    /// cpu while requests are inside, milli cores.
+    pub cpu_busy_milli: i64,
+    /// cpu otherwise, milli cores.
+    pub cpu_idle_milli: i64,
+    /// cpu while the model loads, milli cores.
+    pub cpu_loading_milli: i64,
+    /// Memory once the model is loaded, milli bytes; while it loads, memory grows from 0 in a straight line.
+    pub memory_milli: i64,
+    /// Per metric of the HPA: the pod's request of the resource (its container's, when the metric names one) in milli;
+    /// `None` without one, and for other metrics.
+    pub requests_milli: Vec<Option<i64>>,
 }
 
 /// What an SLO limit speaks of.

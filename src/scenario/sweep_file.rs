@@ -66,6 +66,13 @@ fn sweep(document: &Document, diagnostics: &mut Diagnostics) -> Option<SweepFile
     let span = fields.span.clone();
     fields.finish(UnknownKeys::Error, diagnostics);
     let axes = axes?;
+    if signals.is_some() {
+        for axis in axes.iter().filter(|axis| axis.path.value.starts_with("Scenario:spec.signals")) {
+            let message = "the axis changes the Scenario's signals, which the sweep's signals file replaces as a whole";
+            let diagnostic = Diagnostic::error(axis.path.span.clone(), "spec.axes", message);
+            diagnostics.push(diagnostic.help("put the signals into the Scenario, or remove the axis"));
+        }
+    }
     let runs = axes.iter().fold(seeds.len() as u64, |product, axis| product.saturating_mul(axis.values.len() as u64));
     if runs > RUNS_MAX {
         let message = format!("found a grid of {runs} runs, expected at most {RUNS_MAX}");

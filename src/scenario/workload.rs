@@ -1,9 +1,14 @@
-//! The scale target: the InferenceService or Deployment that a ScaledObject names, as far as it shapes a run.
+//! The scale target: the InferenceService, Deployment or other workload that a policy names, as far as it shapes a run.
+//!
+//! Which document that is, `scale_target` finds; what an LLMInferenceService says, `llm_workload` reads.
 
-use crate::manifest::{Bundle, Deployment, Document, InferenceService, Node, PodTemplate, ScaleTargetRef, Value};
+use crate::manifest::{
+    Bundle, Deployment, InferenceService, KSERVE_REQUEST_DEFAULTS, Node, PodTemplate, ScaleTargetRef, Value,
+};
 use crate::scenario::engine_args::EngineArgs;
 use crate::scenario::ledger::Ledger;
-use crate::units::{Diagnostic, Located, Span};
+use crate::scenario::{llm_workload, scale_target};
+use crate::units::{Diagnostic, Located, Quantity, Span};
 
 /// Which server answers, for its behaviour at SIGTERM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,11 +26,11 @@ pub(super) struct Workload {
     pub span: Span,
     /// `InferenceService opt-125m`.
     pub what: String,
-    /// Its own name, the served model's name when no argument gives one.
+    /// Its own name (of an LLMInferenceService its model's), the served model's name when no argument gives one.
     pub name: Located<String>,
     /// The namespace of its pods.
     pub namespace: String,
-    /// Whether it is an InferenceService.
+    /// Whether KServe makes its pods.
     pub is_kserve: bool,
     /// Labels of its pods: those written and those that KServe adds.
     pub pod_labels: Vec<(String, String)>,
@@ -52,65 +57,35 @@ impl Workload {
     }
 }
 
-/// Finds the workload that `target` names (an InferenceService's Deployment is `<name>-predictor`). One that stands in
-/// another namespace than the ScaledObject, where KEDA would not find it, is taken with a warning.
+/// Finds the workload that `target` names among the documents of its kind: a Deployment, StatefulSet or LeaderWorkerSet of
+/// its name, or the InferenceService or LLMInferenceService from which KServe makes it. Namespaces and the warnings about them
+/// and about kinds are `scale_target`'s. `namespace` is the policy's, `default` when none is written.
 pub(super) fn find_workload(
     bundle: &Bundle,
     target: &ScaleTargetRef,
     namespace: &str,
     ledger: &mut Ledger,
 ) -> Option<Workload> {
-    let is_target = |document: &&Document| match document.kind.as_str() {
-        "InferenceService" => target.name.value.strip_suffix("-predictor") == Some(document.name.as_str()),
-        "Deployment" => document.name == target.name.value,
-        _ => false,
-    };
-    let own_namespace = |document: &Document| document.namespace.clone().unwrap_or_else(|| namespace.to_owned());
-    let mut called: Vec<&Document> = bundle.documents.iter().filter(is_target).collect();
-    // The InferenceService first: its Deployment, when it is there too, is what KServe made of it.
-    called.sort_by_key(|document| (own_namespace(document) != namespace, document.kind != "InferenceService"));
-    let Some(document) = called.first() else {
-        warn_of_strangers(bundle, target, ledger);
-        return None;
-    };
-    let place = own_namespace(document);
-    if place != namespace {
-        let what = format!("{} {} is in namespace {place:?}", document.kind, document.name);
-        let message = format!("{what}, the ScaledObject in {namespace:?}: KEDA would not find its scale target");
-        let span = document.root.get("metadata").and_then(|metadata| metadata.get("namespace"));
-        let span = span.map_or_else(|| document.root.span.clone(), |node| node.span.clone());
-        let help = "give both the same metadata.namespace; the run goes on as though they had it";
-        ledger.push(Diagnostic::warning(span, "metadata.namespace", message).help(help));
-    }
-    let mut workload = if document.kind == "InferenceService" {
-        let service = InferenceService::read(document, &mut ledger.diagnostics)?;
-        warn_of_second_autoscaler(&service, ledger);
-        from_service(service)
-    } else {
-        from_deployment(Deployment::read(document, &mut ledger.diagnostics)?, &document.root)
+    let (document, part, place) = scale_target::find(bundle, target, namespace, ledger)?;
+    let diagnostics = &mut ledger.diagnostics;
+    let mut workload = match document.kind.as_str() {
+        "InferenceService" => {
+            let service = InferenceService::read(document, diagnostics)?;
+            if !is_generated(target, &service.name) {
+                warn_of_second_autoscaler(&service, ledger);
+            }
+            from_service(service)
+        }
+        "LLMInferenceService" => llm_workload::read(document, part, &target.name.span, ledger)?,
+        kind => from_deployment(kind, Deployment::read(document, diagnostics)?, &document.root),
     };
     workload.namespace = place;
     Some(workload)
 }
 
-/// Workloads are given, and none of them is the target.
-fn warn_of_strangers(bundle: &Bundle, target: &ScaleTargetRef, ledger: &mut Ledger) {
-    let names: Vec<String> = bundle
-        .documents
-        .iter()
-        .filter_map(|document| match document.kind.as_str() {
-            "InferenceService" => Some(format!("{}-predictor", document.name)),
-            "Deployment" => Some(document.name.clone()),
-            _ => None,
-        })
-        .collect();
-    if names.is_empty() {
-        return;
-    }
-    let kind = target.kind.as_ref().map_or("Deployment", |kind| kind.value.as_str());
-    let message = format!("target {kind} {} is none of {}", target.name.value, names.join(", "));
-    let diagnostic = Diagnostic::warning(target.name.span.clone(), "spec.scaleTargetRef.name", message);
-    ledger.push(diagnostic.help("name one of them, or give the file of the workload that is meant"));
+/// Whether the policy is what KServe makes of the service: the target's name then stands where the service's does.
+fn is_generated(target: &ScaleTargetRef, service: &Located<String>) -> bool {
+    target.name.span == service.span
 }
 
 /// With a hand-written ScaledObject only the autoscaler class `external` is right (keda.md 9.1).
@@ -131,7 +106,8 @@ fn warn_of_second_autoscaler(service: &InferenceService, ledger: &mut Ledger) {
     ledger.push(Diagnostic::warning(span, path, message).help(help));
 }
 
-fn from_service(service: InferenceService) -> Workload {
+fn from_service(mut service: InferenceService) -> Workload {
+    default_requests(&mut service);
     let args = EngineArgs::read(&service.template.args);
     let format = service.model_format.as_ref().map(|format| format.value.to_lowercase());
     let runtime = if format.as_deref() == Some("huggingface") { Runtime::Huggingface } else { Runtime::Vllm };
@@ -162,14 +138,29 @@ fn from_service(service: InferenceService) -> Workload {
     }
 }
 
-fn from_deployment(deployment: Deployment, root: &Node) -> Workload {
+/// Requests that nobody wrote for the model's container are those of KServe's ConfigMap, marked as assumed.
+fn default_requests(service: &mut InferenceService) {
+    let span = service.span.clone();
+    // The webhook defaults the model's container only, which stands first.
+    let Some(container) = service.template.containers.first_mut() else { return };
+    for (resource, text) in KSERVE_REQUEST_DEFAULTS {
+        let request = if resource == "cpu" { &mut container.cpu_request } else { &mut container.memory_request };
+        if request.is_none() {
+            let quantity = Quantity::parse(text).expect("the defaults are quantities");
+            *request = Some(Located::new(quantity, span.clone()));
+            container.assumed.push(resource);
+        }
+    }
+}
+
+fn from_deployment(kind: &str, deployment: Deployment, root: &Node) -> Workload {
     let args = EngineArgs::read(&deployment.template.args);
     Workload {
         namespace: String::new(),
         is_kserve: false,
         pod_labels: deployment.template.labels.clone(),
         span: deployment.span,
-        what: format!("Deployment {}", deployment.name.value),
+        what: format!("{kind} {}", deployment.name.value),
         container: serving_container(root).unwrap_or_else(|| deployment.name.value.clone()),
         name: deployment.name,
         default_probe: false,
@@ -183,7 +174,10 @@ fn from_deployment(deployment: Deployment, root: &Node) -> Workload {
 
 /// Name of the container that asks for an accelerator, or is called `kserve-container` or `main`, or comes first.
 fn serving_container(root: &Node) -> Option<String> {
-    let containers = root.get("spec")?.get("template")?.get("spec")?.get("containers")?;
+    let spec = root.get("spec")?;
+    let group = spec.get("leaderWorkerTemplate");
+    let of_group = group.and_then(|group| group.get("leaderTemplate").or_else(|| group.get("workerTemplate")));
+    let containers = spec.get("template").or(of_group)?.get("spec")?.get("containers")?;
     let Value::Seq(containers) = &containers.value else { return None };
     let name = |container: &Node| container.get("name").and_then(Node::as_str).map(str::to_owned);
     let asks_gpu = |container: &&Node| {
@@ -194,4 +188,39 @@ fn serving_container(root: &Node) -> Option<String> {
     let called = |container: &&Node| matches!(name(container).as_deref(), Some("kserve-container" | "main"));
     let chosen = containers.iter().find(asks_gpu).or_else(|| containers.iter().find(called));
     name(chosen.or_else(|| containers.first())?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The requests of the container at `index` in milli units, and which are assumed.
+    fn requests(text: &str, name: &str, index: usize) -> (Option<i64>, Option<i64>, Vec<&'static str>) {
+        let bundle = Bundle::from_text(text, "t").expect("valid YAML");
+        let name = Located::new(name.to_owned(), Span::new("t", 0, 0));
+        let target = ScaleTargetRef { name, kind: None, api_version: None };
+        let workload = find_workload(&bundle, &target, "default", &mut Ledger::default()).expect("the target");
+        let own = &workload.template.containers[index];
+        let milli = |own: &Option<Located<Quantity>>| own.as_ref().map(|own| own.value.milli_value());
+        (milli(&own.cpu_request), milli(&own.memory_request), own.assumed.clone())
+    }
+
+    #[test]
+    fn requests_that_nobody_wrote_are_kserves_and_marked_as_assumed() {
+        let service = |model: &str| {
+            format!(
+                "apiVersion: serving.kserve.io/v1beta1\nkind: InferenceService\nmetadata: {{name: x}}\nspec:\n  predictor:\n    \
+                 model: {{{model}}}\n    containers: [{{name: side}}]\n"
+            )
+        };
+        let (core, two_gibi) = (Some(1_000), Some((2_i64 << 30) * 1_000));
+        let of = |model: &str| requests(&service(model), "x-predictor", 0);
+        assert_eq!(of(""), (core, two_gibi, vec!["cpu", "memory"]));
+        assert_eq!(of("resources: {limits: {cpu: 4}}"), (core, two_gibi, vec!["cpu", "memory"]));
+        assert_eq!(of("resources: {requests: {cpu: 2}}"), (Some(2_000), two_gibi, vec!["memory"]));
+        assert_eq!(requests(&service(""), "x-predictor", 1), (None, None, vec![]), "a container beside the model");
+        let deployment = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: d}\nspec:\n  template:\n    spec:\n      \
+                          containers: [{name: a, resources: {limits: {cpu: 4}}}]\n";
+        assert_eq!(requests(deployment, "d", 0), (Some(4_000), None, vec![]));
+    }
 }

@@ -13,7 +13,7 @@ use crate::scenario::values::{name_kind, not_modelled, positive_duration, spec_o
 use crate::scenario::written_sections as sections;
 use crate::scenario::{GateLimit, SignalsWritten, SloLimit};
 use crate::traffic::TrafficSpec;
-use crate::units::{Diagnostics, Located, SimDuration, SimTime};
+use crate::units::{Diagnostics, Located, Quantity, SimDuration, SimTime};
 
 /// A Scenario as its author wrote it: every field optional, every value with its place.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -26,6 +26,8 @@ pub struct ScenarioFile {
     pub warmup: Option<Located<SimDuration>>,
     /// `seed`.
     pub seed: Option<Located<u64>>,
+    /// `start`: the date of the run's start, seconds since the Unix epoch.
+    pub start: Option<Located<i64>>,
     /// `traffic`.
     pub traffic: Option<TrafficWritten>,
     /// `replica`.
@@ -93,6 +95,12 @@ pub struct ReplicaWritten {
     pub block_size: Option<Located<u32>>,
     /// `requestOverheadMs`.
     pub request_overhead_ms: Option<Located<f64>>,
+    /// `cpuBusy`: what a replica uses while requests are inside.
+    pub cpu_busy: Option<Located<Quantity>>,
+    /// `cpuIdle`: what it uses otherwise.
+    pub cpu_idle: Option<Located<Quantity>>,
+    /// `memory`: what it uses once the model is loaded.
+    pub memory: Option<Located<Quantity>>,
 }
 
 /// `cluster`.
@@ -186,6 +194,7 @@ fn scenario(document: &Document, diagnostics: &mut Diagnostics) -> Option<Scenar
     let duration = positive_duration(&mut fields, "duration", diagnostics);
     let warmup = fields.duration("warmup", diagnostics);
     let seed = fields.integer("seed", 0..=i64::MAX, diagnostics);
+    let start = sections::start(&mut fields, diagnostics);
     let traffic = fields.node("traffic").and_then(|node| sections::traffic(node, diagnostics));
     let replica = section(&mut fields, "replica", sections::replica, diagnostics);
     let initial = fields.integer("initialReplicas", 0..=10_000, diagnostics);
@@ -194,6 +203,7 @@ fn scenario(document: &Document, diagnostics: &mut Diagnostics) -> Option<Scenar
         duration,
         warmup,
         seed: seed.map(|given| given.map(|value| u64::try_from(value).expect("the range was checked"))),
+        start,
         traffic,
         replica,
         initial_replicas: initial.map(|given| given.map(|value| i32::try_from(value).expect("the range was checked"))),

@@ -11,7 +11,7 @@ use crate::scenario::written::{
     ClusterWritten, KubernetesWritten, PrometheusWritten, ReplicaWritten, RouterWritten, TrafficWritten,
 };
 use crate::scenario::{GATE_NAMES, GateLimit, SloLimit, SloMetric, read_traffic};
-use crate::units::{Diagnostic, Diagnostics, Located, SimDuration, parse_go_duration};
+use crate::units::{Diagnostic, Diagnostics, Located, Quantity, SimDuration, parse_go_duration};
 
 /// What KServe's huggingfaceserver waits for requests inside (`model_server.py`, `grace_period`).
 pub(super) const DRAIN_DEFAULT: SimDuration = SimDuration::from_secs(30);
@@ -50,6 +50,9 @@ pub(super) fn replica(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) ->
         max_model_len: count(fields, "maxModelLen", diagnostics),
         block_size: count(fields, "blockSize", diagnostics),
         request_overhead_ms: non_negative(fields, "requestOverheadMs", diagnostics),
+        cpu_busy: positive_quantity(fields, "cpuBusy", diagnostics),
+        cpu_idle: positive_quantity(fields, "cpuIdle", diagnostics),
+        memory: positive_quantity(fields, "memory", diagnostics),
     };
     if let (Some(tokens), Some(_)) = (&written.kv_tokens, &written.kv_blocks) {
         let message = "found both kvTokens and kvBlocks, expected one of them";
@@ -66,6 +69,45 @@ pub(super) fn replica(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) ->
     let later = ["stepTime", "gpus", "gpu", "model", "prefixCaching", "enablePrefixCaching", "tensorParallelSize"];
     not_modelled(fields, &later, diagnostics);
     written
+}
+
+/// An amount above zero, such as `4`, `50m` or `6Gi`.
+fn positive_quantity(
+    fields: &mut Fields<'_>,
+    key: &'static str,
+    diagnostics: &mut Diagnostics,
+) -> Option<Located<Quantity>> {
+    let given = fields.quantity(key, diagnostics)?;
+    if given.value.milli_value() <= 0 {
+        let message = format!("found {}, expected more than 0", given.value);
+        diagnostics.push(Diagnostic::error(given.span, fields.path_of(key), message));
+        return None;
+    }
+    Some(given)
+}
+
+/// 1970 to the end of 2200.
+const START_RANGE: std::ops::Range<i64> = 0..7_289_654_400;
+
+/// `start`: a date of RFC 3339 in whole seconds, as seconds since the Unix epoch.
+pub(super) fn start(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Option<Located<i64>> {
+    let given = fields.string("start", diagnostics)?;
+    match given.value.parse::<jiff::Timestamp>() {
+        Ok(date) if date.subsec_nanosecond() == 0 && START_RANGE.contains(&date.as_second()) => {
+            Some(Located::new(date.as_second(), given.span))
+        }
+        Ok(_) => {
+            let message = format!("found {:?}, expected a date from 1970 to 2200 in whole seconds", given.value);
+            diagnostics.push(Diagnostic::error(given.span, fields.path_of("start"), message));
+            None
+        }
+        Err(_) => {
+            let message =
+                format!("found {:?}, expected a date with a time zone such as \"2026-03-29T00:00:00Z\"", given.value);
+            diagnostics.push(Diagnostic::error(given.span, fields.path_of("start"), message));
+            None
+        }
+    }
 }
 
 /// `cluster`.

@@ -211,6 +211,10 @@ impl SignalPoints {
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = (SimTime, Option<f64>)> {
         self.0.iter().map(|point| (point.at, point.value))
     }
+    /// When the first point after `t` comes.
+    pub fn next_after(&self, t: SimTime) -> Option<SimTime> {
+        self.0.get(self.0.partition_point(|point| point.at <= t)).map(|point| point.at)
+    }
     /// How many points.
     pub fn len(&self) -> usize {
         self.0.len()

@@ -28,6 +28,12 @@ pub(super) enum Event {
     TargetLost(PodId),
     /// A pod is scraped.
     Scrape(PodId),
+    /// The user's own series are scraped.
+    ScrapeSignals,
+    /// metrics-server scrapes all containers.
+    ScrapeUsage,
+    /// A push scaler's activity, of the trigger at this position, may have changed.
+    Push(usize),
     /// KEDA's scale loop ticks.
     KedaPoll,
     /// The HPA controller syncs.
@@ -79,12 +85,14 @@ impl Event {
             Event::EngineStepStart(_) => 5,
             // Observers come after what they observe, in the order of the information's way: scrape, poll, sync.
             Event::TargetFound(_) | Event::TargetLost(_) => 6,
-            Event::Scrape(_) => 7,
-            Event::KedaPoll => 8,
-            Event::HpaSync => 9,
+            Event::Scrape(_) | Event::ScrapeSignals | Event::ScrapeUsage => 7,
+            // A push that comes together with a poll finds its work done by neither: both ask the executor.
+            Event::Push(_) => 8,
+            Event::KedaPoll => 9,
+            Event::HpaSync => 10,
             // The timeline shows the instant's outcome.
-            Event::Sample => 10,
-            Event::End => 11,
+            Event::Sample => 11,
+            Event::End => 12,
         }
     }
 }

@@ -5,6 +5,7 @@
 //! first sync and while `spec.replicas` > 0 it lies within min..max; INV-6 nothing but the engine reads an output length
 //! (a sealed type; `tests/architecture.rs` checks who opens it).
 
+use crate::cluster::PodId;
 use crate::sim::SimulateError;
 use crate::sim::world::World;
 
@@ -28,10 +29,11 @@ impl World<'_> {
 
     fn requests_are_on_ready_pods(&self) -> Result<(), SimulateError> {
         for (index, host) in self.hosts.iter().enumerate() {
-            let Some(host) = host else { continue };
-            let pod = self.deployment.pods.iter().find(|pod| pod.id.0 as usize == index);
+            let Some(host) = host.as_ref().filter(|host| host.in_flight > 0) else { continue };
+            let id = u32::try_from(index).map(PodId).expect("pods are numbered in 32 bits");
+            let pod = self.deployment.pod(id);
             let was_ready = pod.is_some_and(|pod| pod.times.ready.is_some());
-            if host.in_flight > 0 && !was_ready {
+            if !was_ready {
                 let name = pod.map_or("a pod that is gone", |pod| &pod.name);
                 let message = format!("{} requests are on {name}, which was never Ready", host.in_flight);
                 return Err(self.broken("INV-4", message));
@@ -42,7 +44,7 @@ impl World<'_> {
 
     fn replicas_are_within_bounds(&self) -> Result<(), SimulateError> {
         let (spec, hpa) = (self.deployment.spec_replicas, &self.run.kubernetes.hpa);
-        let idle = self.run.keda.scaled_object.idle_replicas;
+        let idle = self.scaled_object().and_then(|own| own.idle_replicas);
         if self.run.fixed_replicas || !self.control.hpa_synced || spec == 0 || Some(spec) == idle {
             return Ok(());
         }

@@ -2,18 +2,22 @@
 //! another room's state.
 //!
 //! Reading order: `simulate` (the loop), `event` (what can happen, and in which order at one instant), `world` (all
-//! state), then one file of handlers per subject: `requests`, `pods`, `monitoring`, `control`, `sampling`, `settle`.
+//! state), then one file of handlers per subject: `requests`, `pods`, `monitoring`, `usage`, `keda`, `control`, `sampling`,
+//! `settle`; `shown` names what the policy asks for.
 //! A handler is three thoughts: observe the world, decide by a pure call into a room, apply the decision.
 
 mod control;
 mod event;
 mod invariants;
+mod keda;
 mod monitoring;
 mod pods;
 mod requests;
 mod sampling;
 mod settle;
+mod shown;
 mod simulate;
+mod usage;
 mod world;
 
 pub use simulate::{SimulateError, simulate};

@@ -1,11 +1,12 @@
-//! Prometheus finds, scrapes and loses pods.
+//! Prometheus finds, scrapes and loses pods, and scrapes the user's own series.
 
 use crate::cluster::PodId;
-use crate::prometheus::{marker_times, next_scrape, scrape_phase};
-use crate::series::Labels;
+use crate::prometheus::{PrometheusServer, marker_times, next_scrape, scrape_phase};
+use crate::series::{Exposition, Labels, SeriesDef};
 use crate::sim::event::Event;
 use crate::sim::world::World;
 use crate::units::SimDuration;
+use std::sync::Arc;
 
 impl World<'_> {
     /// The pod's IP is published: service discovery will find it. One that was there before the run is a target already.
@@ -15,7 +16,8 @@ impl World<'_> {
         let phase = scrape_phase(self.monitoring.seed, &name, scrape.interval);
         let delay = if already { SimDuration::ZERO } else { self.discovery_delay(id, "target-found") };
         self.host_mut(id).scrape_phase = phase;
-        if !self.run.monitoring.scraped {
+        // Nobody asks Prometheus anything while the replicas are fixed.
+        if !self.run.monitoring.scraped || self.run.fixed_replicas {
             return;
         }
         self.queue.push(self.now + delay, Event::TargetFound(id));
@@ -39,7 +41,7 @@ impl World<'_> {
         let mut labels = self.run.monitoring.target_labels.clone();
         labels.push(("pod".to_owned(), pod.name.clone()));
         labels.push(("instance".to_owned(), instance(id)));
-        let exposition = std::sync::Arc::clone(&self.monitoring.exposition);
+        let exposition = Arc::clone(&self.monitoring.exposition);
         let target = self.monitoring.server.add_target(&Labels::from_pairs(labels), exposition);
         let interval = self.run.monitoring.scrape.interval;
         let now = self.now;
@@ -61,6 +63,29 @@ impl World<'_> {
         let visible = now + scrape.response_time;
         self.monitoring.server.commit(target, now, visible, answered.then_some(row.as_slice()));
         self.queue.push(now + scrape.interval, Event::Scrape(id));
+    }
+
+    /// The target that exposes the user's own series, with exactly their labels; its scrapes begin.
+    pub(super) fn start_signals(&mut self) {
+        if self.run.signals.is_empty() || self.run.fixed_replicas {
+            return;
+        }
+        let series = self.run.signals.iter().map(|own| SeriesDef { labels: own.labels.clone(), kind: own.kind });
+        let exposition = Arc::new(Exposition { series: series.collect() });
+        self.monitoring.signals = Some(self.monitoring.server.add_target(&Labels::default(), exposition));
+        let interval = self.run.monitoring.scrape.interval;
+        let phase = scrape_phase(self.monitoring.seed, "signals", interval);
+        self.queue.push(next_scrape(self.now, phase, interval), Event::ScrapeSignals);
+    }
+
+    /// One scrape of the user's own series. One that gives no value is not exposed, which Prometheus marks stale.
+    pub(super) fn on_scrape_signals(&mut self) {
+        let Some(target) = self.monitoring.signals else { return };
+        let (now, scrape) = (self.now, &self.run.monitoring.scrape);
+        let absent = f64::from_bits(PrometheusServer::STALE_BITS);
+        let row: Vec<f64> = self.run.signals.iter().map(|own| own.sample_at(now).unwrap_or(absent)).collect();
+        self.monitoring.server.commit(target, now, now + scrape.response_time, Some(&row));
+        self.queue.push(now + scrape.interval, Event::ScrapeSignals);
     }
 
     pub(super) fn on_target_lost(&mut self, id: PodId) {

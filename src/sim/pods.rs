@@ -14,6 +14,8 @@ impl World<'_> {
     pub(super) fn host_existing_pod(&mut self, id: PodId) {
         let engine = Engine::new(Arc::clone(&self.run.engine));
         self.host_mut(id).engine = Some(engine);
+        let usage = self.new_usage(true);
+        self.host_mut(id).usage = usage;
         self.router.learn(id);
         self.record_pod_state(id, "routable");
         self.discover(id, true);
@@ -98,7 +100,11 @@ impl World<'_> {
         self.deployment.enter(id, entered, self.now);
         self.record_pod_state(id, entered.event_word());
         match step {
-            PodStep::Loading => self.discover(id, false),
+            PodStep::Loading => {
+                let usage = self.new_usage(false);
+                self.host_mut(id).usage = usage;
+                self.discover(id, false);
+            }
             PodStep::Routable => self.router.learn(id),
             PodStep::Listening => self.host_mut(id).engine = Some(Engine::new(Arc::clone(&self.run.engine))),
             _ => {}

@@ -74,12 +74,12 @@ impl World<'_> {
     }
 
     fn dispatch(&mut self, request: Request, source: usize) {
-        let candidates = self.candidates();
-        let flight = |pod| Flight { request, source, sent: self.now, pod, first_token_came: false };
-        let Some(pod) = self.router.pick(request.id, &candidates) else {
+        let now = self.now;
+        let flight = |pod| Flight { request, source, sent: now, pod, first_token_came: false };
+        let Some(pod) = self.route(request.id) else {
             return self.fail(flight(PodId(0)), Failure::Refused);
         };
-        let (flight, now) = (flight(pod), self.now);
+        let flight = flight(pod);
         let arrives = now + self.run.router_latency;
         let accepting = self.deployment.pod(pod).is_some_and(|pod| pod.accepting);
         let host = self.host_mut(pod);
@@ -99,18 +99,19 @@ impl World<'_> {
         self.schedule_wake(pod);
     }
 
-    /// Pods in the router's view with their in-flight counts. Without any, kube-proxy falls back to pods that are being
-    /// deleted but still serve (`topology.go`, `CategorizeEndpoints`).
-    fn candidates(&self) -> Vec<(PodId, usize)> {
-        let in_flight = |id| self.host(id).map_or(0, |host| host.in_flight);
-        let routed: Vec<(PodId, usize)> = self.router.view().iter().map(|pod| (*pod, in_flight(*pod))).collect();
-        if !routed.is_empty() {
-            return routed;
+    /// The pod that the router sends `request` to. When it knows none that is ready, kube-proxy falls back to pods that are
+    /// being deleted but still serve (`topology.go`, `CategorizeEndpoints`).
+    fn route(&mut self, request: RequestId) -> Option<PodId> {
+        let hosts = &self.hosts;
+        let in_flight = |id: PodId| hosts.get(id.0 as usize).and_then(Option::as_ref).map_or(0, |host| host.in_flight);
+        if !self.router.view().is_empty() {
+            return self.router.pick_known(request, in_flight);
         }
         let terminating = |pod: &&crate::cluster::Pod| {
             pod.state == PodState::Terminating && pod.times.ready.is_some() && pod.accepting
         };
-        self.deployment.pods.iter().filter(terminating).map(|pod| (pod.id, in_flight(pod.id))).collect()
+        let pods: Vec<PodId> = self.deployment.pods.iter().filter(terminating).map(|pod| pod.id).collect();
+        self.router.pick(request, &pods, in_flight)
     }
 
     /// Schedules the engine's next wake if it has moved.

@@ -38,16 +38,13 @@ impl World<'_> {
         }
         let ttft_p95 = take_quantile(&mut self.recorded.ttfts_since_row, 95).map(SimDuration::as_secs_f64);
         let sent = std::mem::take(&mut self.recorded.sent_since_row);
-        let spec = &self.run.keda.scaled_object;
-        let own = spec.triggers.iter().map(|trigger| trigger.threshold);
-        let thresholds = own.chain(spec.modifiers.iter().map(|formula| formula.target));
         TimelineRow {
             t: now,
             offered_rps: sent as f64 / self.run.sample_interval.as_secs_f64_exact(),
             spec_replicas: self.deployment.spec_replicas,
             status_replicas: self.deployment.status_replicas,
             ready_replicas: self.deployment.ready_replicas(),
-            triggers: self.control.last_values.iter().copied().zip(thresholds).collect(),
+            triggers: self.control.last_values.iter().copied().zip(self.control.thresholds.iter().copied()).collect(),
             running,
             waiting,
             kv_usage,

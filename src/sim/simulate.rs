@@ -1,10 +1,11 @@
 //! One run from resolved settings to a record: the loop.
 
 use crate::cluster::StartupPlan;
-use crate::keda::COMPOSITE;
-use crate::record::{EventKind, OpenRequest, RunInfo, RunRecord, SelectorRecord, TriggerInfo};
+use crate::hpa::tolerance_band;
+use crate::record::{EventKind, OpenRequest, RunInfo, RunRecord, SelectorRecord};
 use crate::scenario::ResolvedRun;
 use crate::sim::event::Event;
+use crate::sim::shown::trigger_infos;
 use crate::sim::world::World;
 use crate::traffic::{RequestId, TrafficSource};
 use crate::units::SimTime;
@@ -54,6 +55,9 @@ pub fn simulate(run: &ResolvedRun, check: bool) -> Result<RunRecord, SimulateErr
             Event::TargetFound(pod) => world.on_target_found(pod),
             Event::TargetLost(pod) => world.on_target_lost(pod),
             Event::Scrape(pod) => world.on_scrape(pod),
+            Event::ScrapeSignals => world.on_scrape_signals(),
+            Event::ScrapeUsage => world.on_scrape_usage(),
+            Event::Push(trigger) => world.on_push(trigger),
             Event::KedaPoll => world.on_keda_poll(),
             Event::HpaSync => world.on_hpa_sync(),
             Event::Sample => world.on_sample()?,
@@ -90,7 +94,8 @@ fn finish(mut world: World<'_>) -> RunRecord {
     let open_requests = open_requests(&world);
     world.recorded.requests.in_flight = open_requests.len() as u64;
     let selectors = selectors(&world);
-    let info = info(world.run, end);
+    let unsettled = world.run.duration.is_none() && !world.run.fixed_replicas && world.never_settles();
+    let info = RunInfo { unsettled, ..info(world.run, end) };
     let recorded = world.recorded;
     RunRecord {
         info,
@@ -123,10 +128,10 @@ fn selectors(world: &World<'_>) -> Vec<SelectorRecord> {
     if world.run.fixed_replicas {
         return Vec::new();
     }
-    let triggers = &world.run.keda.scaled_object.triggers;
     let mut records = Vec::new();
+    let triggers = world.scaled_object().map_or(&[][..], |own| &own.triggers);
     for (trigger, query) in triggers.iter().zip(&world.monitoring.queries) {
-        let (Some(own), Some(query)) = (trigger.prometheus(), query) else { continue };
+        let (Some(own), Some(Ok(query))) = (trigger.prometheus(), query) else { continue };
         for found in world.monitoring.server.selector_matches(*query) {
             records.push(SelectorRecord {
                 trigger: trigger.metric_name.clone(),
@@ -141,18 +146,10 @@ fn selectors(world: &World<'_>) -> Vec<SelectorRecord> {
 }
 
 fn info(run: &ResolvedRun, end: SimTime) -> RunInfo {
-    let spec = &run.keda.scaled_object;
-    let triggers = spec.triggers.iter().map(|trigger| TriggerInfo {
-        name: trigger.metric_name.clone(),
-        query: trigger.asks(),
-        threshold: trigger.threshold,
-        target_type: trigger.target_type.word().to_owned(),
-    });
-    let formula = spec.modifiers.iter().map(|own| TriggerInfo {
-        name: COMPOSITE.to_owned(),
-        query: own.formula.split_whitespace().collect::<Vec<_>>().join(" "),
-        threshold: own.target,
-        target_type: own.target_type.word().to_owned(),
+    // The ScaledObject's own bounds may lie below those of its HPA, which never goes to 0.
+    let hpa = &run.kubernetes.hpa;
+    let (min_replicas, max_replicas) = run.keda.as_ref().map_or((hpa.min_replicas, hpa.max_replicas), |keda| {
+        (keda.scaled_object.min_replicas, keda.scaled_object.max_replicas)
     });
     RunInfo {
         policy: run.policy.clone(),
@@ -164,10 +161,14 @@ fn info(run: &ResolvedRun, end: SimTime) -> RunInfo {
         warmup: run.warmup,
         initial_replicas: run.initial_replicas,
         gpus_per_replica: run.gpus_per_replica,
-        min_replicas: spec.min_replicas,
-        max_replicas: spec.max_replicas,
+        min_replicas,
+        max_replicas,
         startup_p50: StartupPlan::median_duration(&run.cluster),
-        triggers: triggers.chain(formula).collect(),
+        triggers: trigger_infos(run),
         fixed_replicas: run.fixed_replicas,
+        paused: run.keda.as_ref().is_some_and(|keda| keda.scaled_object.annotations.paused),
+        unsettled: false,
+        initial_assumed: run.assumptions.iter().any(|assumed| assumed.path == "spec.initialReplicas"),
+        tolerance_band: tolerance_band(&run.kubernetes.flags, &run.kubernetes.hpa),
     }
 }

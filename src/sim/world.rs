@@ -1,23 +1,28 @@
 //! All state of one run.
 
-use crate::cluster::{Deployment, PodId, Router};
+use crate::cluster::{Deployment, PodId, PodUsage, Router};
 use crate::hpa::HpaState;
-use crate::keda::KedaState;
+use crate::keda::{KedaState, ScaledObjectSpec};
 use crate::prometheus::{PrometheusServer, QueryId, TargetId};
 use crate::record::{
     DecisionRecord, Event as RecordedEvent, EventKind, KvTotals, Latencies, PodRecord, RequestTotals, Timeline,
     TokenTotals,
 };
 use crate::replica::{Engine, exposition};
-use crate::scenario::ResolvedRun;
+use crate::scenario::{MetricSource, ResolvedRun};
 use crate::series::Exposition;
 use crate::sim::SimulateError;
 use crate::sim::event::{Event, EventQueue};
+use crate::sim::shown::{shown_places, trigger_infos};
 use crate::traffic::{Request, RequestId, TrafficSource};
 use crate::units::{Seed, SimDuration, SimTime, Stream};
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
 use std::sync::Arc;
+
+/// What KEDA's operator needs from a new ScaledObject to its HPA: API round trips and the build of the scalers.
+const SHORTEST_RECONCILE: SimDuration = SimDuration::from_millis(100);
+const LONGEST_RECONCILE: SimDuration = SimDuration::from_secs(1);
 
 /// The world and what has been recorded of it.
 pub(super) struct World<'r> {
@@ -65,6 +70,8 @@ pub(super) struct Host {
     pub(super) wake: Option<(SimTime, bool)>,
     pub(super) target: Option<TargetId>,
     pub(super) scrape_phase: SimDuration,
+    /// What metrics-server knows, when somebody asks it.
+    pub(super) usage: Option<PodUsage>,
     pub(super) last_scrape: Option<SimTime>,
     /// The process has ended.
     pub(super) stopped: bool,
@@ -79,8 +86,12 @@ pub(super) struct Host {
 /// Prometheus and the queries.
 pub(super) struct MonitoringState {
     pub(super) server: PrometheusServer,
-    /// One per trigger; `None` for one that asks no query.
-    pub(super) queries: Vec<Option<QueryId>>,
+    /// One per trigger; `None` for one that asks no query, an error for one that Prometheus refuses.
+    pub(super) queries: Vec<Option<Result<QueryId, String>>>,
+    /// One per metric of the HPA; `None` for one that no adapter over Prometheus answers.
+    pub(super) adapter_queries: Vec<Option<QueryId>>,
+    /// The target that exposes the user's own series.
+    pub(super) signals: Option<TargetId>,
     pub(super) exposition: Arc<Exposition>,
     /// Reused by every scrape.
     pub(super) row: Vec<f64>,
@@ -91,11 +102,20 @@ pub(super) struct MonitoringState {
 pub(super) struct ControlState {
     pub(super) hpa: HpaState,
     pub(super) hpa_synced: bool,
+    /// Untouched without KEDA.
     pub(super) keda: KedaState,
+    /// When the ScaledObject was created.
+    pub(super) created: SimTime,
+    /// Whether KEDA has opened the streams of its push scalers.
+    pub(super) pushes_watched: bool,
     pub(super) sync_latency: Stream,
     pub(super) last_change: SimTime,
-    /// Per trigger, and of the formula if there is one: the last value evaluated by a sync or poll.
+    /// Of each trigger (or metric of a plain HPA), and of the formula if there is one: the last value that a sync or poll saw.
     pub(super) last_values: Vec<Option<f64>>,
+    /// Their targets.
+    pub(super) thresholds: Vec<f64>,
+    /// Per metric of the HPA that is not KEDA's: where it stands among `last_values`.
+    pub(super) places: Vec<Option<usize>>,
 }
 
 /// What has been recorded.
@@ -126,13 +146,29 @@ impl<'r> World<'r> {
     pub(super) fn new(run: &'r ResolvedRun, check: bool) -> Result<Self, SimulateError> {
         let mut server = PrometheusServer::new(run.monitoring.server.clone());
         let mut queries = Vec::new();
-        for trigger in &run.keda.scaled_object.triggers {
-            let compiled = trigger.prometheus().map(|own| {
-                server.compile(&own.query).map_err(|error| {
-                    SimulateError::Query(format!("{}: the query cannot be used: {error}", own.query_span))
-                })
+        let scaled_object = run.keda.as_ref().map(|keda| &keda.scaled_object);
+        for trigger in scaled_object.iter().flat_map(|own| &own.triggers) {
+            let compiled = trigger.prometheus().map(|own| (own, server.compile(&own.query)));
+            queries.push(match compiled {
+                None => None,
+                Some((_, Ok(query))) => Some(Ok(query)),
+                Some((own, Err(error))) if error.own_limit => {
+                    let message = format!("{}: the query cannot be run: {error}", own.query_span);
+                    return Err(SimulateError::Query(message));
+                }
+                // As it would be deployed: Prometheus refuses it whenever it is asked.
+                Some((_, Err(error))) => Some(Err(format!("status: 400 response: {error}"))),
             });
-            queries.push(compiled.transpose()?);
+        }
+        let mut adapter_queries = Vec::new();
+        for source in &run.kubernetes.sources {
+            let compiled = match source {
+                MetricSource::PodsMetric(query) => Some(server.compile(query).map_err(|error| {
+                    SimulateError::Query(format!("the query {query} of an adapter cannot be used: {error}"))
+                })?),
+                _ => None,
+            };
+            adapter_queries.push(compiled);
         }
         let sources: Vec<TrafficSource> = run
             .traffic
@@ -143,7 +179,7 @@ impl<'r> World<'r> {
                 TrafficSource::with_number(spec, run.seed, number)
             })
             .collect();
-        let shown = queries.len() + usize::from(run.keda.scaled_object.modifiers.is_some());
+        let thresholds: Vec<f64> = trigger_infos(run).iter().map(|own| own.threshold).collect();
         let mut world = World {
             run,
             now: SimTime::ZERO,
@@ -156,17 +192,14 @@ impl<'r> World<'r> {
                 last_send: None,
                 last_end: None,
             },
-            deployment: Deployment::new(
-                &run.keda.scaled_object.target_name,
-                &run.cluster,
-                run.seed,
-                run.initial_replicas,
-            ),
+            deployment: Deployment::new(&run.target.name, &run.cluster, run.seed, run.initial_replicas),
             hosts: Vec::new(),
             router: Router::new(run.router, run.seed),
             monitoring: MonitoringState {
                 server,
                 queries,
+                adapter_queries,
+                signals: None,
                 exposition: Arc::new(exposition(&run.engine)),
                 row: Vec::new(),
                 seed: run.seed,
@@ -174,10 +207,14 @@ impl<'r> World<'r> {
             control: ControlState {
                 hpa: HpaState::default(),
                 hpa_synced: false,
-                keda: KedaState::new(&run.keda.scaled_object),
+                keda: scaled_object.map(KedaState::new).unwrap_or_default(),
+                created: SimTime::ZERO,
+                pushes_watched: false,
                 sync_latency: run.seed.stream("hpa-sync-latency", 0),
                 last_change: SimTime::ZERO,
-                last_values: vec![None; shown],
+                last_values: vec![None; thresholds.len()],
+                thresholds,
+                places: shown_places(run),
             },
             recorded: Recorded::default(),
             check,
@@ -195,17 +232,44 @@ impl<'r> World<'r> {
             self.schedule_arrival(source);
         }
         if !self.run.fixed_replicas {
-            // Real controllers are not in phase with each other or with the load: every offset is drawn.
-            let seed = self.run.seed;
-            let poll = seed.stream("keda-phase", 0).duration_below(self.run.keda.scaled_object.polling_interval);
-            let sync = seed.stream("hpa-phase", 0).duration_below(self.run.kubernetes.sync_period);
-            self.queue.push(SimTime::ZERO + poll, Event::KedaPoll);
-            self.queue.push(SimTime::ZERO + sync, Event::HpaSync);
+            self.apply_policy();
+            self.start_signals();
+            self.schedule_usage();
         }
         self.queue.push(SimTime::ZERO, Event::Sample);
         if let Some(duration) = self.run.duration {
             self.queue.push(SimTime::ZERO + duration, Event::End);
         }
+    }
+
+    /// The policy is applied, and its controllers take it up.
+    ///
+    /// Nobody applies a policy in phase with the load, so the instant is drawn: within one sync period, and within one polling
+    /// interval where polls move the target. KEDA's operator creates the HPA a moment later and starts its scale loop right
+    /// after, with a poll at once (`scaledobject_controller.go`, `reconcileScaledObject`; `scale_handler.go`,
+    /// `startScaleLoop`). The HPA controller first syncs one period after it sees the HPA (hpa.md section 3).
+    fn apply_policy(&mut self) {
+        let (seed, sync_period) = (self.run.seed, self.run.kubernetes.sync_period);
+        let Some(spec) = self.scaled_object() else {
+            let created = SimTime::ZERO + seed.stream("policy-applied", 0).duration_below(sync_period);
+            self.queue.push(created + sync_period, Event::HpaSync);
+            return;
+        };
+        let polls_matter = spec.min_replicas == 0
+            || spec.idle_replicas.is_some()
+            || spec.triggers.iter().any(|own| own.use_cached_metrics);
+        let span = if polls_matter { sync_period.max(spec.polling_interval) } else { sync_period };
+        let created = SimTime::ZERO + seed.stream("policy-applied", 0).duration_below(span);
+        let spread = LONGEST_RECONCILE.saturating_sub(SHORTEST_RECONCILE);
+        let hpa_created = created + SHORTEST_RECONCILE + seed.stream("keda-reconcile", 0).duration_below(spread);
+        self.control.created = created;
+        self.queue.push(hpa_created, Event::KedaPoll);
+        self.queue.push(hpa_created + sync_period, Event::HpaSync);
+    }
+
+    /// KEDA's policy, if KEDA is there.
+    pub(super) fn scaled_object(&self) -> Option<&'r ScaledObjectSpec> {
+        self.run.keda.as_ref().map(|keda| &keda.scaled_object)
     }
 
     /// The host of `id`, made on first use.
@@ -219,6 +283,7 @@ impl<'r> World<'r> {
             wake: None,
             target: None,
             scrape_phase: SimDuration::ZERO,
+            usage: None,
             last_scrape: None,
             stopped: false,
             drains_until: None,

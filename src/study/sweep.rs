@@ -31,6 +31,8 @@ pub struct SweepOutcome {
     pub axes: Vec<String>,
     /// The runs.
     pub points: Vec<SweepPoint>,
+    /// Warnings met while points were resolved, each once, in the order met, with the number of points that gave it.
+    pub warnings: Vec<(Diagnostic, usize)>,
 }
 
 /// Runs `sweep` on `jobs` threads (0 = all cores). The outcome does not depend on the number of threads.
@@ -51,21 +53,46 @@ pub fn run_sweep(sweep: &SweepFile, jobs: usize) -> Result<SweepOutcome, Diagnos
     let pool = rayon::ThreadPoolBuilder::new().num_threads(jobs).build().map_err(|error| {
         Diagnostics::from(Diagnostic::error(None, "", format!("cannot start {jobs} threads: {error}")))
     })?;
-    let points = pool.install(|| run_grid(sweep, &bundle))?;
+    let (points, warnings) = pool.install(|| run_grid(sweep, &bundle))?;
     let axes = sweep.axes.iter().map(|axis| axis.path.value.clone()).collect();
-    Ok(SweepOutcome { name: sweep.name.clone(), axes, points })
+    Ok(SweepOutcome { name: sweep.name.clone(), axes, points, warnings })
 }
 
-fn run_grid(sweep: &SweepFile, bundle: &Bundle) -> Result<Vec<SweepPoint>, Diagnostics> {
+/// The runs, and the warnings of their points.
+type Grid = (Vec<SweepPoint>, Vec<(Diagnostic, usize)>);
+
+fn run_grid(sweep: &SweepFile, bundle: &Bundle) -> Result<Grid, Diagnostics> {
     let size: usize = sweep.axes.iter().map(|axis| axis.values.len()).product();
     // A point that does not resolve is reported before any time goes into the others.
-    in_order((0..size).into_par_iter().map(|index| resolve_point(sweep, bundle, index).map(|_| ())))?;
+    let resolved = (0..size).into_par_iter().map(|index| resolve_point(sweep, bundle, index));
+    let warnings = distinct_warnings(in_order(resolved.map(|run| run.map(|run| run.diagnostics)))?);
     let seeds = sweep.seeds.len();
-    in_order(
+    let points = in_order(
         (0..size * seeds)
             .into_par_iter()
             .map(|index| run_point(sweep, bundle, index / seeds, sweep.seeds[index % seeds])),
-    )
+    )?;
+    Ok((points, warnings))
+}
+
+/// Each warning once, with the number of points that gave it.
+fn distinct_warnings(points: Vec<Diagnostics>) -> Vec<(Diagnostic, usize)> {
+    let mut distinct: Vec<(Diagnostic, usize)> = Vec::new();
+    for found in points {
+        let mut own: Vec<Diagnostic> = Vec::new();
+        for warning in found.0.into_iter().filter(|found| found.severity == Severity::Warning) {
+            if !own.contains(&warning) {
+                own.push(warning);
+            }
+        }
+        for warning in own {
+            match distinct.iter_mut().find(|(known, _)| *known == warning) {
+                Some((_, points)) => *points += 1,
+                None => distinct.push((warning, 1)),
+            }
+        }
+    }
+    distinct
 }
 
 /// What a sweep file gives on top of the bundle.
@@ -220,6 +247,16 @@ mod tests {
         found.push(Diagnostic::error(None, "spec.x", "is wrong"));
         let told = at_point(&sweep, &values_at(&sweep, 4), found);
         assert_eq!(told.to_string(), "error: spec.x: at the sweep's point a=2, b=20: is wrong");
+    }
+
+    #[test]
+    fn a_warning_of_many_points_is_told_once() {
+        let warning = |path: &str| Diagnostic::warning(None, path, "is odd");
+        let point = |paths: &[&str]| Diagnostics(paths.iter().map(|path| warning(path)).collect());
+        let mut noted = point(&["b", "b"]);
+        noted.push(Diagnostic::note(None, "", "by the way"));
+        let distinct = distinct_warnings(vec![point(&["a", "b"]), noted, point(&["c", "b"])]);
+        assert_eq!(distinct, [(warning("a"), 1), (warning("b"), 3), (warning("c"), 1)]);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Hand-made run records for the tests of `analysis` and `report`.
 
+use kedasim::hpa::LimitReason;
 use kedasim::record::{
     DecisionRecord, Event, EventKind, HpaSync, KvTotals, Latencies, MetricRecord, PodRecord, RequestTotals, RunInfo,
     RunRecord, ScaleSource, Timeline, TokenTotals, TriggerInfo,
@@ -22,6 +23,8 @@ impl Builder {
             query: "sum(rate(vllm:generation_tokens_total[2m]))".to_owned(),
             threshold: 5.0,
             target_type: "AverageValue".to_owned(),
+            kind: "prometheus".to_owned(),
+            signal: None,
         };
         let info = RunInfo {
             policy: "opt-125m".to_owned(),
@@ -38,6 +41,10 @@ impl Builder {
             startup_p50: SimDuration::from_secs(60),
             triggers: vec![trigger],
             fixed_replicas: false,
+            paused: false,
+            unsettled: false,
+            initial_assumed: false,
+            tolerance_band: (0.9, 1.1),
         };
         Builder(RunRecord {
             info,
@@ -82,6 +89,12 @@ impl Builder {
             cached: false,
             error: None,
         };
+        let (min, max) = (self.0.info.min_replicas, self.0.info.max_replicas);
+        let limit = match proposal {
+            more if more > max => Some(LimitReason::MaxReplicas(max)),
+            fewer if fewer < min => Some(LimitReason::MinReplicas(min)),
+            _ => None,
+        };
         self.0.decisions.push(DecisionRecord::HpaSync(Box::new(HpaSync {
             t: at(t),
             spec_replicas: from,
@@ -97,9 +110,13 @@ impl Builder {
             scaling_limited: Some("DesiredWithinRange"),
             reason: (from != to).then(|| "external metric s0-prometheus above target".to_owned()),
             recommendations: Vec::new(),
-            bound_by: "nothing",
+            bound_by: match limit {
+                Some(LimitReason::MaxReplicas(_)) => "maxReplicas",
+                Some(_) => "minReplicas",
+                None => "none",
+            },
             window: None,
-            limit: None,
+            limit,
             status_conditions: Vec::new(),
         })));
         self

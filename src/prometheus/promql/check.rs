@@ -23,7 +23,7 @@ pub(crate) fn check(expr: &Expr) -> Result<(), ParseError> {
             check(&aggregate.inner)
         }
         Kind::Binary(binary) => {
-            let error = |message: &str| Err(ParseError { offset: expr.offset, message: message.to_owned() });
+            let error = |message: &str| Err(ParseError::new(expr.offset, message.to_owned()));
             let (left, right) = (binary.lhs.value_type(), binary.rhs.value_type());
             let fits = |side| matches!(side, Type::Scalar | Type::Vector);
             if !fits(left) || !fits(right) {
@@ -61,7 +61,7 @@ fn call(expr: &Expr, function: &Function, args: &[Expr]) -> Result<(), ParseErro
         };
         let message =
             format!("found {} argument(s) of the function {:?}, expected {wanted}", args.len(), function.name);
-        return Err(ParseError { offset: expr.offset, message });
+        return Err(ParseError::new(expr.offset, message));
     }
     for (index, arg) in args.iter().enumerate() {
         let wanted = function.args[index.min(most - 1)];
@@ -82,5 +82,5 @@ fn expect(expr: &Expr, wanted: Type, place: &str) -> Result<(), ParseError> {
         _ => "",
     };
     let message = format!("found a {} {place}, expected a {}{hint}", found.words(), wanted.words());
-    Err(ParseError { offset: expr.offset, message })
+    Err(ParseError::new(expr.offset, message))
 }

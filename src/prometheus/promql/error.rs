@@ -10,6 +10,20 @@ pub struct ParseError {
     pub offset: usize,
     /// What is wrong, found and expected.
     pub message: String,
+    /// Whether it is this parser that cannot follow, where Prometheus itself may well accept the query.
+    pub own_limit: bool,
+}
+
+impl ParseError {
+    /// What Prometheus refuses too.
+    pub(crate) fn new(offset: usize, message: impl Into<String>) -> Self {
+        ParseError { offset, message: message.into(), own_limit: false }
+    }
+    /// The same as a limit of this parser's own.
+    pub(crate) fn own_limit(mut self) -> Self {
+        self.own_limit = true;
+        self
+    }
 }
 
 /// The query cannot be evaluated on this data (Prometheus answers 422).

@@ -228,12 +228,14 @@ pub(crate) enum Lookup {
     Found(&'static Function),
     /// Why not, for a message.
     Refused(String),
+    /// Prometheus has it.
+    NotSupported(String),
 }
 
 /// Looks a function up by its (case-sensitive) name.
 pub(crate) fn lookup(name: &str, semantics: Semantics) -> Lookup {
     if NOT_SUPPORTED.contains(&name) {
-        return Lookup::Refused(format!("found the function {name:?}, which is not supported yet"));
+        return Lookup::NotSupported(format!("found the function {name:?}, which is not supported yet"));
     }
     if EXPERIMENTAL.contains(&name) {
         return Lookup::Refused(format!("found {name:?}, which Prometheus accepts only with a feature flag"));

@@ -91,7 +91,7 @@ pub(crate) fn tokenize(text: &str, underscores: bool) -> Result<Vec<Token>, Pars
             (TokenKind::Symbol(symbol), symbol.len())
         } else {
             let found = rest.chars().next().unwrap_or(' ');
-            return Err(ParseError { offset: at, message: format!("found the unexpected character {found:?}") });
+            return Err(ParseError::new(at, format!("found the unexpected character {found:?}")));
         };
         tokens.push(Token { kind, start: at, end: at + length });
         at += length;
@@ -113,7 +113,7 @@ fn word_token(word: &str) -> (TokenKind, usize) {
 fn number_token(text: &str, at: usize, underscores: bool) -> Result<(TokenKind, usize), ParseError> {
     let rest = &text[at..];
     let bytes = rest.as_bytes();
-    let wrong = |found: &str| ParseError { offset: at, message: format!("found the malformed number {found:?}") };
+    let wrong = |found: &str| ParseError::new(at, format!("found the malformed number {found:?}"));
     let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.');
     // The longest run that looks like a number; `1e-3` carries its sign.
     let mut length = 0;
@@ -137,7 +137,7 @@ fn number_token(text: &str, at: usize, underscores: bool) -> Result<(TokenKind, 
         return Ok((TokenKind::Number(value as f64), length));
     }
     if let Some(ms) = duration_ms(word) {
-        return ms.map(|ms| (TokenKind::Duration(ms), length)).map_err(|message| ParseError { offset: at, message });
+        return ms.map(|ms| (TokenKind::Duration(ms), length)).map_err(|message| ParseError::new(at, message));
     }
     let digits = if underscores && underscores_well_placed(word) { word.replace('_', "") } else { word.to_owned() };
     // Rust's own grammar also knows "infinity" and the like; only digits may come here.
@@ -152,7 +152,7 @@ fn number_token(text: &str, at: usize, underscores: bool) -> Result<(TokenKind, 
         digits.parse().map_err(|_| wrong(word))?
     };
     if value.is_infinite() {
-        return Err(ParseError { offset: at, message: format!("found the number {word}, which is out of range") });
+        return Err(ParseError::new(at, format!("found the number {word}, which is out of range")));
     }
     Ok((TokenKind::Number(value), length))
 }
@@ -205,7 +205,7 @@ fn duration_ms(word: &str) -> Option<Result<i64, String>> {
 /// A string literal beginning at `at`, unescaped as Go does (util/strutil/quote.go `Unquote`).
 fn string_token(text: &str, at: usize) -> Result<(TokenKind, usize), ParseError> {
     let quote = text.as_bytes()[at] as char;
-    let error = |offset: usize, message: &str| ParseError { offset, message: message.to_owned() };
+    let error = |offset: usize, message: &str| ParseError::new(offset, message.to_owned());
     let mut chars = text[at + 1..].char_indices().map(|(index, c)| (at + 1 + index, c));
     let mut value: Vec<u8> = Vec::new();
     while let Some((place, c)) = chars.next() {

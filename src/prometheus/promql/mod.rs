@@ -20,13 +20,16 @@ mod parser;
 mod range_functions;
 mod ranking;
 mod reach;
+mod result_type;
 mod semantics;
 
 pub use error::{EvalError, ParseError};
+pub use result_type::ResultType;
 
 pub(crate) use ast::{Plan, Selector};
 pub(crate) use eval::Evaluator;
 pub(crate) use memo::Memo;
 pub(crate) use parser::parse;
 pub(crate) use reach::reach_ms;
+pub(crate) use result_type::type_of;
 pub(crate) use semantics::Semantics;

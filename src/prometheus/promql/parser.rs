@@ -24,7 +24,7 @@ const LENGTH_LIMIT: usize = 64 << 10;
 pub(crate) fn parse(text: &str, semantics: Semantics) -> Result<Plan, ParseError> {
     if text.len() > LENGTH_LIMIT {
         let message = format!("found a query of {} bytes, expected at most {LENGTH_LIMIT}", text.len());
-        return Err(ParseError { offset: text.len(), message });
+        return Err(ParseError::new(text.len(), message).own_limit());
     }
     let tokens = tokenize(text, semantics.parser3)?;
     let mut parser = Parser { text, tokens, at: 0, semantics, selectors: Vec::new(), memos: 0, depth: 0, operators: 0 };
@@ -65,7 +65,7 @@ impl Parser<'_> {
         token
     }
     fn error_here(&self, message: String) -> ParseError {
-        ParseError { offset: self.peek().start, message }
+        ParseError::new(self.peek().start, message)
     }
     fn unexpected(&self, expected: &str) -> ParseError {
         self.error_here(format!("found {}, expected {expected}", self.peek().kind.words()))
@@ -102,7 +102,9 @@ impl Parser<'_> {
     fn expression(&mut self, minimum: u8) -> Parsed<Expr> {
         self.depth += 1;
         if self.depth > NESTING_LIMIT {
-            return Err(self.error_here(format!("found an expression nested more than {NESTING_LIMIT} deep")));
+            return Err(self
+                .error_here(format!("found an expression nested more than {NESTING_LIMIT} deep"))
+                .own_limit());
         }
         let mut lhs = self.unary()?;
         while let Some(op) = self.binary_operator() {
@@ -112,7 +114,7 @@ impl Parser<'_> {
             }
             self.operators += 1;
             if self.operators > OPERATOR_LIMIT {
-                return Err(self.error_here(format!("found more than {OPERATOR_LIMIT} binary operators")));
+                return Err(self.error_here(format!("found more than {OPERATOR_LIMIT} binary operators")).own_limit());
             }
             let offset = self.next().start;
             let (return_bool, matching) = self.binary_modifiers(op)?;
@@ -182,7 +184,7 @@ impl Parser<'_> {
                 let both = matching.include.iter().find(|label| matching.on && matching.labels.contains(label));
                 if let Some(label) = both {
                     let message = format!("found the label {label:?} in both on() and the group modifier");
-                    return Err(ParseError { offset: include_start, message });
+                    return Err(ParseError::new(include_start, message));
                 }
             }
         }
@@ -201,7 +203,7 @@ impl Parser<'_> {
             if !matches!(inner.value_type(), Type::Scalar | Type::Vector) {
                 let found = inner.value_type().words();
                 let message = format!("found a sign before a {found}, expected a scalar or an instant vector");
-                return Err(ParseError { offset, message });
+                return Err(ParseError::new(offset, message));
             }
             if !negative {
                 return Ok(Expr { kind: Kind::Paren(Box::new(inner)), offset });
@@ -261,7 +263,8 @@ impl Parser<'_> {
         if called || refused_aggregation {
             let function = match functions::lookup(word, self.semantics) {
                 Lookup::Found(function) => function,
-                Lookup::Refused(message) => return Err(ParseError { offset, message }),
+                Lookup::Refused(message) => return Err(ParseError::new(offset, message)),
+                Lookup::NotSupported(message) => return Err(ParseError::new(offset, message).own_limit()),
             };
             self.next();
             let args = self.arguments()?;
@@ -302,7 +305,7 @@ impl Parser<'_> {
         let found = args.len();
         let (Some(inner), true) = (args.pop(), found == wanted) else {
             let message = format!("found {found} argument(s) of an aggregation, expected {wanted}");
-            return Err(ParseError { offset, message });
+            return Err(ParseError::new(offset, message));
         };
         let (without, grouping) = grouping.unwrap_or_default();
         let memo = self.memo();
@@ -362,7 +365,7 @@ impl Parser<'_> {
                 if quoted && (self.is_symbol(",") || self.is_symbol("}")) {
                     if let Some(first) = &metric {
                         let message = format!("found the metric name twice: {first:?} and {label:?}");
-                        return Err(ParseError { offset: place, message });
+                        return Err(ParseError::new(place, message));
                     }
                     metric = Some(label);
                 } else {
@@ -377,14 +380,14 @@ impl Parser<'_> {
         if let Some(metric) = &metric {
             if let Some(second) = matchers.iter().find(|m: &&Matcher| m.name == "__name__" && m.is_equality()) {
                 let message = format!("found the metric name twice: {metric:?} and {:?}", second.value);
-                return Err(ParseError { offset, message });
+                return Err(ParseError::new(offset, message));
             }
             matchers.insert(0, Matcher::equal("__name__", metric));
         }
         if matchers.iter().all(|matcher| matcher.matches_value("")) {
             let message = "found a selector that every series can match, expected at least one matcher that \
                            the empty string does not pass";
-            return Err(ParseError { offset, message: message.to_owned() });
+            return Err(ParseError::new(offset, message.to_owned()));
         }
         let end = self.tokens[self.at - 1].end;
         let text = self.text[offset..end].to_owned();
@@ -403,7 +406,7 @@ impl Parser<'_> {
             return Err(self.unexpected("a string in quotes"));
         };
         let matcher =
-            Matcher::new(label, op, value, self.semantics).map_err(|message| ParseError { offset: place, message })?;
+            Matcher::new(label, op, value, self.semantics).map_err(|message| ParseError::new(place, message))?;
         self.next();
         Ok(matcher)
     }
@@ -446,7 +449,7 @@ impl Parser<'_> {
             if expr.value_type() != Type::Vector {
                 let found = expr.value_type().words();
                 let message = format!("found a subquery of a {found}, expected an instant vector");
-                return Err(ParseError { offset: place, message });
+                return Err(ParseError::new(place, message));
             }
             let offset = expr.offset;
             let kind = Kind::Subquery { inner: Box::new(expr), range_ms, step_ms, modifiers: Modifiers::default() };
@@ -460,12 +463,12 @@ impl Parser<'_> {
             }
             Kind::Vector { .. } => {
                 let message = "found a range after offset or @, expected it before".to_owned();
-                Err(ParseError { offset: place, message })
+                Err(ParseError::new(place, message))
             }
             _ => {
                 let message =
                     "found a range after an expression that is not a selector, expected [range:] (a subquery)";
-                Err(ParseError { offset: place, message: message.to_owned() })
+                Err(ParseError::new(place, message.to_owned()))
             }
         }
     }
@@ -476,14 +479,16 @@ impl Parser<'_> {
         let ms = self.duration()?;
         self.refuse_duration_arithmetic()?;
         if ms <= 0 {
-            return Err(ParseError { offset: place, message: "found a duration of 0, expected a longer one".into() });
+            return Err(ParseError::new(place, "found a duration of 0, expected a longer one"));
         }
         Ok(ms)
     }
 
     fn refuse_duration_arithmetic(&self) -> Parsed<()> {
         if matches!(self.peek().kind, TokenKind::Symbol("+" | "-" | "*" | "/" | "%" | "^")) {
-            return Err(self.error_here("found arithmetic in a duration, which is not supported yet".to_owned()));
+            return Err(self
+                .error_here("found arithmetic in a duration, which is not supported yet".to_owned())
+                .own_limit());
         }
         Ok(())
     }
@@ -502,9 +507,9 @@ impl Parser<'_> {
                 self.next();
                 Ok((seconds * 1000.0).round() as i64)
             }
-            TokenKind::Symbol("(") => {
-                Err(self.error_here("found arithmetic in a duration, which is not supported yet".to_owned()))
-            }
+            TokenKind::Symbol("(") => Err(self
+                .error_here("found arithmetic in a duration, which is not supported yet".to_owned())
+                .own_limit()),
             _ => Err(self.unexpected("a duration such as 5m")),
         }
     }
@@ -537,7 +542,7 @@ impl Parser<'_> {
         self.next();
         let seconds = if negative { -seconds } else { seconds };
         if !seconds.is_finite() || seconds.abs() > 9.2e15 {
-            return Err(ParseError { offset: place, message: "found a time for @ that is out of range".into() });
+            return Err(ParseError::new(place, "found a time for @ that is out of range"));
         }
         Ok(At::Fixed((seconds * 1000.0).round() as i64))
     }
@@ -553,14 +558,11 @@ fn modifiers_of(expr: &mut Expr) -> Option<&mut Modifiers> {
 }
 
 fn wrong_modifier(offset: usize, name: &str) -> ParseError {
-    ParseError {
-        offset,
-        message: format!("found {name} after an expression, expected it after a selector or subquery"),
-    }
+    ParseError::new(offset, format!("found {name} after an expression, expected it after a selector or subquery"))
 }
 
 fn twice(offset: usize, name: &str) -> ParseError {
-    ParseError { offset, message: format!("found {name} twice") }
+    ParseError::new(offset, format!("found {name} twice"))
 }
 
 #[cfg(test)]

@@ -1,0 +1,450 @@
+//! The lines of `decisions.jsonl` and their reader.
+//!
+//! JSON has no NaN and no infinities: such a number is null and its text stands beside it (`valueText`). The sentences
+//! (`why`, `explanation`) are made from the numbers when a line is written, and passed over when it is read.
+
+use crate::hpa::{Condition, Direction, LimitReason, Policy, PolicyKind, Recommendation, WindowReason};
+use crate::record::lines::{check_version, line};
+use crate::record::reasons::{explain_poll, explain_sync, metric_why, policy_word, word};
+use crate::record::{DecisionRecord, HpaSync, KedaPoll, MetricRecord, RunRecord};
+use crate::units::{SimDuration, SimTime};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct MetricLine {
+    trigger: String,
+    query: String,
+    query_time: SimTime,
+    value: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    value_text: Option<String>,
+    milli: Option<i64>,
+    /// In the metric's own unit.
+    target: f64,
+    #[serde(rename = "type")]
+    target_type: String,
+    proposal: Option<i32>,
+    ratio: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ratio_text: Option<String>,
+    within_tolerance: Option<bool>,
+    #[serde(default)]
+    trigger_kind: String,
+    #[serde(default)]
+    active: Option<bool>,
+    #[serde(default, skip_serializing_if = "is_false")]
+    fallback: bool,
+    #[serde(default, skip_serializing_if = "is_false")]
+    cached: bool,
+    error: Option<String>,
+    /// Of syncs only.
+    #[serde(skip_deserializing, skip_serializing_if = "Option::is_none")]
+    why: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct HpaLine {
+    t: SimTime,
+    kind: String,
+    metrics: Vec<MetricLine>,
+    metric_desired: Option<i32>,
+    stabilized: Option<i32>,
+    new_replicas: i32,
+    rescaled: bool,
+    conditions: ConditionsLine,
+    reason: Option<String>,
+    recommendations: Vec<RecommendationLine>,
+    bound_by: String,
+    spec_replicas: i32,
+    status_replicas: i32,
+    ready_replicas: i32,
+    #[serde(default)]
+    window: Option<WindowLine>,
+    #[serde(default)]
+    limit: Option<LimitLine>,
+    #[serde(default)]
+    status_conditions: Vec<StatusConditionLine>,
+    #[serde(skip_deserializing)]
+    explanation: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ConditionsLine {
+    able_to_scale: String,
+    scaling_active: Option<String>,
+    scaling_limited: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct RecommendationLine {
+    t: SimTime,
+    replicas: i32,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WindowLine {
+    /// `scaleUp` or `scaleDown`.
+    direction: String,
+    window_seconds: SimDuration,
+    replicas: i32,
+    t: SimTime,
+    age_seconds: SimDuration,
+}
+
+/// Fields that a kind has not are absent.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct LimitLine {
+    /// `policy`, `disabled`, `builtIn`, `maxReplicas` or `minReplicas`.
+    kind: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    direction: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    policy: Option<PolicyLine>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    period_start: Option<i32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    limit: Option<i32>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PolicyLine {
+    index: usize,
+    #[serde(rename = "type")]
+    kind: String,
+    value: i32,
+    period_seconds: SimDuration,
+}
+
+/// As `kubectl get hpa -o yaml` has it.
+#[derive(Serialize, Deserialize)]
+struct StatusConditionLine {
+    #[serde(rename = "type")]
+    kind: String,
+    /// `True` or `False`.
+    status: String,
+    reason: String,
+    message: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PollLine {
+    t: SimTime,
+    kind: String,
+    metrics: Vec<MetricLine>,
+    active: bool,
+    error: bool,
+    rule: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cooldown_end: Option<SimTime>,
+    action: String,
+    spec_replicas: i32,
+    new_replicas: i32,
+    #[serde(skip_deserializing)]
+    explanation: String,
+}
+
+/// `decisions.jsonl`: one line per HPA sync and per KEDA poll.
+pub fn decisions_to_jsonl(record: &RunRecord) -> String {
+    let mut out = String::new();
+    for decision in &record.decisions {
+        match decision {
+            DecisionRecord::HpaSync(sync) => out.push_str(&line(&hpa_line(sync, record.info.tolerance_band))),
+            DecisionRecord::KedaPoll(poll) => out.push_str(&line(&poll_line(poll))),
+        }
+    }
+    out
+}
+
+/// Reads `decisions.jsonl` back.
+///
+/// # Errors
+/// The first line that is not one of ours, with its number.
+pub fn decisions_from_jsonl(text: &str) -> Result<Vec<DecisionRecord>, String> {
+    let read = |(index, line)| read_decision(line).map_err(|error| format!("line {}: {error}", index + 1));
+    text.lines().enumerate().map(read).collect()
+}
+
+fn read_decision(line: &str) -> Result<DecisionRecord, String> {
+    let value: Value = serde_json::from_str(line).map_err(|error| error.to_string())?;
+    let version = value["schemaVersion"].as_u64().and_then(|version| u32::try_from(version).ok());
+    check_version(version.unwrap_or(0))?;
+    match value["kind"].as_str() {
+        Some("hpaSync") => {
+            let line: HpaLine = serde_json::from_value(value).map_err(|error| error.to_string())?;
+            read_sync(line).map(|sync| DecisionRecord::HpaSync(Box::new(sync)))
+        }
+        Some("kedaPoll") => {
+            let line: PollLine = serde_json::from_value(value).map_err(|error| error.to_string())?;
+            Ok(DecisionRecord::KedaPoll(KedaPoll {
+                t: line.t,
+                spec_replicas: line.spec_replicas,
+                metrics: line.metrics.into_iter().map(read_metric).collect::<Result<_, _>>()?,
+                active: line.active,
+                error: line.error,
+                rule: intern(&line.rule)?,
+                cooldown_end: line.cooldown_end,
+                action: intern(&line.action)?,
+                new_replicas: line.new_replicas,
+            }))
+        }
+        _ => Err("found no kind \"hpaSync\" or \"kedaPoll\"".to_owned()),
+    }
+}
+
+fn read_sync(line: HpaLine) -> Result<HpaSync, String> {
+    let ConditionsLine { able_to_scale, scaling_active, scaling_limited } = line.conditions;
+    Ok(HpaSync {
+        t: line.t,
+        spec_replicas: line.spec_replicas,
+        status_replicas: line.status_replicas,
+        ready_replicas: line.ready_replicas,
+        metrics: line.metrics.into_iter().map(read_metric).collect::<Result<_, _>>()?,
+        metric_desired: line.metric_desired,
+        stabilized: line.stabilized,
+        new_replicas: line.new_replicas,
+        rescaled: line.rescaled,
+        able_to_scale: intern(&able_to_scale)?,
+        scaling_active: scaling_active.as_deref().map(intern).transpose()?,
+        scaling_limited: scaling_limited.as_deref().map(intern).transpose()?,
+        reason: line.reason,
+        recommendations: line
+            .recommendations
+            .iter()
+            .map(|entry| Recommendation { replicas: entry.replicas, at: entry.t })
+            .collect(),
+        bound_by: intern(&line.bound_by)?,
+        window: line.window.as_ref().map(read_window).transpose()?,
+        limit: line.limit.map(read_limit).transpose()?,
+        status_conditions: line.status_conditions.into_iter().map(read_condition).collect::<Result<_, _>>()?,
+    })
+}
+
+fn read_window(line: &WindowLine) -> Result<WindowReason, String> {
+    Ok(WindowReason {
+        direction: read_direction(&line.direction)?,
+        window: line.window_seconds,
+        recommendation: Recommendation { replicas: line.replicas, at: line.t },
+        age: line.age_seconds,
+    })
+}
+
+fn read_limit(line: LimitLine) -> Result<LimitReason, String> {
+    let LimitLine { kind, direction, policy, period_start, limit } = line;
+    let direction = direction.as_deref().map(read_direction).transpose()?;
+    match (kind.as_str(), direction, policy, period_start, limit) {
+        ("policy", Some(direction), Some(policy), Some(period_start), Some(limit)) => {
+            let index = policy.index;
+            Ok(LimitReason::Policy { direction, index, policy: read_policy(&policy)?, period_start, limit })
+        }
+        ("disabled", Some(direction), None, None, None) => Ok(LimitReason::Disabled(direction)),
+        ("builtIn", None, None, None, Some(limit)) => Ok(LimitReason::BuiltIn { limit }),
+        ("maxReplicas", None, None, None, Some(count)) => Ok(LimitReason::MaxReplicas(count)),
+        ("minReplicas", None, None, None, Some(count)) => Ok(LimitReason::MinReplicas(count)),
+        _ => Err(format!("found a limit of kind {kind:?}, expected one of ours with its fields")),
+    }
+}
+
+fn read_policy(line: &PolicyLine) -> Result<Policy, String> {
+    let kinds = [PolicyKind::Pods, PolicyKind::Percent];
+    let kind = kinds.into_iter().find(|kind| policy_word(*kind) == line.kind);
+    let kind = kind.ok_or_else(|| format!("found the policy type {:?}, expected Pods or Percent", line.kind))?;
+    Ok(Policy { kind, value: line.value, period: line.period_seconds })
+}
+
+fn read_direction(text: &str) -> Result<Direction, String> {
+    let found = [Direction::Up, Direction::Down].into_iter().find(|direction| word(*direction) == text);
+    found.ok_or_else(|| format!("found the direction {text:?}, expected scaleUp or scaleDown"))
+}
+
+fn read_condition(line: StatusConditionLine) -> Result<Condition, String> {
+    let status = match line.status.as_str() {
+        "True" => true,
+        "False" => false,
+        other => return Err(format!("found the status {other:?}, expected True or False")),
+    };
+    Ok(Condition { kind: intern(&line.kind)?, status, reason: intern(&line.reason)?, message: line.message })
+}
+
+fn read_metric(line: MetricLine) -> Result<MetricRecord, String> {
+    Ok(MetricRecord {
+        value: read_number(line.value, line.value_text.as_deref())?,
+        ratio: read_number(line.ratio, line.ratio_text.as_deref())?,
+        target_milli: (line.target * 1000.0).round() as i64,
+        trigger: line.trigger,
+        query: line.query,
+        query_time: line.query_time,
+        milli: line.milli,
+        target_type: line.target_type,
+        proposal: line.proposal,
+        within_tolerance: line.within_tolerance,
+        kind: line.trigger_kind,
+        active: line.active,
+        fallback: line.fallback,
+        cached: line.cached,
+        error: line.error,
+    })
+}
+
+fn read_number(value: Option<f64>, text: Option<&str>) -> Result<Option<f64>, String> {
+    match (value, text) {
+        (None, Some(text)) => text.parse().map(Some).map_err(|_| format!("found {text:?}, expected a number")),
+        (value, _) => Ok(value),
+    }
+}
+
+/// The one static copy of a reason word; a run has a few dozen of them.
+fn intern(word: &str) -> Result<&'static str, String> {
+    use std::collections::BTreeSet;
+    use std::sync::Mutex;
+    static WORDS: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
+    if word.len() > 40 || !word.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        return Err(format!("found {word:?}, expected a reason word"));
+    }
+    let mut words = WORDS.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    if let Some(known) = words.get(word) {
+        return Ok(known);
+    }
+    if words.len() >= 1000 {
+        return Err("found more than 1000 different reason words, this is not a file of ours".to_owned());
+    }
+    let word: &'static str = Box::leak(word.to_owned().into_boxed_str());
+    words.insert(word);
+    Ok(word)
+}
+
+fn hpa_line(sync: &HpaSync, band: (f64, f64)) -> HpaLine {
+    let metric = |metric| MetricLine { why: Some(metric_why(metric, sync, band)), ..metric_line(metric) };
+    HpaLine {
+        t: sync.t,
+        kind: "hpaSync".to_owned(),
+        metrics: sync.metrics.iter().map(metric).collect(),
+        metric_desired: sync.metric_desired,
+        stabilized: sync.stabilized,
+        new_replicas: sync.new_replicas,
+        rescaled: sync.rescaled,
+        conditions: ConditionsLine {
+            able_to_scale: sync.able_to_scale.to_owned(),
+            scaling_active: sync.scaling_active.map(str::to_owned),
+            scaling_limited: sync.scaling_limited.map(str::to_owned),
+        },
+        reason: sync.reason.clone(),
+        recommendations: sync
+            .recommendations
+            .iter()
+            .map(|entry| RecommendationLine { t: entry.at, replicas: entry.replicas })
+            .collect(),
+        bound_by: sync.bound_by.to_owned(),
+        spec_replicas: sync.spec_replicas,
+        status_replicas: sync.status_replicas,
+        ready_replicas: sync.ready_replicas,
+        window: sync.window.map(window_line),
+        limit: sync.limit.map(limit_line),
+        status_conditions: sync.status_conditions.iter().map(condition_line).collect(),
+        explanation: explain_sync(sync),
+    }
+}
+
+fn window_line(reason: WindowReason) -> WindowLine {
+    WindowLine {
+        direction: word(reason.direction).to_owned(),
+        window_seconds: reason.window,
+        replicas: reason.recommendation.replicas,
+        t: reason.recommendation.at,
+        age_seconds: reason.age,
+    }
+}
+
+fn limit_line(reason: LimitReason) -> LimitLine {
+    let plain = |kind: &str, limit| LimitLine { kind: kind.to_owned(), limit: Some(limit), ..LimitLine::default() };
+    match reason {
+        LimitReason::Policy { direction, index, policy, period_start, limit } => LimitLine {
+            kind: "policy".to_owned(),
+            direction: Some(word(direction).to_owned()),
+            policy: Some(PolicyLine {
+                index,
+                kind: policy_word(policy.kind).to_owned(),
+                value: policy.value,
+                period_seconds: policy.period,
+            }),
+            period_start: Some(period_start),
+            limit: Some(limit),
+        },
+        LimitReason::Disabled(direction) => LimitLine {
+            kind: "disabled".to_owned(),
+            direction: Some(word(direction).to_owned()),
+            ..LimitLine::default()
+        },
+        LimitReason::BuiltIn { limit } => plain("builtIn", limit),
+        LimitReason::MaxReplicas(count) => plain("maxReplicas", count),
+        LimitReason::MinReplicas(count) => plain("minReplicas", count),
+    }
+}
+
+fn condition_line(condition: &Condition) -> StatusConditionLine {
+    StatusConditionLine {
+        kind: condition.kind.to_owned(),
+        status: if condition.status { "True" } else { "False" }.to_owned(),
+        reason: condition.reason.to_owned(),
+        message: condition.message.clone(),
+    }
+}
+
+fn poll_line(poll: &KedaPoll) -> PollLine {
+    PollLine {
+        t: poll.t,
+        kind: "kedaPoll".to_owned(),
+        metrics: poll.metrics.iter().map(metric_line).collect(),
+        active: poll.active,
+        error: poll.error,
+        rule: poll.rule.to_owned(),
+        cooldown_end: poll.cooldown_end,
+        action: poll.action.to_owned(),
+        spec_replicas: poll.spec_replicas,
+        new_replicas: poll.new_replicas,
+        explanation: explain_poll(poll),
+    }
+}
+
+fn metric_line(metric: &MetricRecord) -> MetricLine {
+    MetricLine {
+        trigger: metric.trigger.clone(),
+        query: metric.query.clone(),
+        query_time: metric.query_time,
+        value: metric.value.and_then(finite),
+        value_text: metric.value.and_then(non_finite_text),
+        milli: metric.milli,
+        target: metric.target_milli as f64 / 1000.0,
+        target_type: metric.target_type.clone(),
+        proposal: metric.proposal,
+        ratio: metric.ratio.and_then(finite),
+        ratio_text: metric.ratio.and_then(non_finite_text),
+        within_tolerance: metric.within_tolerance,
+        trigger_kind: metric.kind.clone(),
+        active: metric.active,
+        fallback: metric.fallback,
+        cached: metric.cached,
+        error: metric.error.clone(),
+        why: None,
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
+fn is_false(value: &bool) -> bool {
+    !*value
+}
+
+fn finite(value: f64) -> Option<f64> {
+    value.is_finite().then_some(value)
+}
+
+fn non_finite_text(value: f64) -> Option<String> {
+    (!value.is_finite()).then(|| value.to_string())
+}
