@@ -91,7 +91,7 @@ impl PodUsage {
         Some(UsageSample {
             cpu_milli,
             memory_milli: last.memory_milli,
-            time: SimTime::from_secs(at.as_secs_floor()),
+            time: at.floor_to_second(),
             window: SimDuration::from_ps(u64::try_from(window_ps).unwrap_or(0)),
         })
     }

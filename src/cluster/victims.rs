@@ -93,7 +93,7 @@ fn younger_or_smaller_uid(left: &Pod, left_since: SimTime, right: &Pod, right_si
 
 /// floor(log2(age in ns)), -1 for no age. `since` is an API time stamp of whole seconds, `now` is not.
 fn age_bucket(since: SimTime, now: SimTime) -> i32 {
-    let nanos = now.saturating_since(SimTime::from_secs(since.as_secs_floor())).as_ps() / 1000;
+    let nanos = now.saturating_since(since.floor_to_second()).as_ps() / 1000;
     nanos.checked_ilog2().map_or(-1, |bucket| i32::try_from(bucket).expect("a logarithm of 64 bits is small"))
 }
 

@@ -87,7 +87,7 @@ pub fn poll(spec: &ScaledObjectSpec, state: ExecutorState, observation: PollObse
     let min = spec.min_replicas;
     let mut cooldown = None;
     // The API stores whole seconds.
-    let refreshed = ExecutorState { last_active: Some(whole_seconds(now)) };
+    let refreshed = ExecutorState { last_active: Some(now.floor_to_second()) };
     let annotations = spec.annotations;
     let (rule, action, next) = if active || annotations.force_activation {
         let asleep = current == 0 || (spec.idle_replicas.is_some() && current < min);
@@ -134,13 +134,9 @@ pub fn paused(spec: &ScaledObjectSpec, spec_replicas: i32) -> Option<PollAction>
 /// poll, the initial one from creation and only while nothing was ever active.
 fn cooldown_end(spec: &ScaledObjectSpec, state: ExecutorState, observation: PollObservation) -> SimTime {
     match state.last_active {
-        None => whole_seconds(observation.created).saturating_add(spec.initial_cooldown_period),
+        None => observation.created.floor_to_second().saturating_add(spec.initial_cooldown_period),
         Some(last_active) => last_active.saturating_add(spec.cooldown_period),
     }
-}
-
-fn whole_seconds(time: SimTime) -> SimTime {
-    SimTime::from_secs(time.as_secs_floor())
 }
 
 #[cfg(test)]

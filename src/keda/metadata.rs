@@ -5,7 +5,7 @@
 use crate::units::parse_go_duration;
 
 /// Go's `strconv.ParseBool`; `None` for anything else.
-pub(super) fn parse_bool(text: &str) -> Option<bool> {
+pub fn parse_bool(text: &str) -> Option<bool> {
     match text {
         "1" | "t" | "T" | "TRUE" | "true" | "True" => Some(true),
         "0" | "f" | "F" | "FALSE" | "false" | "False" => Some(false),

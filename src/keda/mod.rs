@@ -45,11 +45,12 @@ pub use evaluation::{
 pub use executor::{ExecutorState, PollAction, PollDecision, PollObservation, paused, poll};
 pub use fallback::{Fallback, FallbackBehavior, TargetCounts};
 pub use generated_hpa::{GeneratedHpa, MetricOrigin, generate_hpa};
+pub use metadata::parse_bool;
 pub use modifiers::{COMPOSITE, Composite, CompositeFlaw, Modifiers};
 pub use ownership::check_against_others;
 pub use pod_selector::PodSelector;
 pub use prometheus_trigger::PrometheusTrigger;
-pub use resource_requests::{ContainerResources, check_resource_requests};
+pub use resource_requests::check_resource_requests;
 pub use resource_trigger::ResourceTrigger;
 pub use signal_choice::stand_in_signals;
 pub use signal_trigger::SignalTrigger;

@@ -11,18 +11,20 @@ use crate::units::{Diagnostic, Diagnostics, Judge, Located};
 const TRANSFER: &str = "scaledobject.keda.sh/transfer-hpa-ownership";
 const VALIDATES: &str = "validations.keda.sh/hpa-ownership";
 
-/// All conflicts of ScaledObjects with each other and with HPAs, in KEDA's words.
+/// All conflicts of a ScaledObject with those applied before it and with HPAs, in KEDA's words.
 ///
 /// Who owns an HPA is not in its file: one called `keda-hpa-<ScaledObject>` counts as KEDA's own.
-pub fn check_against_others(objects: &[ScaledObject], hpas: &[HorizontalPodAutoscaler]) -> Diagnostics {
+pub fn check_against_others<'o>(
+    object: &ScaledObject,
+    earlier: impl IntoIterator<Item = &'o ScaledObject>,
+    hpas: &[HorizontalPodAutoscaler],
+) -> Diagnostics {
     let mut diagnostics = Diagnostics::new();
-    for (index, object) in objects.iter().enumerate() {
-        for other in objects[..index].iter().filter(|other| are_neighbours(object, other)) {
-            against_object(object, other, &mut diagnostics);
-        }
-        for hpa in hpas.iter().filter(|hpa| namespace(&hpa.namespace) == namespace(&object.namespace)) {
-            against_hpa(object, hpa, &mut diagnostics);
-        }
+    for other in earlier.into_iter().filter(|other| are_neighbours(object, other)) {
+        against_object(object, other, &mut diagnostics);
+    }
+    for hpa in hpas.iter().filter(|hpa| namespace(&hpa.namespace) == namespace(&object.namespace)) {
+        against_hpa(object, hpa, &mut diagnostics);
     }
     diagnostics
 }

@@ -57,10 +57,11 @@ fn two_scaled_objects_want_the_same() {
         ),
     ];
     for (second, expected) in table {
-        let found = check_against_others(&[first.clone(), second.clone()], &[]);
+        let found = check_against_others(&second, [&first], &[]);
         assert_eq!(messages(&found), expected, "{second:?}");
     }
-    let both = check_against_others(&[object("a", None, "vllm", Some("h")), object("b", None, "vllm", Some("h"))], &[]);
+    let both =
+        check_against_others(&object("b", None, "vllm", Some("h")), [&object("a", None, "vllm", Some("h"))], &[]);
     assert_eq!(both.0.len(), 2, "{both}");
     assert_eq!(both.0[1].span, Some(at(8)));
 }
@@ -87,10 +88,10 @@ fn an_hpa_is_there_already() {
     for (annotations, name, existing, expected) in table {
         let mut own = object("so", None, "vllm", name);
         own.annotations = annotations.iter().map(|(name, value)| (key(name, 30), text(value, 30))).collect();
-        let found = check_against_others(&[own], &[existing]);
+        let found = check_against_others(&own, [], &[existing]);
         assert_eq!(messages(&found), expected, "{annotations:?} {name:?}");
     }
     let mut elsewhere = hpa("old", "vllm", None, &[]);
     elsewhere.namespace = Some(text("other", 207));
-    assert_eq!(check_against_others(&[object("so", None, "vllm", None)], &[elsewhere]), Diagnostics::new());
+    assert_eq!(check_against_others(&object("so", None, "vllm", None), [], &[elsewhere]), Diagnostics::new());
 }

@@ -2,26 +2,16 @@
 
 use crate::keda::scale_target::TargetKind;
 use crate::keda::scaler_types::is_resource;
-use crate::manifest::ScaledObject;
-use crate::units::{Diagnostic, Diagnostics, Judge, Quantity};
+use crate::manifest::{ContainerResources, ScaledObject};
+use crate::units::{Diagnostic, Diagnostics, Judge};
 
-/// What a container asks for, of the pods that a ScaledObject scales.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ContainerResources {
-    /// `name`.
-    pub name: String,
-    /// `resources.requests`, by resource.
-    pub requests: Vec<(String, Quantity)>,
-    /// `resources.limits`, by resource.
-    pub limits: Vec<(String, Quantity)>,
-}
-
-impl ContainerResources {
-    /// A request or limit above 0 (`isWorkloadResourceSet`).
-    fn has(&self, resource: &str) -> bool {
-        let both = self.requests.iter().chain(&self.limits);
-        both.filter(|(own, _)| own == resource).any(|(_, quantity)| quantity.as_approximate_f64() > 0.0)
-    }
+/// A request or limit of `resource` above 0 (`isWorkloadResourceSet`).
+fn has(container: &ContainerResources, resource: &str) -> bool {
+    let both = match resource {
+        "cpu" => [&container.cpu_request, &container.cpu_limit],
+        _ => [&container.memory_request, &container.memory_limit],
+    };
+    both.into_iter().flatten().any(|own| own.value.as_approximate_f64() > 0.0)
 }
 
 /// KEDA's webhook refuses a cpu or memory trigger when a container (the one of `containerName`, else any) has neither request
@@ -36,7 +26,7 @@ pub fn check_resource_requests(written: &ScaledObject, containers: &[ContainerRe
         let resource = trigger.kind.value.as_str();
         let only = trigger.metadata("containerName").map(|own| own.value);
         let meant = containers.iter().filter(|own| only.is_none_or(|only| only == own.name));
-        for container in meant.filter(|own| !own.has(resource)) {
+        for container in meant.filter(|own| !has(own, resource)) {
             let message = format!(
                 "the scaledobject has a {resource} trigger but the container {} doesn't have the {resource} request defined",
                 container.name
@@ -57,6 +47,7 @@ mod tests {
     use super::*;
     use crate::keda::test_support::{key, text, written, written_trigger};
     use crate::manifest;
+    use crate::units::{Located, Quantity};
 
     fn object(triggers: &[(&str, Option<&str>)], kind: Option<&str>) -> ScaledObject {
         let mut object = written();
@@ -74,9 +65,18 @@ mod tests {
     fn every_container_that_is_meant_needs_a_request_or_limit() {
         let quantity = |text: &str| Quantity::parse(text).expect("a quantity");
         let container = |name: &str, requests: &[(&str, &str)], limits: &[(&str, &str)]| {
-            let read =
-                |own: &[(&str, &str)]| own.iter().map(|(name, own)| ((*name).to_owned(), quantity(own))).collect();
-            ContainerResources { name: name.to_owned(), requests: read(requests), limits: read(limits) }
+            let read = |all: &[(&str, &str)], resource: &str| {
+                let own = all.iter().find(|(name, _)| *name == resource);
+                own.map(|(_, text)| Located::new(quantity(text), crate::keda::test_support::at(9)))
+            };
+            ContainerResources {
+                name: name.to_owned(),
+                cpu_request: read(requests, "cpu"),
+                memory_request: read(requests, "memory"),
+                cpu_limit: read(limits, "cpu"),
+                memory_limit: read(limits, "memory"),
+                assumed: Vec::new(),
+            }
         };
         let containers = [
             container("vllm", &[("cpu", "2")], &[]),

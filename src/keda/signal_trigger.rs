@@ -35,11 +35,16 @@ impl SignalTrigger {
         let Some(value) = self.signal.value.value_at(t) else {
             return Err(format!("the signal for this {} trigger gives no value at {t}", self.type_name));
         };
-        let active = match &self.signal.active {
-            Some(active) => active.value_at(t).is_some_and(|word| word > 0.0),
-            None => value > self.activation,
+        Ok(TriggerValue { value, milli: float_to_milli(value, version), active: self.is_active_at(t) })
+    }
+
+    /// What the scaler says to `IsActive` at `t`.
+    pub fn is_active_at(&self, t: SimTime) -> bool {
+        let (signal, above) = match &self.signal.active {
+            Some(active) => (active, 0.0),
+            None => (&self.signal.value, self.activation),
         };
-        Ok(TriggerValue { value, milli: float_to_milli(value, version), active })
+        signal.value_at(t).is_some_and(|value| value > above)
     }
 }
 

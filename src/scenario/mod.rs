@@ -41,6 +41,7 @@ mod written_sections;
 pub use generated::generated_by_kserve;
 pub use origin::{Assumption, Origin};
 pub use profile_file::{profile_yaml, read_profile};
+pub use query_check::QueryFault;
 pub use resolve::{Overrides, attach_profile, attach_traffic, replace_scenario, resolve};
 pub use resolved::{
     AnalysisSettings, GATE_NAMES, GateLimit, KedaSettings, KubernetesSettings, MetricSource, MonitoringSettings,

@@ -18,12 +18,12 @@ pub(super) fn warn_of_rivals(bundle: &Bundle, policy: &PolicyWritten, ledger: &m
         .of_kind("HorizontalPodAutoscaler")
         .filter_map(|document| HorizontalPodAutoscaler::read(document, &mut unsaid))
         .collect();
-    let others = bundle.of_kind("ScaledObject").filter_map(|document| ScaledObject::read(document, &mut unsaid));
-    let mut found = check_against_others(std::slice::from_ref(own.as_ref()), &hpas).0;
-    for other in others.filter(|other| other.span != own.span) {
-        found.append(&mut check_against_others(&[other, own.as_ref().clone()], &[]).0);
-    }
-    for mut diagnostic in found {
+    let others: Vec<ScaledObject> = bundle
+        .of_kind("ScaledObject")
+        .filter_map(|document| ScaledObject::read(document, &mut unsaid))
+        .filter(|other| other.span != own.span)
+        .collect();
+    for mut diagnostic in check_against_others(own, &others, &hpas).0 {
         diagnostic.severity = Severity::Warning;
         let message = std::mem::take(&mut diagnostic.message);
         diagnostic.message =

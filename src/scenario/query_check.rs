@@ -1,37 +1,77 @@
-//! Whether a trigger's query can give KEDA a value at all, told before the run. What Prometheus refuses is no mistake of the
-//! run's: the deployed policy would be refused in the same way at every poll, and the run shows what follows from it.
+//! Whether a trigger's query can give KEDA a value at all (keda.md 5.2), told before the run. What Prometheus refuses is no
+//! mistake of the run's: the deployed policy would be refused in the same way at every poll, and the run shows what follows.
 
 use crate::keda::{ScaledObjectSpec, TriggerKind};
-use crate::prometheus::{PrometheusVersion, ResultType, result_type};
+use crate::prometheus::{ParseError, PrometheusVersion, ResultType, result_type};
 use crate::scenario::ledger::Ledger;
 use crate::units::{Diagnostic, Judge};
 
-/// Tells of queries that never give a value; one that only this simulator cannot read is an error.
+/// Why a query never gives KEDA a value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum QueryFault {
+    /// Only this parser cannot follow; Prometheus may well.
+    OwnLimit(ParseError),
+    /// Prometheus' parser refuses it.
+    Refused(ParseError),
+    /// Its result is of a type in which KEDA finds no value.
+    Unreadable {
+        /// What that means.
+        message: String,
+        /// What to do.
+        help: &'static str,
+    },
+}
+
+impl QueryFault {
+    /// What is wrong with `query`; `ignores_nulls` is the trigger's `ignoreNullValues`.
+    pub fn of(query: &str, ignores_nulls: bool, version: PrometheusVersion) -> Option<Self> {
+        let kind = match result_type(query, version) {
+            Ok(kind) => kind,
+            Err(error) if error.own_limit => return Some(QueryFault::OwnLimit(error)),
+            Err(error) => return Some(QueryFault::Refused(error)),
+        };
+        let range_help = "put the range into a function, such as rate(metric[5m])";
+        let (what, help) = match kind {
+            ResultType::InstantVector => return None,
+            ResultType::Scalar => ("KEDA cannot read a scalar, so every query is an error", "wrap it: vector(...)"),
+            ResultType::String => {
+                ("KEDA cannot read a string, so every query is an error", "ask for an instant vector")
+            }
+            ResultType::RangeVector if ignores_nulls => (
+                "KEDA finds no value in a range vector and takes 0 (ignoreNullValues is true); more than one series is an error",
+                range_help,
+            ),
+            ResultType::RangeVector => {
+                ("KEDA finds no value in a range vector, so every query is an error", range_help)
+            }
+        };
+        Some(QueryFault::Unreadable { message: format!("the query gives a {}: {what}", kind.words()), help })
+    }
+
+    /// The same as a message with its help and who upstream would give it; the caller knows its place and how bad it is.
+    pub fn told(&self, diagnostic: impl FnOnce(String) -> Diagnostic) -> Diagnostic {
+        match self {
+            QueryFault::OwnLimit(error) => diagnostic(error.to_string()),
+            QueryFault::Refused(error) => {
+                let message = format!("Prometheus refuses the query (HTTP 400 at every poll and sync): {error}");
+                let help = "KEDA reports: prometheus query api returned error. status: 400; without a fallback the replicas stay as they are";
+                diagnostic(message).by(Judge::Prometheus).help(help)
+            }
+            QueryFault::Unreadable { message, help } => diagnostic(message.clone()).by(Judge::Operator).help(*help),
+        }
+    }
+}
+
+/// Warns of queries that never give a value; one that only this simulator cannot read is an error.
 pub(super) fn check_queries(spec: &ScaledObjectSpec, version: PrometheusVersion, ledger: &mut Ledger) {
     for (index, trigger) in spec.triggers.iter().enumerate() {
         let TriggerKind::Prometheus(own) = &trigger.kind else { continue };
+        let Some(fault) = QueryFault::of(&own.query, own.ignore_null_values, version) else { continue };
         let path = format!("spec.triggers[{index}].metadata.query");
         let place = own.query_span.clone();
-        let help = "KEDA never has a value of this trigger, and the HPA does not scale down without one";
-        ledger.push(match result_type(&own.query, version) {
-            Ok(ResultType::InstantVector) => continue,
-            Ok(ResultType::RangeVector) if own.ignore_null_values => {
-                let message = "the query gives a range vector, in which KEDA finds no value: it counts as 0";
-                let help = "put the range into a function, such as rate(metric[5m])";
-                Diagnostic::warning(place, path, message).by(Judge::Operator).help(help)
-            }
-            Ok(kind) => {
-                let words = kind.words();
-                let message = format!("the query gives a {words}, expected an instant vector of one element");
-                Diagnostic::warning(place, path, message).by(Judge::Operator).help(help)
-            }
-            Err(error) if error.own_limit => {
-                Diagnostic::error(place, path, format!("the query cannot be run: {error}"))
-            }
-            Err(error) => {
-                let message = format!("Prometheus refuses the query (HTTP 400 at every poll and sync): {error}");
-                Diagnostic::warning(place, path, message).by(Judge::Prometheus).help(help)
-            }
+        ledger.push(match &fault {
+            QueryFault::OwnLimit(error) => Diagnostic::error(place, path, format!("the query cannot be run: {error}")),
+            _ => fault.told(|message| Diagnostic::warning(place, path, message)),
         });
     }
 }

@@ -1,7 +1,7 @@
 //! What replicas use of cpu and memory and what their pods ask for, where the HPA has a metric of them.
 
 use crate::hpa::{HpaSpec, MetricSpec, MetricTarget, Resource};
-use crate::keda::{self, check_resource_requests};
+use crate::keda::check_resource_requests;
 use crate::manifest::{ContainerResources, ScaledObject};
 use crate::scenario::ledger::Ledger;
 use crate::scenario::workload::Workload;
@@ -208,20 +208,6 @@ fn missing(container: &ContainerResources, workload: &Workload, word: &str) -> D
 
 /// KEDA's webhook looks at what the pods ask for.
 pub(super) fn check_requests(written: &ScaledObject, workload: &Workload, ledger: &mut Ledger) {
-    let by_name = |cpu: &Option<Located<Quantity>>, memory: &Option<Located<Quantity>>| {
-        let pair = |word: &str, own: &Option<Located<Quantity>>| Some((word.to_owned(), own.as_ref()?.value));
-        [pair("cpu", cpu), pair("memory", memory)].into_iter().flatten().collect()
-    };
-    let containers: Vec<keda::ContainerResources> = workload
-        .template
-        .containers
-        .iter()
-        .map(|own| keda::ContainerResources {
-            name: own.name.clone(),
-            requests: by_name(&own.cpu_request, &own.memory_request),
-            limits: by_name(&own.cpu_limit, &own.memory_limit),
-        })
-        .collect();
-    let mut found = check_resource_requests(written, &containers);
+    let mut found = check_resource_requests(written, &workload.template.containers);
     ledger.diagnostics.0.append(&mut found.0);
 }

@@ -100,6 +100,45 @@ pub struct Signals {
 }
 
 impl Signal {
+    /// The first instant after `now` up to which the signal is constant or monotone (a jump lies at its end).
+    pub fn next_corner(&self, now: SimTime) -> Option<SimTime> {
+        let next_of = |step: u64| {
+            let step = step.max(1);
+            (now.as_ps() / step).checked_add(1)?.checked_mul(step).map(SimTime::from_ps)
+        };
+        let first_of = |corners: &[SimTime]| corners.iter().copied().filter(|at| *at > now).min();
+        match self {
+            Signal::Constant(_) => None,
+            Signal::Step { at, .. } => first_of(&[*at]),
+            Signal::Ramp { start, end, .. } => first_of(&[*start, *end]),
+            // A quarter that is rounded down would drift away from the peaks; they are counted from the turn's start.
+            Signal::Sine { period, .. } => {
+                let turn = now.as_ps() / period.as_ps() * period.as_ps();
+                let quarters = [1, 2, 3, 4].map(|quarter| {
+                    let part = u128::from(period.as_ps()) * quarter / 4;
+                    SimTime::from_ps(turn.saturating_add(u64::try_from(part).unwrap_or(u64::MAX)))
+                });
+                first_of(&quarters)
+            }
+            Signal::Oscillate { period, .. } => {
+                let turn = now.as_ps() / period.as_ps() * period.as_ps();
+                let half = SimTime::from_ps(turn.saturating_add(period.as_ps() / 2));
+                if half > now { Some(half) } else { next_of(period.as_ps()) }
+            }
+            Signal::Points(points) => points.next_after(now),
+        }
+    }
+
+    /// When it changes for the last time; `None` when never, or when it goes on for ever.
+    pub fn last_change(&self) -> Option<SimTime> {
+        match self {
+            Signal::Constant(_) | Signal::Sine { .. } | Signal::Oscillate { .. } => None,
+            Signal::Step { at, .. } => Some(*at),
+            Signal::Ramp { end, .. } => Some(*end),
+            Signal::Points(points) => points.iter().next_back().map(|(at, _)| at),
+        }
+    }
+
     /// The value at `t`; `None` where the source gives no answer.
     pub fn value_at(&self, t: SimTime) -> Option<f64> {
         match self {

@@ -199,7 +199,7 @@ impl World<'_> {
 
     /// KEDA stamps its queries with the whole second.
     pub(super) fn evaluation_time(&self) -> SimTime {
-        SimTime::from_secs(self.now.as_secs_floor())
+        self.now.floor_to_second()
     }
 }
 

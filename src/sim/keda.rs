@@ -8,7 +8,6 @@ use crate::keda::{
 };
 use crate::record::{DecisionRecord, KedaPoll, MetricRecord, ScaleSource};
 use crate::scenario::{KedaSettings, MetricSource};
-use crate::series::Signal;
 use crate::sim::event::Event;
 use crate::sim::shown::target_milli;
 use crate::sim::world::World;
@@ -47,7 +46,7 @@ impl World<'_> {
         let (spec, eval) = (&keda.scaled_object, self.evaluation_time());
         let mut answers = Vec::with_capacity(spec.triggers.len());
         for (index, trigger) in spec.triggers.iter().enumerate() {
-            let asks = is_served(trigger) && self.control.keda.asks(index);
+            let asks = !trigger.is_resource() && self.control.keda.asks(index);
             answers.push(asks.then(|| self.read_trigger(keda, index, trigger, eval)));
         }
         let evaluation = evaluate_sync(spec, keda.version, &self.control.keda, answers, self.target_counts(), self.now);
@@ -68,7 +67,7 @@ impl World<'_> {
         let evaluation = if self.control.keda.poll_asks(spec, keda.version) {
             let mut answers = Vec::with_capacity(spec.triggers.len());
             for (index, trigger) in spec.triggers.iter().enumerate() {
-                answers.push(is_served(trigger).then(|| self.read_trigger(keda, index, trigger, eval)));
+                answers.push((!trigger.is_resource()).then(|| self.read_trigger(keda, index, trigger, eval)));
             }
             evaluate_poll(spec, keda.version, &self.control.keda, answers, counts, self.now)
         } else {
@@ -152,12 +151,8 @@ impl World<'_> {
             self.control.last_values[spec.triggers.len()] = report.value;
             found.composite = Some(composite_record(modifiers, report, self.now));
         }
-        let one_each = evaluation.triggers.len() == spec.triggers.len();
-        let served = spec.triggers.iter().enumerate().filter(|(_, own)| one_each || is_served(own));
-        for ((index, trigger), report) in served.zip(evaluation.triggers) {
-            if !is_served(trigger) {
-                continue;
-            }
+        let reports = spec.triggers.iter().zip(evaluation.triggers).enumerate();
+        for (index, (trigger, report)) in reports.filter(|(_, (own, _))| !own.is_resource()) {
             self.control.last_values[index] = report.value;
             found.triggers[index] = Some(trigger_record(trigger, report, self.trigger_target(index)));
         }
@@ -220,68 +215,26 @@ impl World<'_> {
     }
 }
 
-/// Whether KEDA answers for it: cpu and memory it only writes into the HPA.
-fn is_served(trigger: &Trigger) -> bool {
-    !matches!(trigger.kind, TriggerKind::Resource(_))
-}
-
-/// What the scaler says to `IsActive` at `t`.
-fn is_active(own: &SignalTrigger, t: SimTime) -> bool {
-    match &own.signal.active {
-        Some(active) => active.value_at(t).is_some_and(|word| word > 0.0),
-        None => own.signal.value.value_at(t).is_some_and(|value| value > own.activation),
-    }
-}
-
 /// Whether it is active at `t` and was not just before.
 fn turns_active(own: &SignalTrigger, t: SimTime) -> bool {
     let before = t.as_ps().checked_sub(1).map(SimTime::from_ps);
-    is_active(own, t) && before.is_some_and(|before| !is_active(own, before))
+    own.is_active_at(t) && before.is_some_and(|before| !own.is_active_at(before))
 }
 
 /// When to look again: where it turns active after `now`, else at the next corner of the signal.
 fn next_push(own: &SignalTrigger, now: SimTime) -> Option<SimTime> {
     let signal = own.signal.active.as_ref().unwrap_or(&own.signal.value);
-    let corner = next_corner(signal, now)?;
-    if is_active(own, now) || !is_active(own, corner) {
+    let corner = signal.next_corner(now)?;
+    if own.is_active_at(now) || !own.is_active_at(corner) {
         return Some(corner);
     }
     // Between corners a signal only rises or only falls, so there is one first active instant.
     let (mut inactive, mut active) = (now.as_ps(), corner.as_ps());
     while active - inactive > 1 {
         let middle = inactive.midpoint(active);
-        if is_active(own, SimTime::from_ps(middle)) { active = middle } else { inactive = middle }
+        if own.is_active_at(SimTime::from_ps(middle)) { active = middle } else { inactive = middle }
     }
     Some(SimTime::from_ps(active))
-}
-
-/// The first instant after `now` up to which the signal is constant or monotone (a jump lies at its end).
-fn next_corner(signal: &Signal, now: SimTime) -> Option<SimTime> {
-    let next_of = |step: u64| {
-        let step = step.max(1);
-        (now.as_ps() / step).checked_add(1)?.checked_mul(step).map(SimTime::from_ps)
-    };
-    let first_of = |corners: &[SimTime]| corners.iter().copied().filter(|at| *at > now).min();
-    match signal {
-        Signal::Constant(_) => None,
-        Signal::Step { at, .. } => first_of(&[*at]),
-        Signal::Ramp { start, end, .. } => first_of(&[*start, *end]),
-        // A quarter that is rounded down would drift away from the peaks; they are counted from the turn's start.
-        Signal::Sine { period, .. } => {
-            let turn = now.as_ps() / period.as_ps() * period.as_ps();
-            let quarters = [1, 2, 3, 4].map(|quarter| {
-                let part = u128::from(period.as_ps()) * quarter / 4;
-                SimTime::from_ps(turn.saturating_add(u64::try_from(part).unwrap_or(u64::MAX)))
-            });
-            first_of(&quarters)
-        }
-        Signal::Oscillate { period, .. } => {
-            let turn = now.as_ps() / period.as_ps() * period.as_ps();
-            let half = SimTime::from_ps(turn.saturating_add(period.as_ps() / 2));
-            if half > now { Some(half) } else { next_of(period.as_ps()) }
-        }
-        Signal::Points(points) => points.next_after(now),
-    }
 }
 
 fn trigger_record(trigger: &Trigger, report: TriggerReport, target_milli: i64) -> MetricRecord {
@@ -290,7 +243,7 @@ fn trigger_record(trigger: &Trigger, report: TriggerReport, target_milli: i64) -
         query: trigger.asks(),
         // KEDA stamps a query of Prometheus with the whole second.
         query_time: match &trigger.kind {
-            TriggerKind::Prometheus(_) => SimTime::from_secs(report.asked.as_secs_floor()),
+            TriggerKind::Prometheus(_) => report.asked.floor_to_second(),
             _ => report.asked,
         },
         value: report.value,

@@ -56,7 +56,7 @@ impl World<'_> {
             _ => None,
         });
         let of_series = self.run.signals.iter().map(|series| &series.value);
-        of_triggers.flatten().flatten().chain(of_metrics).chain(of_series).filter_map(last_change).max()
+        of_triggers.flatten().flatten().chain(of_metrics).chain(of_series).filter_map(Signal::last_change).max()
     }
 
     /// How long the policy may still react to what it has seen: as far back as its queries reach, then the scale-down window
@@ -72,15 +72,5 @@ impl World<'_> {
             own.cooldown_period.max(own.initial_cooldown_period) + own.polling_interval
         });
         self.monitoring.server.longest_reach() + window + cooldown + kubernetes.sync_period.times(2)
-    }
-}
-
-/// When a signal changes for the last time; `None` when never, or when it goes on for ever.
-fn last_change(signal: &Signal) -> Option<SimTime> {
-    match signal {
-        Signal::Constant(_) | Signal::Sine { .. } | Signal::Oscillate { .. } => None,
-        Signal::Step { at, .. } => Some(*at),
-        Signal::Ramp { end, .. } => Some(*end),
-        Signal::Points(points) => points.iter().next_back().map(|(at, _)| at),
     }
 }

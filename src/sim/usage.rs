@@ -63,7 +63,7 @@ impl World<'_> {
                 pending: pod.state < PodState::Loading,
                 ignored: pod.state >= PodState::Terminating,
                 ready: Some(pod.is_ready()),
-                start: pod.times.scheduled.map(whole_seconds),
+                start: pod.times.scheduled.map(SimTime::floor_to_second),
                 ready_transition: ready_transition(pod),
                 requests_milli: requests.clone(),
                 samples_milli: vec![None; metrics],
@@ -126,17 +126,12 @@ fn answer(any: bool) -> MetricObservation {
     if any { MetricObservation::PerPod } else { MetricObservation::Series(Vec::new()) }
 }
 
-/// The API stores whole seconds.
-fn whole_seconds(time: SimTime) -> SimTime {
-    SimTime::from_secs(time.as_secs_floor())
-}
-
 /// Last change of the Ready condition: to False when the kubelet took the pod, to True when its probe succeeded. `None`, which
 /// counts as long ago, for pods that served before the run.
 fn ready_transition(pod: &Pod) -> Option<SimTime> {
     let before_the_run = pod.plan == StartupPlan::already_serving();
     let at = if pod.is_ready() { pod.times.ready } else { pod.times.scheduled };
-    at.filter(|_| !before_the_run).map(whole_seconds)
+    at.filter(|_| !before_the_run).map(SimTime::floor_to_second)
 }
 
 /// cpu that the container has used since its start, or since the run's: milli cores times picoseconds.

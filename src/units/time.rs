@@ -48,6 +48,10 @@ impl SimTime {
     pub const fn as_secs_floor(self) -> u64 {
         self.0 / PS_PER_SECOND
     }
+    /// The whole second it lies in, as an API time stamp holds it.
+    pub const fn floor_to_second(self) -> Self {
+        Self::from_secs(self.as_secs_floor())
+    }
     /// Seconds since the run's start, to the nearest microsecond: the form that output files carry.
     pub fn as_secs_f64(self) -> f64 {
         SimDuration(self.0).as_secs_f64()
