@@ -5,7 +5,7 @@
 //! and the scrapes with the evaluations. The evaluations cost the difference.
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use kedasim::prometheus::{PrometheusServer, PrometheusSettings, PrometheusVersion};
+use kedasim::prometheus::{PrometheusServer, PrometheusSettings, PrometheusVersion, TargetRules};
 use kedasim::series::{Exposition, Labels, MetricKind, QueryValue, SeriesDef};
 use kedasim::units::{SimDuration, SimTime};
 use std::hint::black_box;
@@ -39,7 +39,13 @@ fn week(evaluate: bool) -> f64 {
     let query = server.compile(&format!("sum by (le) (rate({NAME}[2m]))")).expect("the query is valid");
     let exposition = exposition();
     let targets: Vec<_> = (0..PODS)
-        .map(|pod| server.add_target(&Labels::from_pairs([("pod", pod.to_string())]), exposition.clone()))
+        .map(|pod| {
+            server.add_target(
+                &Labels::from_pairs([("pod", pod.to_string())]),
+                exposition.clone(),
+                &TargetRules::default(),
+            )
+        })
         .collect();
     let mut rows = vec![[0.0; BUCKETS]; targets.len()];
     let mut total = 0.0;

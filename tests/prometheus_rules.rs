@@ -2,7 +2,7 @@
 
 use kedasim::prometheus::{
     PrometheusServer, PrometheusSettings, PrometheusVersion, QueryId, RecordingRule, RuleGroup, RuleGroupId, TargetId,
-    rule_phase,
+    TargetRules, rule_phase,
 };
 use kedasim::series::{Exposition, Labels, MetricKind, QueryValue, SeriesDef};
 use kedasim::units::{Seed, SimDuration, SimTime};
@@ -51,7 +51,7 @@ impl World {
     fn pod(&mut self, name: &str) -> TargetId {
         let labels = Labels::from_pairs([("__name__", "m"), ("model_name", "x")]);
         let exposition = Exposition { series: vec![SeriesDef { labels, kind: MetricKind::Gauge }] };
-        self.server.add_target(&Labels::from_pairs([("pod", name)]), Arc::new(exposition))
+        self.server.add_target(&Labels::from_pairs([("pod", name)]), Arc::new(exposition), &TargetRules::default())
     }
     fn scrape(&mut self, target: TargetId, at: u64, value: Option<f64>) {
         let row = value.map(|value| [value]);

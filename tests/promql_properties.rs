@@ -3,7 +3,7 @@
 
 mod promql_literal;
 
-use kedasim::prometheus::{PrometheusServer, PrometheusSettings, PrometheusVersion, QueryId};
+use kedasim::prometheus::{PrometheusServer, PrometheusSettings, PrometheusVersion, QueryId, TargetRules};
 use kedasim::series::{Exposition, Labels, MetricKind, QueryValue, SeriesDef};
 use kedasim::units::{SimDuration, SimTime};
 use promql_literal::{Aggregation, Function, Question, Store};
@@ -113,7 +113,11 @@ fn fill_rows(server: &mut PrometheusServer, targets: &[Scrapes]) {
     let series = (0..3).map(|index| SeriesDef { labels: series_labels(index), kind: MetricKind::Histogram }).collect();
     let exposition = Arc::new(Exposition { series });
     for (number, scrapes) in targets.iter().enumerate() {
-        let target = server.add_target(&Labels::from_pairs([("pod", number.to_string())]), exposition.clone());
+        let target = server.add_target(
+            &Labels::from_pairs([("pod", number.to_string())]),
+            exposition.clone(),
+            &TargetRules::default(),
+        );
         for (index, row) in scrapes.iter().enumerate() {
             let at = scrape_time(number, index);
             server.commit(target, at, at, row.as_ref().map(<[f64; 3]>::as_slice));
@@ -238,8 +242,10 @@ fn play(version: PrometheusVersion, pods: &[Pod]) -> Result<(), TestCaseError> {
             let index = since as usize / 15;
             if index == 0 {
                 let own = Labels::from_pairs([("pod", number.to_string())]);
-                targets[number] =
-                    Some((server.add_target(&own, exposition.clone()), literal.add_target(&own, &exposition)));
+                targets[number] = Some((
+                    server.add_target(&own, exposition.clone(), &TargetRules::default()),
+                    literal.add_target(&own, &exposition),
+                ));
             }
             let Some((target, same)) = targets[number] else { continue };
             if let Some((row, delay)) = pod.scrapes.get(index) {

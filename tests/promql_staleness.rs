@@ -1,7 +1,9 @@
 //! A scrape timeline measured on a running Prometheus 2.42.0 (tests/golden/promql/scrape-observed.json): four targets,
 //! interval 4 s, against what the server shows when it is fed the same events.
 
-use kedasim::prometheus::{PrometheusServer, PrometheusSettings, PrometheusVersion, QueryId, TargetId, marker_times};
+use kedasim::prometheus::{
+    PrometheusServer, PrometheusSettings, PrometheusVersion, QueryId, TargetId, TargetRules, marker_times,
+};
 use kedasim::series::{Exposition, Labels, MetricKind, QueryValue, SeriesDef};
 use kedasim::units::{SimDuration, SimTime};
 use serde_json::Value;
@@ -53,7 +55,7 @@ impl Timeline {
     }
 
     fn target(&mut self, pod: &str) -> TargetId {
-        self.server.add_target(&Labels::from_pairs([("pod", pod)]), exposition())
+        self.server.add_target(&Labels::from_pairs([("pod", pod)]), exposition(), &TargetRules::default())
     }
 
     /// Whether `pod` is in the answer to `query` at a moment.

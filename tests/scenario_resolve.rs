@@ -86,9 +86,9 @@ fn a_lone_policy_gets_its_engine_from_the_inference_service() {
     // 58,240 tokens in blocks of 16, less the null block.
     assert_eq!(run.engine.kv_blocks, 58_240 / 16 - 1);
     assert_eq!(run.cluster.termination.mode, TerminationMode::Drain(SimDuration::from_secs(30)));
-    assert_eq!(run.monitoring.scrape.interval, SimDuration::from_secs(15));
+    assert_eq!(run.monitoring.pools[0].scrape.interval, SimDuration::from_secs(15));
     let labels: Vec<(&str, &str)> =
-        run.monitoring.target_labels.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        run.monitoring.pools[0].labels.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     assert!(labels.contains(&("namespace", "default")) && labels.contains(&("container", "kserve-container")));
 }
 
@@ -129,10 +129,10 @@ spec:
   podMetricsEndpoints: [{port: web, interval: 20s}]
 ";
     let run = resolved(&[SCALED_OBJECT, SERVICE, SCENARIO, monitor]);
-    assert_eq!(run.monitoring.scrape.interval, SimDuration::from_secs(20));
-    assert_eq!(run.monitoring.scrape.timeout, SimDuration::from_secs(10));
-    assert!(run.monitoring.target_labels.contains(&("job".to_owned(), "mon/pm".to_owned())));
-    assert!(run.monitoring.target_labels.contains(&("endpoint".to_owned(), "web".to_owned())));
+    assert_eq!(run.monitoring.pools[0].scrape.interval, SimDuration::from_secs(20));
+    assert_eq!(run.monitoring.pools[0].scrape.timeout, SimDuration::from_secs(10));
+    assert!(run.monitoring.pools[0].labels.contains(&("job".to_owned(), "mon/pm".to_owned())));
+    assert!(run.monitoring.pools[0].labels.contains(&("endpoint".to_owned(), "web".to_owned())));
     let spec = "seed: 4\nprometheus: {scrapeInterval: 5s}\nreplica: {maxModelLen: 256, kvBlocks: 101}\ngates: {flapsPerHour: 1, gpuHours: 2}";
     let bundle = bundle(&[SCALED_OBJECT, SERVICE, &scenario_with(spec), monitor]);
     let overrides = Overrides {
@@ -143,8 +143,8 @@ spec:
         ..Overrides::default()
     };
     let run = resolve(&bundle, &overrides).expect("resolves");
-    assert_eq!(run.monitoring.scrape.interval, SimDuration::from_secs(5));
-    assert_eq!(run.monitoring.scrape.timeout, SimDuration::from_secs(5), "never above the interval");
+    assert_eq!(run.monitoring.pools[0].scrape.interval, SimDuration::from_secs(5));
+    assert_eq!(run.monitoring.pools[0].scrape.timeout, SimDuration::from_secs(5), "never above the interval");
     assert_eq!((run.engine.max_model_len, run.engine.kv_blocks), (256, 100));
     assert_eq!((run.seed, run.duration), (Seed(9), Some(SimDuration::from_secs(60))));
     assert!(run.fixed_replicas && run.initial_replicas == 2);
@@ -237,7 +237,7 @@ spec:
         ("chat", 64, 8_000)
     );
     assert!(run.engine.async_scheduling && run.engine.reserve_full_prompt, "0.33 by default");
-    assert!(run.monitoring.target_labels.contains(&("container".to_owned(), "vllm".to_owned())));
+    assert!(run.monitoring.pools[0].labels.contains(&("container".to_owned(), "vllm".to_owned())));
     assert!(run.diagnostics.to_string().contains("no readiness probe"), "{}", run.diagnostics);
 }
 

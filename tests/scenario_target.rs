@@ -162,12 +162,15 @@ fn a_monitor_scrapes_what_it_selects() {
         let monitor = monitor(kind, namespace, &spec.replace("KSERVE", KSERVE));
         let run = run_of(&[SCALED_OBJECT, workload, SCENARIO, &monitor]);
         let told = run.diagnostics.to_string();
-        assert_eq!(run.monitoring.scraped, part.is_empty(), "{kind} {spec}: {told}");
+        assert_eq!(!run.monitoring.pools.is_empty(), part.is_empty(), "{kind} {spec}: {told}");
         assert_eq!(told.contains("selects nothing"), !part.is_empty(), "{kind} {spec}: {told}");
         assert!(told.contains(part), "{kind} {spec}: {told}");
         assert!(part.is_empty() || told.contains("warning: p.yaml:"), "{told}");
     }
-    assert!(run_of(&[SCALED_OBJECT, SERVICE, SCENARIO]).monitoring.scraped, "without a monitor there is one elsewhere");
+    assert!(
+        run_of(&[SCALED_OBJECT, SERVICE, SCENARIO]).monitoring.pools.len() == 1,
+        "without a monitor there is one elsewhere"
+    );
 }
 
 #[test]
@@ -175,8 +178,8 @@ fn the_monitor_that_selects_is_the_one_that_counts() {
     let good = monitor("PodMonitor", "llm", "{selector: {}, endpoints: [{port: http, interval: 20s}]}");
     let lost = monitor("PodMonitor", "llm", "{selector: {matchLabels: {a: b}}, endpoints: [{interval: 7s}]}");
     let run = run_of(&[SCALED_OBJECT, SERVICE, SCENARIO, &lost, &good]);
-    assert!(run.monitoring.scraped && run.diagnostics.0.is_empty(), "{}", run.diagnostics);
-    assert_eq!(run.monitoring.scrape.interval.to_string(), "20s");
+    assert!(!run.monitoring.pools.is_empty() && run.diagnostics.0.is_empty(), "{}", run.diagnostics);
+    assert_eq!(run.monitoring.pools[0].scrape.interval.to_string(), "20s");
 }
 
 #[test]
@@ -260,7 +263,7 @@ fn an_absent_namespace_is_the_other_sides() {
         let told = run.diagnostics.to_string();
         assert_eq!(told.is_empty(), part.is_empty(), "{told}");
         assert!(told.contains(part), "{part} is not in: {told}");
-        let of_pods = run.monitoring.target_labels.iter().find(|(name, _)| name == "namespace");
+        let of_pods = run.monitoring.pools[0].labels.iter().find(|(name, _)| name == "namespace");
         assert_eq!(of_pods.map(|(_, value)| value.as_str()), Some(namespace), "{told}");
     }
     // Where several fit alike, none is taken.
@@ -305,12 +308,12 @@ fn an_llm_inference_service_is_policy_and_workload() {
         told,
         "note: p.yaml:4:18: KServe generates ScaledObject opt-kserve-keda (min 1, max 3, trigger prometheus)"
     );
-    let container = run.monitoring.target_labels.iter().find(|(name, _)| name == "container");
+    let container = run.monitoring.pools[0].labels.iter().find(|(name, _)| name == "container");
     assert_eq!(container.map(|(_, value)| value.as_str()), Some("main"));
     // Its pods carry KServe's labels.
     let selector = "{selector: {matchLabels: {app.kubernetes.io/name: opt, llm-d.ai/role: both}}, endpoints: [{}]}";
     let run = run_of(&[LLM, SCENARIO, &monitor("PodMonitor", "llm", selector)]);
-    assert!(run.monitoring.scraped, "{}", run.diagnostics);
+    assert!(!run.monitoring.pools.is_empty(), "{}", run.diagnostics);
     // Without spec.model.name it serves under its own.
     assert_eq!(run_of(&[&LLM.replace(", name: served", ""), SCENARIO]).engine.model_name, "opt");
 }

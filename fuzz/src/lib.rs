@@ -1,6 +1,6 @@
 //! What the fuzz targets do with their bytes.
 
-use kedasim::prometheus::{PrometheusServer, PrometheusSettings, PrometheusVersion, QueryId};
+use kedasim::prometheus::{PrometheusServer, PrometheusSettings, PrometheusVersion, QueryId, TargetRules};
 use kedasim::series::{Exposition, Labels, MetricKind, QueryValue, SeriesDef};
 use kedasim::units::{SimDuration, SimTime};
 use std::sync::Arc;
@@ -129,7 +129,7 @@ fn fill(server: &mut PrometheusServer) {
         ],
     });
     for pod in 0..2u64 {
-        let target = server.add_target(&Labels::from_pairs([("pod", pod.to_string())]), exposition.clone());
+        let target = server.add_target(&Labels::from_pairs([("pod", pod.to_string())]), exposition.clone(), &TargetRules::default());
         for step in 0..9u64 {
             let at = SimTime::from_secs(step * 15 + pod);
             let value = step as f64;
@@ -166,7 +166,7 @@ pub fn exposition(data: &[u8]) {
     let mut server = server(PrometheusVersion::V3);
     let all: QueryId = server.compile("{__name__=~\"m.*\"}").expect("the query is valid");
     let exposition = Arc::new(Exposition { series: series.clone() });
-    let target = server.add_target(&target_labels, exposition);
+    let target = server.add_target(&target_labels, exposition, &TargetRules::default());
     let mut last = None;
     for step in 0..u64::from(next() % 20) {
         let works = next() % 4 != 0;

@@ -1,6 +1,7 @@
 //! What names and label values were ever exposed, to say what a selector that matched nothing may have meant.
 
 use super::promql::Selector;
+use super::relabel::{TargetRules, stored_labels};
 use crate::series::{Exposition, Labels};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -20,26 +21,26 @@ pub(crate) struct Known {
     target_labels: Values,
     /// Names that recording rules give.
     recorded: BTreeSet<String>,
-    /// Layouts already noted.
-    expositions: Vec<Arc<Exposition>>,
+    /// Layouts already noted, each with the rules it was stored by.
+    expositions: Vec<(Arc<Exposition>, TargetRules)>,
 }
 
 impl Known {
     /// Notes what a new target may expose.
-    pub fn note(&mut self, target: &Labels, exposition: &Arc<Exposition>) {
+    pub fn note(&mut self, target: &Labels, exposition: &Arc<Exposition>, rules: &TargetRules) {
         self.metrics.entry("up".to_owned()).or_default();
         add(&mut self.target_labels, target);
-        if self.expositions.iter().any(|noted| Arc::ptr_eq(noted, exposition) || noted == exposition) {
+        let is_noted = |(noted, by): &(Arc<Exposition>, TargetRules)| {
+            (Arc::ptr_eq(noted, exposition) || noted == exposition) && by == rules
+        };
+        if self.expositions.iter().any(is_noted) {
             return;
         }
-        self.expositions.push(exposition.clone());
+        self.expositions.push((exposition.clone(), rules.clone()));
         for series in &exposition.series {
-            let values = self.metrics.entry(series.labels.metric_name().to_owned()).or_default();
-            let renamed = series.labels.iter().map(|(name, value)| {
-                let clash = name != "__name__" && !target.get(name).is_empty();
-                (if clash { format!("exported_{name}") } else { name.to_owned() }, value)
-            });
-            add(values, &Labels::from_pairs(renamed));
+            let Some(stored) = stored_labels(&series.labels, target, rules) else { continue };
+            let values = self.metrics.entry(stored.metric_name().to_owned()).or_default();
+            add(values, &stored.filtered(|name| stored.get(name) != target.get(name)));
         }
     }
 

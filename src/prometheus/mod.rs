@@ -2,18 +2,26 @@
 //!
 //! Source: Prometheus v3.14 (`scrape/`, `promql/`); differences of older versions by [`PrometheusVersion`]. This room does
 //! not know what is scraped.
-//! Reading order: `scrape` (phases, discovery, staleness), `tsdb`, `promql/`, `rules` (recording rules), `known` (hints), `server` (the room's face).
+//! Reading order: `scrape` (phases, discovery, staleness), `relabel` (labels), `scraped` (one scrape to one row), `target`
+//! (rows), `tsdb`, `promql/`, `rules` (recording rules), `known` (hints), `stored_rows` (all that is stored), `server` (the
+//! room's face).
 
 mod known;
 mod promql;
+mod relabel;
 mod rules;
 mod scrape;
+mod scraped;
 mod server;
+mod stored_rows;
+mod target;
 mod tsdb;
 
 pub use promql::{EvalError, ParseError, ResultType};
+pub use relabel::{RelabelRule, TargetRules, relabel};
 pub use rules::{RecordingRule, RuleError, RuleFailure, RuleGroup, RuleGroupId, rule_phase};
 pub use scrape::{ScrapeSettings, marker_times, next_scrape, scrape_phase};
 pub use server::{
     PrometheusServer, PrometheusSettings, PrometheusVersion, QueryId, SelectorMatch, TargetId, result_type,
 };
+pub use stored_rows::StoredRow;

@@ -6,7 +6,7 @@
 
 use super::promql::Memo;
 use super::server::whole_ms;
-use super::tsdb::stale_marker;
+use super::stored_rows::stale_marker;
 use crate::prometheus::{ParseError, PrometheusServer, QueryId};
 use crate::series::{Labels, QueryValue};
 use crate::units::{Seed, SimDuration, SimTime};
@@ -214,6 +214,15 @@ impl PrometheusServer {
         let number = self.add_series(labels);
         self.rules.series.insert(labels.clone(), number);
         number
+    }
+}
+
+impl Rules {
+    /// The process restarted.
+    pub fn forget(&mut self) {
+        for rule in self.groups.iter_mut().flat_map(|group| &mut group.rules) {
+            rule.previous.clear();
+        }
     }
 }
 

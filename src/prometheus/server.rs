@@ -3,8 +3,9 @@
 use super::known::Known;
 use super::promql::{Evaluator, Memo, Plan, Selector, Semantics, parse, reach_ms, type_of};
 use super::rules::Rules;
-use super::tsdb::{self, Tsdb};
-use crate::prometheus::{EvalError, ParseError, ResultType};
+use super::stored_rows::STALE_BITS;
+use super::tsdb::Tsdb;
+use crate::prometheus::{EvalError, ParseError, ResultType, StoredRow, TargetRules};
 use crate::series::{Exposition, Labels, QueryValue};
 use crate::units::{SimDuration, SimTime};
 use std::sync::Arc;
@@ -118,15 +119,24 @@ impl PrometheusServer {
         Ok(QueryId(id))
     }
     /// A scrape loop starts. `labels` are the target's (namespace, pod, container, endpoint, job, instance); series labels
-    /// that clash are renamed `exported_*`. A target without labels has no `up`.
+    /// that clash are renamed `exported_*`, or as `rules` say. A target without labels has no `up`.
     #[expect(
         clippy::needless_pass_by_value,
         reason = "the layout is shared by all its targets; callers hand over a clone"
     )]
-    pub fn add_target(&mut self, labels: &Labels, exposition: Arc<Exposition>) -> TargetId {
-        self.known.note(labels, &exposition);
+    pub fn add_target(&mut self, labels: &Labels, exposition: Arc<Exposition>, rules: &TargetRules) -> TargetId {
+        self.known.note(labels, &exposition, rules);
         let selectors = self.queries.iter().flat_map(|query| &query.plan.selectors);
-        TargetId(self.storage.add_target(labels, &exposition, &selectors))
+        TargetId(self.storage.add_target(labels, &exposition, rules, &selectors))
+    }
+    /// Keeps every row of every series, for [`PrometheusServer::take_rows`]. Said before the first target is added.
+    pub fn keep_rows(&mut self) {
+        assert!(!self.storage.has_had_targets(), "targets that are there already have not stored everything");
+        self.storage.keep_rows();
+    }
+    /// The rows stored since the last call, in the order of storing; later rows may be visible earlier.
+    pub fn take_rows(&mut self) -> Vec<StoredRow> {
+        self.storage.take_rows()
     }
     /// Adds one single series without samples; its number in the storage.
     pub(super) fn add_series(&mut self, labels: &Labels) -> u32 {
@@ -142,18 +152,28 @@ impl PrometheusServer {
         self.storage.add_series(labels, samples, selectors);
     }
     /// The bits of a staleness marker.
-    pub const STALE_BITS: u64 = tsdb::STALE_BITS;
-    /// A scrape that began at `at` ended; its samples become visible at `visible`. `None`: it failed (`up` 0, staleness
-    /// markers for what the previous scrape had).
+    pub const STALE_BITS: u64 = STALE_BITS;
+    /// A scrape that began at `at` ended; its samples become visible at `visible`, which is when it ended. `None`: it failed
+    /// (`up` 0, staleness markers for what the previous scrape had). A cell with [`PrometheusServer::STALE_BITS`] is a
+    /// series that is not exposed this time.
     pub fn commit(&mut self, target: TargetId, at: SimTime, visible: SimTime, row: Option<&[f64]>) {
         let ts = self.millis(at);
-        self.storage.commit(target.0, ts, visible, row);
+        self.storage.commit(target.0, ts, (visible, visible.since(at).as_secs_f64()), row);
     }
     /// The target vanished from discovery: staleness markers for all its series, `up` included, stamped `at`, visible from
     /// `visible`. Nothing is committed to it afterwards; its storage is dropped once no query can see it.
     pub fn retire(&mut self, target: TargetId, at: SimTime, visible: SimTime) {
         let ts = self.millis(at);
         self.storage.retire(target.0, ts, visible);
+    }
+    /// Prometheus restarts: it does not know what earlier scrapes and rules wrote, so that it marks nothing of it stale.
+    pub fn forget_writers(&mut self) {
+        self.storage.forget_scrapes();
+        self.rules.forget();
+    }
+    /// The target vanished while nobody looked: no markers are ever written for it.
+    pub fn abandon(&mut self, target: TargetId) {
+        self.storage.abandon(target.0);
     }
     /// Evaluates a query at the instant `eval` on what is visible at `now` (>= `eval`). Rows are kept for as long as the
     /// compiled queries reach back, plus a minute: `eval` may lie that minute behind the newest commit.

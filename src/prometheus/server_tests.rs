@@ -52,7 +52,7 @@ impl Fixture {
         Fixture { server, queries }
     }
     fn target(&mut self, name: &str) -> TargetId {
-        self.server.add_target(&pod(name), exposition())
+        self.server.add_target(&pod(name), exposition(), &TargetRules::default())
     }
     /// Scrape number `n` of a target, at n * 15 s, visible at once.
     fn scrape(&mut self, target: TargetId, n: u64, row: Option<[f64; 5]>) {

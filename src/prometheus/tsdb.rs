@@ -1,58 +1,16 @@
-//! Storage: per target a list of rows, one column per series that some query needs, plus `up`.
+//! Storage: the targets with their rows, and which series each selector selects.
 //!
-//! A target's series share their time stamps, so a scrape is one row. A cell is a number, a staleness marker, or empty
-//! (a scrape that failed after another failed one writes `up` alone). This module knows no query.
+//! A target's series share their time stamps, so a scrape is one row ([`Target`]); a series has a column when some query
+//! needs it. This module knows no query.
 
 use super::promql::Selector;
+use super::relabel::{TargetRules, stored_labels};
+use super::scraped::{Counting, Report};
+use super::stored_rows::{StoredRow, is_marker};
+pub(crate) use super::target::Target;
 use crate::series::{Exposition, Labels, MetricKind};
 use crate::units::SimTime;
 use std::collections::BTreeMap;
-
-/// Prometheus' staleness marker (model/value/value.go `StaleNaN`).
-pub(crate) const STALE_BITS: u64 = 0x7ff0_0000_0000_0002;
-/// An empty cell; never leaves this module.
-const EMPTY_BITS: u64 = 0x7ff0_0000_0000_0003;
-
-/// Whether a cell holds the staleness marker.
-pub(crate) fn is_stale(value: f64) -> bool {
-    value.to_bits() == STALE_BITS
-}
-/// Whether a cell holds no number.
-fn is_marker(value: f64) -> bool {
-    matches!(value.to_bits(), STALE_BITS | EMPTY_BITS)
-}
-/// The staleness marker.
-pub(crate) fn stale_marker() -> f64 {
-    f64::from_bits(STALE_BITS)
-}
-
-/// When a row's samples were taken and when they can be seen.
-#[derive(Clone, Copy, Debug)]
-struct Row {
-    ts: i64,
-    visible: SimTime,
-    /// Rows up to this one with a cell that is no number. Only differences between rows mean something.
-    gaps: u32,
-    /// Rows up to this one in which a column other than a gauge is lower than in the row before.
-    falls: u32,
-}
-
-/// The ends of a window in which every series of a target has a sample in every row.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Edges<'a> {
-    /// Time stamp of the first row.
-    pub first_ts: i64,
-    /// Time stamp of the last row.
-    pub last_ts: i64,
-    /// Number of rows, two or more.
-    pub rows: usize,
-    /// Cells of the first row.
-    pub first: &'a [f64],
-    /// Cells of the last row.
-    pub last: &'a [f64],
-    /// Whether no column other than a gauge falls from one row to the next.
-    pub rising: bool,
-}
 
 /// One series that a selector selects.
 #[derive(Clone, Debug)]
@@ -65,128 +23,6 @@ pub(crate) struct SeriesRef {
     pub labels: Labels,
     /// All labels but the metric's name.
     pub nameless: Labels,
-}
-
-/// One target's rows.
-#[derive(Clone, Debug)]
-pub(crate) struct Target {
-    rows: Vec<Row>,
-    /// Row-major, `width` cells per row.
-    values: Vec<f64>,
-    width: usize,
-    /// Rows before this one are out of retention; they are removed in batches.
-    first: usize,
-    /// `gaps` of the last row that was removed.
-    dropped_gaps: u32,
-    /// The exposition's index of each column after `up`.
-    exposed: Vec<u32>,
-    /// Which columns may fall at any time.
-    gauges: Vec<bool>,
-    /// Whether the previous scrape had the exposed series.
-    had_series: bool,
-    /// Selectors that match an exposed series or `up`, until the first such scrape.
-    pending_matches: Vec<usize>,
-    pending_up_matches: Vec<usize>,
-    /// The time stamp of the final markers.
-    retired: Option<i64>,
-}
-
-impl Target {
-    fn rows(&self) -> &[Row] {
-        &self.rows[self.first..]
-    }
-    /// Number of rows that can be seen at `now`.
-    pub fn visible_rows(&self, now: SimTime) -> usize {
-        let rows = self.rows();
-        // Nearly always all of them, or all but one.
-        rows.len() - rows.iter().rev().take_while(|row| row.visible > now).count()
-    }
-    /// Index after the last of the first `count` rows with a time stamp at or before `ts`.
-    pub fn rows_until(&self, count: usize, ts: i64) -> usize {
-        // Nearly always all of them.
-        if count > 0 && self.rows()[count - 1].ts <= ts {
-            return count;
-        }
-        self.rows()[..count].partition_point(|row| row.ts <= ts)
-    }
-    /// The newest sample of a column in the first `count` rows that is not before `oldest`.
-    pub fn newest(&self, column: u32, count: usize, oldest: i64) -> Option<(i64, f64)> {
-        for index in (0..count).rev() {
-            let row = self.rows()[index];
-            if row.ts < oldest {
-                return None;
-            }
-            let value = self.cell(index, column);
-            if value.to_bits() != EMPTY_BITS {
-                return Some((row.ts, value));
-            }
-        }
-        None
-    }
-    /// The samples of a column in rows `from..to`, without staleness markers, appended to `out`.
-    pub fn samples(&self, column: u32, from: usize, to: usize, out: &mut Vec<(i64, f64)>) {
-        if from >= to {
-            return;
-        }
-        let cells = &self.values[(self.first + from) * self.width + column as usize..];
-        for (row, value) in self.rows()[from..to].iter().zip(cells.iter().step_by(self.width)) {
-            if !is_marker(*value) {
-                out.push((row.ts, *value));
-            }
-        }
-    }
-    /// The ends of rows `from..to`; `None` when there are fewer than two, or one has a gap.
-    pub fn edges(&self, from: usize, to: usize) -> Option<Edges<'_>> {
-        if to < from + 2 {
-            return None;
-        }
-        let (first, last) = (self.rows()[from], self.rows()[to - 1]);
-        let before = if from > 0 || self.first > 0 { self.rows[self.first + from - 1].gaps } else { self.dropped_gaps };
-        if last.gaps != before {
-            return None;
-        }
-        let cells = |index: usize| &self.values[(self.first + index) * self.width..][..self.width];
-        let (rows, rising) = (to - from, last.falls == first.falls);
-        Some(Edges { first_ts: first.ts, last_ts: last.ts, rows, first: cells(from), last: cells(to - 1), rising })
-    }
-    /// Whether a column is a gauge's.
-    pub fn is_gauge(&self, column: u32) -> bool {
-        self.gauges[column as usize]
-    }
-    fn cell(&self, index: usize, column: u32) -> f64 {
-        self.values[(self.first + index) * self.width + column as usize]
-    }
-    /// Adds a row unless its time stamp is at or before the newest one's (out of order, dropped as upstream does).
-    fn push(&mut self, ts: i64, visible: SimTime, cells: impl FnOnce(&mut Vec<f64>)) -> bool {
-        if self.rows.last().is_some_and(|last| ts <= last.ts) {
-            return false;
-        }
-        let before = self.values.len();
-        cells(&mut self.values);
-        assert_eq!(self.values.len(), before + self.width, "a row has one cell per column");
-        let (old, new) = self.values.split_at(before);
-        let gap = new.iter().any(|value| is_marker(*value));
-        let mut row = Row { ts, visible, gaps: self.dropped_gaps.wrapping_add(u32::from(gap)), falls: 0 };
-        if let Some(last) = self.rows.last() {
-            let previous = &old[before - self.width..];
-            let fell = new.iter().zip(previous).zip(&self.gauges).any(|((new, old), gauge)| new < old && !gauge);
-            row.gaps = last.gaps.wrapping_add(u32::from(gap));
-            row.falls = last.falls.wrapping_add(u32::from(fell));
-        }
-        self.rows.push(row);
-        true
-    }
-    fn forget_before(&mut self, ts: i64) {
-        while self.first < self.rows.len() && self.rows[self.first].ts < ts {
-            self.first += 1;
-        }
-        if self.first > 64 && self.first * 2 > self.rows.len() {
-            self.dropped_gaps = self.rows[self.first - 1].gaps;
-            self.values.drain(..self.first * self.width);
-            self.rows.drain(..self.first);
-            self.first = 0;
-        }
-    }
 }
 
 /// All targets, and which of their series each selector selects.
@@ -203,6 +39,8 @@ pub(crate) struct Tsdb {
     epoch: u64,
     /// How far back queries look, ms.
     retention_ms: i64,
+    /// Rows that nobody has taken yet, when somebody takes them.
+    kept_rows: Option<Vec<StoredRow>>,
 }
 
 impl Tsdb {
@@ -235,36 +73,77 @@ impl Tsdb {
         &self.targets[&number]
     }
 
+    /// From now on every series is stored, and every row is kept until it is taken.
+    pub fn keep_rows(&mut self) {
+        self.kept_rows = Some(Vec::new());
+    }
+    /// The rows stored since the last call.
+    pub fn take_rows(&mut self) -> Vec<StoredRow> {
+        self.kept_rows.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
     /// A scrape loop starts: columns for the series that some selector can select.
     pub fn add_target<'a>(
         &mut self,
         labels: &Labels,
         exposition: &Exposition,
+        rules: &TargetRules,
         selectors: &(impl Iterator<Item = &'a Selector> + Clone),
     ) -> u32 {
-        let mut target = self.blank_target();
+        let mut target = Target::blank();
+        let mut columns = Vec::new();
         // A target without labels of its own stands for series that come from elsewhere: their scrape's health is nobody's.
-        if !labels.is_empty() {
-            let up = labels.with("__name__", "up");
-            self.select(&up, 0, selectors.clone(), &mut target.pending_up_matches);
+        let reports = if labels.is_empty() { &[][..] } else { &Report::ALL[..] };
+        for (report, name) in reports {
+            let own = labels.with("__name__", name);
+            let selected = self.select(&own, &mut target, selectors.clone());
+            if selected || self.kept_rows.is_some() {
+                target.add_column(false);
+                target.scrapes.reports.push(*report);
+                columns.push(own);
+            }
         }
+        self.add_exposed(&mut target, labels, (exposition, rules), selectors, &mut columns);
+        if self.kept_rows.is_some() {
+            target.labels = Some(columns.into());
+        }
+        self.insert(target)
+    }
+
+    fn add_exposed<'a>(
+        &mut self,
+        target: &mut Target,
+        labels: &Labels,
+        (exposition, rules): (&Exposition, &TargetRules),
+        selectors: &(impl Iterator<Item = &'a Selector> + Clone),
+        columns: &mut Vec<Labels>,
+    ) {
+        let counted = |report: &Report| matches!(report, Report::Samples | Report::Kept | Report::Added);
+        let counts = rules.sample_limit.is_some() || target.scrapes.reports.iter().any(counted);
+        let mut kept = Vec::new();
         for (index, series) in exposition.series.iter().enumerate() {
             let name = series.labels.metric_name();
             // The name alone decides most series; only the rest get their full label set built.
             let may_match =
                 |selector: &Selector| selector.matchers.iter().all(|m| m.name != "__name__" || m.matches_value(name));
-            if !selectors.clone().any(may_match) {
+            let wanted = counts || !rules.metric_relabel.is_empty() || self.kept_rows.is_some();
+            if !wanted && !selectors.clone().any(may_match) {
                 continue;
             }
-            let full = with_target_labels(&series.labels, labels);
-            let column = u32::try_from(target.exposed.len() + 1).expect("an exposition has fewer than 2^32 series");
-            if self.select(&full, column, selectors.clone(), &mut target.pending_matches) {
-                target.exposed.push(u32::try_from(index).expect("an exposition has fewer than 2^32 series"));
-                target.gauges.push(series.kind == MetricKind::Gauge);
+            let full = stored_labels(&series.labels, labels, rules);
+            kept.push(full.is_some());
+            let Some(full) = full else { continue };
+            if self.select(&full, target, selectors.clone()) || self.kept_rows.is_some() {
+                target.add_column(series.kind == MetricKind::Gauge);
+                target.scrapes.exposed.push(u32::try_from(index).expect("an exposition has fewer than 2^32 series"));
+                target.scrapes.present.push(false);
+                columns.push(full);
             }
         }
-        target.width = target.exposed.len() + 1;
-        self.insert(target)
+        if counts {
+            let cached = vec![false; kept.len()];
+            target.scrapes.counting = Some(Counting { kept, cached, limit: rules.sample_limit });
+        }
     }
 
     /// Registers a single series with its samples (recorded data; no `up`). Values may be staleness markers.
@@ -274,16 +153,17 @@ impl Tsdb {
         samples: &[(i64, f64)],
         selectors: impl Iterator<Item = &'a Selector>,
     ) -> u32 {
-        let mut target = self.blank_target();
-        target.width = 1;
-        let mut hits = Vec::new();
-        self.select(labels, 0, selectors, &mut hits);
-        for selector in hits {
+        let mut target = Target::blank();
+        self.select(labels, &mut target, selectors);
+        for (selector, _) in target.pending_matches.drain(..) {
             self.matched[selector] = true;
         }
+        // Its type is not known.
+        target.add_column(false);
         for (ts, value) in samples {
             target.push(*ts, SimTime::ZERO, |cells| cells.push(*value));
         }
+        target.labels = self.kept_rows.is_some().then(|| [labels.clone()].into());
         self.insert(target)
     }
 
@@ -295,8 +175,10 @@ impl Tsdb {
         assert_eq!(target.width, 1, "samples are added one by one to single series only");
         let added = target.push(ts, visible, |cells| cells.push(value));
         target.forget_before(ts.saturating_sub(retention));
-        let last = target.rows.len() - 1;
-        added || (target.rows[last].ts == ts && target.values[last].to_bits() == value.to_bits())
+        if added {
+            keep_row(&mut self.kept_rows, target, visible);
+        }
+        added || target.newest_row().is_some_and(|(at, cells)| at == ts && cells[0].to_bits() == value.to_bits())
     }
     /// Drops those of these series whose newest sample is at or before the time stamp beside it and out of every query's
     /// reach at `now_ms`, and returns them; what is still within reach stays in `ended`.
@@ -304,28 +186,11 @@ impl Tsdb {
         let horizon = now_ms.saturating_sub(self.retention_ms);
         let (old, young): (Vec<_>, Vec<_>) = ended.drain(..).partition(|(_, marker)| *marker < horizon);
         *ended = young;
-        let newest = |number: &u32| self.targets.get(number)?.rows.last().map(|row| row.ts);
+        let newest = |number: &u32| self.targets.get(number)?.newest_row().map(|(ts, _)| ts);
         let gone: Vec<u32> =
             old.into_iter().filter(|(number, at)| newest(number).is_some_and(|ts| ts <= *at)).map(|(n, _)| n).collect();
         self.remove(&gone);
         gone
-    }
-
-    fn blank_target(&self) -> Target {
-        Target {
-            rows: Vec::new(),
-            values: Vec::new(),
-            width: 1,
-            first: 0,
-            dropped_gaps: 0,
-            // The first column: `up`, or a single series, of which the type is not known.
-            gauges: vec![false],
-            exposed: Vec::new(),
-            had_series: false,
-            pending_matches: Vec::new(),
-            pending_up_matches: Vec::new(),
-            retired: None,
-        }
     }
 
     fn insert(&mut self, target: Target) -> u32 {
@@ -336,14 +201,14 @@ impl Tsdb {
         number
     }
 
-    /// Adds a series of the next target to every selector that selects it.
+    /// Adds a series of the next target, in its next column, to every selector that selects it.
     fn select<'a>(
         &mut self,
         labels: &Labels,
-        column: u32,
+        target: &mut Target,
         selectors: impl Iterator<Item = &'a Selector>,
-        hits: &mut Vec<usize>,
     ) -> bool {
+        let column = u32::try_from(target.width).expect("a target has fewer than 2^32 series");
         let mut any = false;
         let mut nameless = None;
         for (number, selector) in selectors.enumerate() {
@@ -351,9 +216,7 @@ impl Tsdb {
                 continue;
             }
             any = true;
-            if !hits.contains(&number) {
-                hits.push(number);
-            }
+            target.pending_matches.push((number, column));
             let nameless: &Labels = nameless.get_or_insert_with(|| labels.without_name());
             let (labels, nameless) = (labels.clone(), nameless.clone());
             self.selected[number].push(SeriesRef { target: self.next_target, column, labels, nameless });
@@ -361,35 +224,27 @@ impl Tsdb {
         any
     }
 
-    /// One scrape: `None` is a failed one.
-    pub fn commit(&mut self, number: u32, ts: i64, visible: SimTime, row: Option<&[f64]>) {
+    /// One scrape, which took `seconds`: `None` is a failed one.
+    pub fn commit(&mut self, number: u32, ts: i64, (visible, seconds): (SimTime, f64), row: Option<&[f64]>) {
         let retention = self.retention_ms;
         let Some(target) = self.targets.get_mut(&number) else { return };
         assert!(target.retired.is_none(), "a retired target is not scraped");
-        let had_series = target.had_series;
-        let exposed = std::mem::take(&mut target.exposed);
-        let added = target.push(ts, visible, |cells| match row {
-            Some(row) => {
-                cells.push(1.0);
-                cells.extend(exposed.iter().map(|index| row[*index as usize]));
-            }
-            None => {
-                cells.push(0.0);
-                let rest = if had_series { STALE_BITS } else { EMPTY_BITS };
-                cells.extend(exposed.iter().map(|_| f64::from_bits(rest)));
-            }
+        let mut scrapes = std::mem::take(&mut target.scrapes);
+        let added = target.push(ts, visible, |cells| {
+            scrapes.write(row, seconds, cells);
         });
-        target.exposed = exposed;
+        target.scrapes = scrapes;
         if added {
-            target.had_series = row.is_some();
-            for selector in target.pending_up_matches.drain(..) {
-                self.matched[selector] = true;
-            }
-            if row.is_some() {
-                for selector in target.pending_matches.drain(..) {
-                    self.matched[selector] = true;
+            let (_, cells) = target.newest_row().expect("a row was just added");
+            if !target.pending_matches.is_empty() {
+                let has = |(_, column): &(usize, u32)| !is_marker(cells[*column as usize]);
+                for (selector, _) in target.pending_matches.iter().filter(|own| has(own)) {
+                    self.matched[*selector] = true;
                 }
+                let rest = target.pending_matches.iter().filter(|own| !has(own)).copied().collect();
+                target.pending_matches = rest;
             }
+            keep_row(&mut self.kept_rows, target, visible);
         }
         target.forget_before(ts.saturating_sub(retention));
         self.drop_retired(ts);
@@ -398,17 +253,27 @@ impl Tsdb {
     /// The target's last markers. A marker at or before the last sample is dropped, as upstream does.
     pub fn retire(&mut self, number: u32, ts: i64, visible: SimTime) {
         let Some(target) = self.targets.get_mut(&number) else { return };
-        let width = target.width;
-        let had_series = target.had_series;
-        let never_scraped = target.rows.is_empty();
-        if !never_scraped {
-            target.push(ts, visible, |cells| {
-                cells.push(stale_marker());
-                let rest = if had_series { STALE_BITS } else { EMPTY_BITS };
-                cells.extend((1..width).map(|_| f64::from_bits(rest)));
-            });
+        if target.newest_row().is_some() {
+            let mut scrapes = std::mem::take(&mut target.scrapes);
+            if target.push(ts, visible, |cells| scrapes.write_end(cells)) {
+                keep_row(&mut self.kept_rows, target, visible);
+            }
         }
         target.retired = Some(ts);
+        self.retired.push(number);
+    }
+
+    /// The process restarts: no scrape loop knows any more what it had written.
+    pub fn forget_scrapes(&mut self) {
+        for target in self.targets.values_mut() {
+            target.scrapes.forget();
+        }
+    }
+
+    /// The target is not scraped any more, and nobody writes its markers.
+    pub fn abandon(&mut self, number: u32) {
+        let Some(target) = self.targets.get_mut(&number) else { return };
+        target.retired = Some(target.newest_row().map_or(i64::MIN, |(ts, _)| ts));
         self.retired.push(number);
     }
 
@@ -442,7 +307,7 @@ impl Tsdb {
     /// Number of stored rows.
     #[cfg(test)]
     pub fn stored_rows(&self) -> usize {
-        self.targets.values().map(|target| target.rows.len()).sum()
+        self.targets.values().map(Target::held_rows).sum()
     }
     /// Number of stored targets.
     #[cfg(test)]
@@ -451,18 +316,7 @@ impl Tsdb {
     }
 }
 
-/// Exposed labels plus target labels; an exposed label that clashes is renamed `exported_<name>`, again where that is
-/// taken (scrape/scrape.go `resolveConflictingExposedLabels`, `honor_labels: false`).
-fn with_target_labels(exposed: &Labels, target: &Labels) -> Labels {
-    let mut pairs: BTreeMap<String, &str> = target.iter().map(|(name, value)| (name.to_owned(), value)).collect();
-    let (clashing, free): (Vec<_>, Vec<_>) = exposed.iter().partition(|(name, _)| !target.get(name).is_empty());
-    pairs.extend(free.into_iter().map(|(name, value)| (name.to_owned(), value)));
-    for (name, value) in clashing {
-        let mut renamed = format!("exported_{name}");
-        while pairs.contains_key(&renamed) {
-            renamed = format!("exported_{renamed}");
-        }
-        pairs.insert(renamed, value);
-    }
-    Labels::from_pairs(pairs)
+fn keep_row(kept: &mut Option<Vec<StoredRow>>, target: &Target, visible: SimTime) {
+    let (Some(kept), Some(series), Some((at_ms, cells))) = (kept, &target.labels, target.newest_row()) else { return };
+    kept.push(StoredRow { series: series.clone(), at_ms, visible, cells: cells.to_vec() });
 }

@@ -58,6 +58,13 @@ pub enum EventKind {
         /// The state entered.
         state: &'static str,
     },
+    /// A recording rule of Prometheus began to fail.
+    RuleFailed {
+        /// Its `record`.
+        record: String,
+        /// Why.
+        message: String,
+    },
     /// Requests failed with a pod or for want of one.
     RequestsFailed {
         /// The pod, when one was involved.

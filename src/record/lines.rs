@@ -59,6 +59,14 @@ struct FailedEvent<'a> {
 }
 
 #[derive(Serialize)]
+struct RuleEvent<'a> {
+    t: SimTime,
+    kind: &'static str,
+    record: &'a str,
+    message: &'a str,
+}
+
+#[derive(Serialize)]
 struct PlainEvent {
     t: SimTime,
     kind: &'static str,
@@ -96,6 +104,7 @@ fn event_line(event: &Event) -> String {
             line(&ScaledEvent { t, kind: "scaled", from: *from, to: *to, source: source.word(), reason })
         }
         EventKind::Pod { pod, state } => line(&PodEvent { t, kind: "pod", pod, state }),
+        EventKind::RuleFailed { record, message } => line(&RuleEvent { t, kind: "ruleFailed", record, message }),
         EventKind::RequestsFailed { pod, count, cause } => {
             line(&FailedEvent { t, kind: "requestsFailed", pod: pod.as_deref(), count: *count, cause })
         }

@@ -45,7 +45,7 @@ pub use query_check::QueryFault;
 pub use resolve::{Overrides, attach_profile, attach_traffic, replace_scenario, resolve};
 pub use resolved::{
     AnalysisSettings, GATE_NAMES, GateLimit, KedaSettings, KubernetesSettings, MetricSource, MonitoringSettings,
-    ResolvedRun, ScaleTarget, SloLimit, SloMetric, UsageSettings,
+    ResolvedRun, RuleGroupSettings, ScaleTarget, ScrapePool, SloLimit, SloMetric, UsageSettings,
 };
 pub use scenario_yaml::scenario_yaml;
 pub use signals_written::{CsvWritten, SeriesWritten, ShapeWritten, SignalsWritten, TriggerSignalWritten};

@@ -3,12 +3,12 @@
 use crate::cluster::{ClusterSettings, DurationDistribution, Preset, TerminationMode};
 use crate::hpa::{ControllerFlags, KubernetesVersion};
 use crate::manifest::{Bundle, PodMonitor, Probe};
-use crate::prometheus::{PrometheusSettings, PrometheusVersion, ScrapeSettings};
+use crate::prometheus::{PrometheusSettings, PrometheusVersion, ScrapeSettings, TargetRules};
 use crate::scenario::ledger::Ledger;
 use crate::scenario::monitor_choice::choose_monitor;
 use crate::scenario::workload::{Runtime, Workload};
 use crate::scenario::written_sections::{DRAIN_DEFAULT, seconds_or_duration};
-use crate::scenario::{MonitoringSettings, Origin, ScenarioFile, show};
+use crate::scenario::{MonitoringSettings, Origin, ScenarioFile, ScrapePool, show};
 use crate::units::{Diagnostic, Located, SimDuration};
 
 /// 2026-01-05T00:00:00Z, a Monday.
@@ -253,12 +253,20 @@ pub(super) fn resolve_monitoring(
             EPOCH_MS
         }
     };
-    let target_labels = target_labels(monitor.as_ref(), workload, target, namespace, ledger);
+    let scrape = ScrapeSettings { interval, timeout, discovery_delay_max, response_time };
+    let pool = ScrapePool {
+        name: monitor.as_ref().map_or_else(|| "pods".to_owned(), |monitor| monitor.name.value.clone()),
+        scrape: scrape.clone(),
+        labels: target_labels(monitor.as_ref(), workload, target, namespace, ledger),
+        relabel: Vec::new(),
+        rules: TargetRules::default(),
+        port: 8080,
+    };
     Some(MonitoringSettings {
         server: PrometheusSettings { version, lookback, evaluation_interval, epoch_ms },
-        scrape: ScrapeSettings { interval, timeout, discovery_delay_max, response_time },
-        target_labels,
-        scraped,
+        pools: if scraped { vec![pool] } else { Vec::new() },
+        own_scrape: scrape,
+        rules: Vec::new(),
     })
 }
 

@@ -3,12 +3,12 @@
 use crate::cluster::{ClusterSettings, RouterPolicy};
 use crate::hpa::{ControllerFlags, HpaSpec};
 use crate::keda::{KedaVersion, ScaledObjectSpec};
-use crate::prometheus::{PrometheusSettings, ScrapeSettings};
+use crate::prometheus::{PrometheusSettings, RelabelRule, RuleGroup, ScrapeSettings, TargetRules};
 use crate::replica::EngineConfig;
 use crate::scenario::{Assumption, Origin};
 use crate::series::{Signal, SignalSeries};
 use crate::traffic::TrafficSpec;
-use crate::units::{Diagnostics, Seed, SimDuration};
+use crate::units::{Diagnostics, Seed, SimDuration, Span};
 use std::sync::Arc;
 
 /// Everything that one run needs.
@@ -87,12 +87,42 @@ pub struct ScaleTarget {
 pub struct MonitoringSettings {
     /// The server.
     pub server: PrometheusSettings,
-    /// Scrapes of the pods.
+    /// The scrape jobs that select the pods: every pod is a target of each. None: nothing is ever scraped.
+    pub pools: Vec<ScrapePool>,
+    /// Scrapes of what is no pod of the policy.
+    pub own_scrape: ScrapeSettings,
+    /// Recording rules.
+    pub rules: Vec<RuleGroupSettings>,
+}
+
+/// One scrape job over the pods: an endpoint of a monitor.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ScrapePool {
+    /// `podMonitor/<namespace>/<name>/<endpoint>`, or what stands for a monitor that is not given.
+    pub name: String,
+    /// When.
     pub scrape: ScrapeSettings,
-    /// Target labels common to all pods, in addition to `pod` and `instance`: namespace, container, endpoint, job.
-    pub target_labels: Vec<(String, String)>,
-    /// Whether any monitor selects the pods; without one nothing is ever scraped.
-    pub scraped: bool,
+    /// Labels common to all pods: what discovery finds (`__meta_*`) and what the operator sets.
+    pub labels: Vec<(String, String)>,
+    /// The user's `relabelings` of targets.
+    pub relabel: Vec<RelabelRule>,
+    /// What happens to the series.
+    pub rules: TargetRules,
+    /// The port in `__address__`.
+    pub port: u16,
+}
+
+/// A group of recording rules, and when it is evaluated.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RuleGroupSettings {
+    /// `<namespace>/<object>/<group>`, from which the phase is drawn.
+    pub key: String,
+    /// Its interval.
+    pub interval: SimDuration,
+    /// The rules.
+    pub group: RuleGroup,
+    /// Where each rule's expression stands.
+    pub places: Vec<Span>,
 }
 
 /// KEDA.

@@ -26,12 +26,14 @@ pub(super) enum Event {
     TargetFound(PodId),
     /// Prometheus stops scraping a pod.
     TargetLost(PodId),
-    /// A pod is scraped.
-    Scrape(PodId),
+    /// A pod is scraped by the job at this position.
+    Scrape(PodId, usize),
     /// The user's own series are scraped.
     ScrapeSignals,
     /// metrics-server scrapes all containers.
     ScrapeUsage,
+    /// The group of recording rules at this position is due.
+    EvaluateRules(usize),
     /// A push scaler's activity, of the trigger at this position, may have changed.
     Push(usize),
     /// KEDA's scale loop ticks.
@@ -85,14 +87,16 @@ impl Event {
             Event::EngineStepStart(_) => 5,
             // Observers come after what they observe, in the order of the information's way: scrape, poll, sync.
             Event::TargetFound(_) | Event::TargetLost(_) => 6,
-            Event::Scrape(_) | Event::ScrapeSignals | Event::ScrapeUsage => 7,
+            Event::Scrape(..) | Event::ScrapeSignals | Event::ScrapeUsage => 7,
+            // A rule writes for those who ask Prometheus.
+            Event::EvaluateRules(_) => 8,
             // A push that comes together with a poll finds its work done by neither: both ask the executor.
-            Event::Push(_) => 8,
-            Event::KedaPoll => 9,
-            Event::HpaSync => 10,
+            Event::Push(_) => 9,
+            Event::KedaPoll => 10,
+            Event::HpaSync => 11,
             // The timeline shows the instant's outcome.
-            Event::Sample => 11,
-            Event::End => 12,
+            Event::Sample => 12,
+            Event::End => 13,
         }
     }
 }
@@ -151,7 +155,8 @@ mod tests {
         let mut queue = EventQueue::default();
         let t = SimTime::from_secs(15);
         queue.push(SimTime::from_secs(20), Event::EngineStepEnd(PodId(0)));
-        for event in [Event::Sample, Event::HpaSync, Event::Scrape(PodId(1)), Event::Scrape(PodId(0)), Event::KedaPoll]
+        for event in
+            [Event::Sample, Event::HpaSync, Event::Scrape(PodId(1), 0), Event::Scrape(PodId(0), 0), Event::KedaPoll]
         {
             queue.push(t, event);
         }
@@ -159,8 +164,8 @@ mod tests {
         let order: Vec<Event> = std::iter::from_fn(|| queue.pop()).map(|(_, event)| event).collect();
         let expected = [
             Event::EngineStepEnd(PodId(2)),
-            Event::Scrape(PodId(1)),
-            Event::Scrape(PodId(0)),
+            Event::Scrape(PodId(1), 0),
+            Event::Scrape(PodId(0), 0),
             Event::KedaPoll,
             Event::HpaSync,
             Event::Sample,

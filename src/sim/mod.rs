@@ -2,8 +2,8 @@
 //! another room's state.
 //!
 //! Reading order: `simulate` (the loop), `event` (what can happen, and in which order at one instant), `world` (all
-//! state), then one file of handlers per subject: `requests`, `pods`, `monitoring`, `usage`, `keda`, `control`, `sampling`,
-//! `settle`; `shown` names what the policy asks for.
+//! state), then one file of handlers per subject: `requests`, `pods`, `monitoring`, `rules`, `usage`, `keda`, `control`,
+//! `sampling`, `settle`; `shown` names what the policy asks for, `recording` hands over what Prometheus stores.
 //! A handler is three thoughts: observe the world, decide by a pure call into a room, apply the decision.
 
 mod control;
@@ -12,7 +12,9 @@ mod invariants;
 mod keda;
 mod monitoring;
 mod pods;
+mod recording;
 mod requests;
+mod rules;
 mod sampling;
 mod settle;
 mod shown;
@@ -20,4 +22,4 @@ mod simulate;
 mod usage;
 mod world;
 
-pub use simulate::{SimulateError, simulate};
+pub use simulate::{SimulateError, simulate, simulate_recording};

@@ -71,6 +71,10 @@ impl World<'_> {
         let cooldown = cools_down.map_or(SimDuration::ZERO, |own| {
             own.cooldown_period.max(own.initial_cooldown_period) + own.polling_interval
         });
-        self.monitoring.server.longest_reach() + window + cooldown + kubernetes.sync_period.times(2)
+        let reach = self.monitoring.server.longest_reach();
+        // A query over a rule's results sees as far back as both together.
+        let slowest = self.run.monitoring.rules.iter().map(|own| own.interval).max();
+        let of_rules = slowest.map_or(SimDuration::ZERO, |interval| reach + interval);
+        reach + of_rules + window + cooldown + kubernetes.sync_period.times(2)
     }
 }

@@ -2,9 +2,11 @@
 
 use crate::cluster::StartupPlan;
 use crate::hpa::tolerance_band;
+use crate::prometheus::{QueryId, SelectorMatch, StoredRow};
 use crate::record::{EventKind, OpenRequest, RunInfo, RunRecord, SelectorRecord};
 use crate::scenario::ResolvedRun;
 use crate::sim::event::Event;
+use crate::sim::recording::Recorder;
 use crate::sim::shown::trigger_infos;
 use crate::sim::world::World;
 use crate::traffic::{RequestId, TrafficSource};
@@ -37,7 +39,23 @@ pub enum SimulateError {
 /// # Errors
 /// [`SimulateError`].
 pub fn simulate(run: &ResolvedRun, check: bool) -> Result<RunRecord, SimulateError> {
-    let mut world = World::new(run, check)?;
+    run_to_end(World::new(run, check, false)?, None)
+}
+
+/// As [`simulate`], and hands over all that Prometheus stores, series that nobody asks for and results of rules included, in
+/// the order in which queries can see it.
+///
+/// # Errors
+/// [`SimulateError`].
+pub fn simulate_recording(
+    run: &ResolvedRun,
+    check: bool,
+    samples: &mut dyn FnMut(StoredRow),
+) -> Result<RunRecord, SimulateError> {
+    run_to_end(World::new(run, check, true)?, Some(Recorder::new(samples)))
+}
+
+fn run_to_end(mut world: World<'_>, mut recorder: Option<Recorder<'_>>) -> Result<RunRecord, SimulateError> {
     let mut engine_events = Vec::new();
     while let Some((at, event)) = world.queue.pop() {
         if at < world.now {
@@ -54,18 +72,25 @@ pub fn simulate(run: &ResolvedRun, check: bool) -> Result<RunRecord, SimulateErr
             Event::Arrival(source) => world.on_arrival(source)?,
             Event::TargetFound(pod) => world.on_target_found(pod),
             Event::TargetLost(pod) => world.on_target_lost(pod),
-            Event::Scrape(pod) => world.on_scrape(pod),
+            Event::Scrape(pod, pool) => world.on_scrape(pod, pool),
             Event::ScrapeSignals => world.on_scrape_signals(),
             Event::ScrapeUsage => world.on_scrape_usage(),
+            Event::EvaluateRules(group) => world.on_evaluate_rules(group),
             Event::Push(trigger) => world.on_push(trigger),
             Event::KedaPoll => world.on_keda_poll(),
             Event::HpaSync => world.on_hpa_sync(),
             Event::Sample => world.on_sample()?,
             Event::End => break,
         }
-        if check {
+        if world.check {
             world.check_invariants()?;
         }
+        if let Some(recorder) = &mut recorder {
+            recorder.pass(&mut world.monitoring.server, at);
+        }
+    }
+    if let Some(recorder) = recorder {
+        recorder.finish(&mut world.monitoring.server);
     }
     world.check_invariants()?;
     Ok(finish(world))
@@ -132,17 +157,28 @@ fn selectors(world: &World<'_>) -> Vec<SelectorRecord> {
     let triggers = world.scaled_object().map_or(&[][..], |own| &own.triggers);
     for (trigger, query) in triggers.iter().zip(&world.monitoring.queries) {
         let (Some(own), Some(Ok(query))) = (trigger.prometheus(), query) else { continue };
-        for found in world.monitoring.server.selector_matches(*query) {
-            records.push(SelectorRecord {
-                trigger: trigger.metric_name.clone(),
-                selector: found.selector,
-                matched: found.matched,
-                nearest: found.nearest,
-                place: own.query_span.to_string(),
-            });
+        let (name, place) = (&trigger.metric_name, own.query_span.to_string());
+        records.extend(selectors_of(world, *query, name, &place));
+    }
+    for (own, group) in world.run.monitoring.rules.iter().zip(&world.monitoring.rules) {
+        let queries = world.monitoring.server.rule_queries(group.id);
+        for ((rule, place), query) in own.group.rules.iter().zip(&own.places).zip(queries) {
+            records.extend(selectors_of(world, query, &rule.record, &place.to_string()));
         }
     }
     records
+}
+
+fn selectors_of(world: &World<'_>, query: QueryId, name: &str, place: &str) -> Vec<SelectorRecord> {
+    let found = world.monitoring.server.selector_matches(query).into_iter();
+    let record = |found: SelectorMatch| SelectorRecord {
+        trigger: name.to_owned(),
+        selector: found.selector,
+        matched: found.matched,
+        nearest: found.nearest,
+        place: place.to_owned(),
+    };
+    found.map(record).collect()
 }
 
 fn info(run: &ResolvedRun, end: SimTime) -> RunInfo {

@@ -13,6 +13,8 @@ use crate::scenario::{MetricSource, ResolvedRun};
 use crate::series::Exposition;
 use crate::sim::SimulateError;
 use crate::sim::event::{Event, EventQueue};
+use crate::sim::monitoring::PodTarget;
+use crate::sim::rules::{LoadedGroup, load_rules};
 use crate::sim::shown::{shown_places, trigger_infos};
 use crate::traffic::{Request, RequestId, TrafficSource};
 use crate::units::{Seed, SimDuration, SimTime, Stream};
@@ -68,11 +70,10 @@ pub(super) struct Host {
     pub(super) engine: Option<Engine>,
     /// The wake that is scheduled for the engine and whether it starts a step; an event for another one is stale.
     pub(super) wake: Option<(SimTime, bool)>,
-    pub(super) target: Option<TargetId>,
-    pub(super) scrape_phase: SimDuration,
+    /// One per scrape job that found it.
+    pub(super) targets: Vec<PodTarget>,
     /// What metrics-server knows, when somebody asks it.
     pub(super) usage: Option<PodUsage>,
-    pub(super) last_scrape: Option<SimTime>,
     /// The process has ended.
     pub(super) stopped: bool,
     /// Set at SIGTERM while requests may still finish: when they are cut.
@@ -90,6 +91,8 @@ pub(super) struct MonitoringState {
     pub(super) queries: Vec<Option<Result<QueryId, String>>>,
     /// One per metric of the HPA; `None` for one that no adapter over Prometheus answers.
     pub(super) adapter_queries: Vec<Option<QueryId>>,
+    /// Groups of recording rules.
+    pub(super) rules: Vec<LoadedGroup>,
     /// The target that exposes the user's own series.
     pub(super) signals: Option<TargetId>,
     pub(super) exposition: Arc<Exposition>,
@@ -142,9 +145,12 @@ pub(super) struct Recorded {
 }
 
 impl<'r> World<'r> {
-    /// The world at the run's start, with the first events scheduled.
-    pub(super) fn new(run: &'r ResolvedRun, check: bool) -> Result<Self, SimulateError> {
+    /// The world at the run's start, with the first events scheduled. With `keep_samples`, all that Prometheus stores is kept.
+    pub(super) fn new(run: &'r ResolvedRun, check: bool, keep_samples: bool) -> Result<Self, SimulateError> {
         let mut server = PrometheusServer::new(run.monitoring.server.clone());
+        if keep_samples {
+            server.keep_rows();
+        }
         let mut queries = Vec::new();
         let scaled_object = run.keda.as_ref().map(|keda| &keda.scaled_object);
         for trigger in scaled_object.iter().flat_map(|own| &own.triggers) {
@@ -170,6 +176,7 @@ impl<'r> World<'r> {
             };
             adapter_queries.push(compiled);
         }
+        let rules = load_rules(run, &mut server)?;
         let sources: Vec<TrafficSource> = run
             .traffic
             .iter()
@@ -199,6 +206,7 @@ impl<'r> World<'r> {
                 server,
                 queries,
                 adapter_queries,
+                rules,
                 signals: None,
                 exposition: Arc::new(exposition(&run.engine)),
                 row: Vec::new(),
@@ -234,6 +242,7 @@ impl<'r> World<'r> {
         if !self.run.fixed_replicas {
             self.apply_policy();
             self.start_signals();
+            self.start_rules();
             self.schedule_usage();
         }
         self.queue.push(SimTime::ZERO, Event::Sample);
@@ -281,10 +290,8 @@ impl<'r> World<'r> {
         self.hosts[index].get_or_insert(Host {
             engine: None,
             wake: None,
-            target: None,
-            scrape_phase: SimDuration::ZERO,
+            targets: Vec::new(),
             usage: None,
-            last_scrape: None,
             stopped: false,
             drains_until: None,
             busy_at_deletion: None,
