@@ -120,3 +120,72 @@ fn a_new_target_shows_with_its_first_scrape() {
     assert!(!timeline.shows(timeline.m, "d", appears - POLL_MS));
     assert!(timeline.shows(timeline.m, "d", appears));
 }
+
+#[test]
+fn a_series_that_is_not_exposed_any_more_is_marked_once_at_the_first_scrape_without_it() {
+    let mut timeline = Timeline::new();
+    timeline.server.keep_rows();
+    let series = ["m", "extra"]
+        .map(|name| SeriesDef { labels: Labels::from_pairs([("__name__", name)]), kind: MetricKind::Gauge });
+    let exposition = Arc::new(Exposition { series: series.to_vec() });
+    let own = Labels::from_pairs([("pod", "b")]);
+    let target = timeline.server.add_target(&own, exposition, &TargetRules::default());
+    let gone = timeline.samples("extra{pod=b}").last().expect("it has samples").0;
+    for (seconds, _) in timeline.samples("m{pod=b}") {
+        let extra = if seconds < gone { 1.0 } else { f64::from_bits(PrometheusServer::STALE_BITS) };
+        timeline.server.commit(target, at(seconds), at(seconds + 0.02), Some(&[5.0, extra]));
+    }
+    let stored = stored(&mut timeline.server);
+    for name in ["m", "extra"] {
+        let measured = timeline.samples(&format!("{name}{{pod=b}}"));
+        let expected: Vec<(i64, bool)> =
+            measured.iter().map(|(seconds, value)| (ms(*seconds), value == "stale")).collect();
+        assert_eq!(of(&stored, &format!("{name}{{pod=\"b\"}}")), expected, "{name}");
+    }
+}
+
+#[test]
+fn all_that_is_stored_of_a_removed_and_of_a_dead_target_is_what_was_measured() {
+    let mut timeline = Timeline::new();
+    timeline.server.keep_rows();
+    let (a, c) = (timeline.target("a"), timeline.target("c"));
+    let mut last = 0.0;
+    for (seconds, _) in timeline.samples("m{pod=a}").iter().filter(|(_, value)| value != "stale") {
+        timeline.server.commit(a, at(*seconds), at(*seconds), Some(&[1.0]));
+        last = *seconds;
+    }
+    let (marker, visible) = marker_times(at(last), INTERVAL);
+    timeline.server.retire(a, marker, visible);
+    for (seconds, value) in timeline.samples("up{pod=c}") {
+        let row: Option<&[f64]> = if value == 1 { Some(&[5.0]) } else { None };
+        timeline.server.commit(c, at(seconds), at(seconds), row);
+    }
+    let stored = stored(&mut timeline.server);
+    for series in ["m{pod=a}", "up{pod=a}", "m{pod=c}", "up{pod=c}"] {
+        let found = of(&stored, &series.replace("pod=", "pod=\"").replace('}', "\"}"));
+        let measured = timeline.samples(series);
+        assert_eq!(found.len(), measured.len(), "{series}: {found:?}");
+        for ((at, stale), (seconds, value)) in found.iter().zip(&measured) {
+            // The measured marker of a target that is gone is a tick of its timer, a millisecond off the grid.
+            assert!((at - ms(*seconds)).abs() <= 2 && *stale == (value == "stale"), "{series}: {found:?}");
+        }
+    }
+}
+
+/// Milliseconds on the server's clock.
+fn ms(seconds: f64) -> i64 {
+    1_700_000_000_000 + ZERO_MS + (seconds * 1000.0).round() as i64
+}
+
+/// All stored samples: series, time stamp, whether it is a marker.
+fn stored(server: &mut PrometheusServer) -> Vec<(String, i64, bool)> {
+    let rows = server.take_rows();
+    let samples = rows.iter().flat_map(|row| row.samples().map(|(labels, value)| (labels, row.at_ms, value)));
+    samples
+        .map(|(labels, at, value)| (labels.to_string(), at, value.to_bits() == PrometheusServer::STALE_BITS))
+        .collect()
+}
+
+fn of(stored: &[(String, i64, bool)], series: &str) -> Vec<(i64, bool)> {
+    stored.iter().filter(|(own, ..)| own == series).map(|(_, at, stale)| (*at, *stale)).collect()
+}
