@@ -42,9 +42,8 @@ fn metrics(decision: &DecisionRecord) -> (SimTime, &[MetricRecord]) {
 fn value(answer: QueryValue) -> f64 {
     match answer {
         QueryValue::Vector(elements) => match elements.as_slice() {
-            [] => 0.0,
             [(_, value)] if value.is_finite() => *value,
-            [_] => 0.0,
+            [] | [_] => 0.0,
             more => panic!("one element at most, found {}", more.len()),
         },
         other => panic!("a vector, found {other:?}"),
