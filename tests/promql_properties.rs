@@ -12,6 +12,14 @@ use std::sync::Arc;
 
 const EPOCH_MS: i64 = 1_700_000_000_000;
 const STEP_MS: u64 = 15_000;
+const VERSIONS: [PrometheusVersion; 6] = [
+    PrometheusVersion::V2_42,
+    PrometheusVersion::V2_51,
+    PrometheusVersion::V2_55,
+    PrometheusVersion::V3_5,
+    PrometheusVersion::V3_9,
+    PrometheusVersion::V3,
+];
 
 fn server(version: PrometheusVersion) -> PrometheusServer {
     PrometheusServer::new(PrometheusSettings {
@@ -273,7 +281,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn no_text_makes_the_parser_panic(query in prop_oneof![pieces(), any::<String>()]) {
-        for version in [PrometheusVersion::V2_42, PrometheusVersion::V3] {
+        for version in VERSIONS {
             if let Err(error) = server(version).compile(&query) {
                 prop_assert!(error.offset <= query.len() && query.is_char_boundary(error.offset), "{}", error);
             }
@@ -311,7 +319,7 @@ proptest! {
 
     #[test]
     fn answers_are_those_of_the_literal_evaluator(pods in pods()) {
-        for version in [PrometheusVersion::V3, PrometheusVersion::V2_55, PrometheusVersion::V2_42] {
+        for version in VERSIONS {
             play(version, &pods)?;
         }
     }

@@ -42,10 +42,11 @@ impl Release {
         }
     }
 
-    /// The semantics of this PromQL that stand for it. All recorded answers of 3.5.0 are those of 3.14.0.
+    /// The semantics of this PromQL that stand for it.
     pub fn semantics(self) -> PrometheusVersion {
         match self {
-            Release::V3_14 | Release::V3_5 => PrometheusVersion::V3,
+            Release::V3_14 => PrometheusVersion::V3,
+            Release::V3_5 => PrometheusVersion::V3_5,
             Release::V2_55 => PrometheusVersion::V2_55,
             Release::V2_42 => PrometheusVersion::V2_42,
         }

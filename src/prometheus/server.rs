@@ -15,9 +15,15 @@ use std::sync::Arc;
 pub enum PrometheusVersion {
     /// 2.50 and before.
     V2_42,
-    /// 2.51 to 2.55.
+    /// 2.51 to 2.54.
+    V2_51,
+    /// 2.55.
     V2_55,
-    /// 3.x, the default.
+    /// 3.0 to 3.8.
+    V3_5,
+    /// 3.9 to 3.13.
+    V3_9,
+    /// 3.14 and later, the default.
     V3,
 }
 
@@ -257,12 +263,15 @@ pub(super) fn whole_ms(duration: SimDuration) -> i64 {
 fn semantics(settings: &PrometheusSettings) -> Semantics {
     let version = settings.version;
     Semantics {
-        left_open: version >= PrometheusVersion::V3,
-        cap_before_zero: version >= PrometheusVersion::V2_55,
+        left_open: version >= PrometheusVersion::V3_5,
+        cap_before_zero: version >= PrometheusVersion::V2_51,
         kahan_agg: version >= PrometheusVersion::V2_55,
-        parser3: version >= PrometheusVersion::V2_55,
-        holt_winters: version < PrometheusVersion::V3,
-        dot_matches_newline: version >= PrometheusVersion::V3,
+        parser3: version >= PrometheusVersion::V2_51,
+        holt_winters: version < PrometheusVersion::V3_5,
+        dot_matches_newline: version >= PrometheusVersion::V3_5,
+        strict_matching: version >= PrometheusVersion::V3_9,
+        first_over_time: version >= PrometheusVersion::V3,
+        duration_arithmetic: version >= PrometheusVersion::V3,
         lookback_ms: whole_ms(settings.lookback),
         default_step_ms: whole_ms(settings.evaluation_interval).max(1),
     }

@@ -84,7 +84,10 @@ pub(super) fn keda(value: KedaVersion) -> String {
 pub(super) fn prometheus(value: PrometheusVersion) -> String {
     let word = match value {
         PrometheusVersion::V2_42 => "2.42",
+        PrometheusVersion::V2_51 => "2.51",
         PrometheusVersion::V2_55 => "2.55",
+        PrometheusVersion::V3_5 => "3.5",
+        PrometheusVersion::V3_9 => "3.9",
         PrometheusVersion::V3 => "3",
     };
     quoted(word)

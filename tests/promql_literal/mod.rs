@@ -137,7 +137,7 @@ impl Store {
 
     /// Whether an instant lies after the lower edge of a window.
     fn after(&self, ms: i64, edge: i64) -> bool {
-        if self.version == PrometheusVersion::V3 { ms > edge } else { ms >= edge }
+        if self.version >= PrometheusVersion::V3_5 { ms > edge } else { ms >= edge }
     }
 
     fn newest(&self, seen: &[&Sample], end: i64) -> Option<f64> {
@@ -168,7 +168,7 @@ impl Store {
         let cut = |to_start: f64| if to_start >= threshold { average / 2.0 } else { to_start };
         to_start = match self.version {
             PrometheusVersion::V2_42 => cut(limit_at_zero(to_start)),
-            PrometheusVersion::V2_55 | PrometheusVersion::V3 => limit_at_zero(cut(to_start)),
+            _ => limit_at_zero(cut(to_start)),
         };
         to_end = cut(to_end);
         let mut factor = (sampled + to_start + to_end) / sampled;
@@ -180,7 +180,7 @@ impl Store {
 
     fn aggregate(&self, aggregation: Aggregation, values: &[f64]) -> f64 {
         let n = values.len() as f64;
-        let compensated = self.version != PrometheusVersion::V2_42;
+        let compensated = self.version >= PrometheusVersion::V2_55;
         match aggregation {
             Aggregation::Count => n,
             Aggregation::Sum if compensated => {

@@ -46,7 +46,7 @@ pub(crate) enum At {
 pub(crate) struct Modifiers {
     /// `offset` in ms (0 without one).
     pub offset_ms: i64,
-    /// Whether `offset` was written.
+    /// Whether an `offset` was written that is not the literal 0.
     pub has_offset: bool,
     /// `@`.
     pub at: Option<At>,
@@ -203,8 +203,6 @@ pub(crate) struct Matching {
     pub labels: Vec<String>,
     /// Labels of `group_*( )`, copied from the one side.
     pub include: Vec<String>,
-    /// Whether `on` or `ignoring` was written.
-    pub written: bool,
 }
 
 /// `lhs op bool? matching? rhs`.

@@ -96,7 +96,7 @@ impl Evaluator<'_> {
                 continue;
             };
             // From 3.9 (#17668) also elements that a comparison then drops count as matches.
-            let strict = one_to_one && self.semantics.left_open;
+            let strict = one_to_one && self.semantics.strict_matching;
             if strict && !used.insert(signature) {
                 return Err(many_to_one());
             }

@@ -275,7 +275,7 @@ fn parse_bound(text: &str) -> Option<f64> {
 }
 
 /// Go's `math.Max`: NaN wins, +0 is above -0.
-fn go_max(a: f64, b: f64) -> f64 {
+pub(crate) fn go_max(a: f64, b: f64) -> f64 {
     if a == f64::INFINITY || b == f64::INFINITY {
         f64::INFINITY
     } else if a.is_nan() || b.is_nan() {
@@ -288,7 +288,7 @@ fn go_max(a: f64, b: f64) -> f64 {
 }
 
 /// Go's `math.Min`.
-fn go_min(a: f64, b: f64) -> f64 {
+pub(crate) fn go_min(a: f64, b: f64) -> f64 {
     -go_max(-a, -b)
 }
 

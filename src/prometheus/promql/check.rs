@@ -38,7 +38,8 @@ pub(crate) fn check(expr: &Expr) -> Result<(), ParseError> {
                 return error("found a comparison of two scalars, expected the bool modifier");
             }
             if left != Type::Vector || right != Type::Vector {
-                if binary.matching.written {
+                // Upstream minds the labels, not the word.
+                if !binary.matching.labels.is_empty() {
                     return error("vector matching is only allowed between instant vectors");
                 }
                 if binary.op.is_set() {

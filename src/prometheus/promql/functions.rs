@@ -202,7 +202,7 @@ const NOT_SUPPORTED: [&str; 5] =
     ["histogram_avg", "histogram_count", "histogram_sum", "histogram_stddev", "histogram_stdvar"];
 
 /// Functions and aggregations that Prometheus itself refuses without a feature flag.
-const EXPERIMENTAL: [&str; 18] = [
+const EXPERIMENTAL: [&str; 19] = [
     "mad_over_time",
     "double_exponential_smoothing",
     "sort_by_label",
@@ -217,6 +217,7 @@ const EXPERIMENTAL: [&str; 18] = [
     "min_of",
     "max_of",
     "histogram_quantiles",
+    "start_timestamp",
     "ts_of_min_over_time",
     "ts_of_max_over_time",
     "ts_of_last_over_time",
@@ -234,19 +235,28 @@ pub(crate) enum Lookup {
 
 /// Looks a function up by its (case-sensitive) name.
 pub(crate) fn lookup(name: &str, semantics: Semantics) -> Lookup {
+    const FLAG: &str = "feature flag promql-experimental-functions";
     if NOT_SUPPORTED.contains(&name) {
-        return Lookup::NotSupported(format!("found the function {name:?}, which is not supported yet"));
+        let message = format!("found the function {name:?} of native histograms, which are not supported");
+        return Lookup::NotSupported(message);
     }
-    if EXPERIMENTAL.contains(&name) {
-        return Lookup::Refused(format!("found {name:?}, which Prometheus accepts only with a feature flag"));
+    // Aggregations are keywords, whose case does not matter.
+    let aggregation = ["limitk", "limit_ratio"].iter().any(|known| known.eq_ignore_ascii_case(name));
+    if aggregation || EXPERIMENTAL.contains(&name) {
+        return Lookup::Refused(format!("found {name:?}, which Prometheus accepts only with the {FLAG}"));
+    }
+    if name == "first_over_time" && !semantics.first_over_time {
+        let message =
+            format!("found {name:?}, which Prometheus accepts from 3.14 on (before, at most with the {FLAG})");
+        return Lookup::Refused(message);
+    }
+    if name == "histogram_fraction" && !semantics.left_open {
+        let message = "found the function \"histogram_fraction\", which before Prometheus 3 is one of native histograms, \
+                       which are not supported";
+        return Lookup::NotSupported(message.to_owned());
     }
     let known = FUNCTIONS.iter().find(|function| function.name == name);
-    let in_version = |function: &&Function| match function.id {
-        FunctionId::HoltWinters => semantics.holt_winters,
-        // Classic histograms only since 3.x; before, it knew native ones alone.
-        FunctionId::FirstOverTime | FunctionId::HistogramFraction => semantics.left_open,
-        _ => true,
-    };
+    let in_version = |function: &&Function| function.id != FunctionId::HoltWinters || semantics.holt_winters;
     known
         .filter(in_version)
         .map_or_else(|| Lookup::Refused(format!("found the unknown function {name:?}")), Lookup::Found)

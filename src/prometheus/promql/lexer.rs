@@ -7,7 +7,7 @@ use super::ParseError;
 pub(crate) enum TokenKind {
     /// An identifier or keyword; may contain colons.
     Word(String),
-    /// A number, with its text (for `1_000`, which is only valid in newer versions).
+    /// A number.
     Number(f64),
     /// A duration such as `1h30m`, in ms.
     Duration(i64),
@@ -60,21 +60,24 @@ pub(crate) fn tokenize(text: &str, underscores: bool) -> Result<Vec<Token>, Pars
     let mut at = 0;
     // Inside square brackets a word may not begin with a colon: `[5m:]` must not lex `:` into a name.
     let mut in_brackets = false;
+    // Upstream's state between a bracket and the first number in it knows no comments (promql/parser/lex.go `lexDurationExpr`).
+    let mut before_duration = false;
     let bytes = text.as_bytes();
     while at < bytes.len() {
         let rest = &text[at..];
         let first = bytes[at];
-        if first.is_ascii_whitespace() {
+        if matches!(first, b' ' | b'\t' | b'\n' | b'\r') {
             at += 1;
             continue;
         }
-        if first == b'#' {
-            at += rest.find('\n').unwrap_or(rest.len());
+        if first == b'#' && !before_duration {
+            at += rest.find(['\n', '\r']).unwrap_or(rest.len());
             continue;
         }
         let (kind, length) = if matches!(first, b'"' | b'\'' | b'`') {
             string_token(text, at)?
         } else if first.is_ascii_digit() || (first == b'.' && bytes.get(at + 1).is_some_and(u8::is_ascii_digit)) {
+            before_duration = false;
             number_token(text, at, underscores)?
         } else if first.is_ascii_alphabetic() || first == b'_' || (first == b':' && !in_brackets) {
             let colons = !in_brackets;
@@ -83,11 +86,11 @@ pub(crate) fn tokenize(text: &str, underscores: bool) -> Result<Vec<Token>, Pars
                 .unwrap_or(rest.len());
             word_token(&rest[..length])
         } else if let Some(symbol) = SYMBOLS.iter().find(|symbol| rest.starts_with(**symbol)) {
-            in_brackets = match *symbol {
-                "[" => true,
-                "]" => false,
-                _ => in_brackets,
-            };
+            match *symbol {
+                "[" => (in_brackets, before_duration) = (true, true),
+                "]" => (in_brackets, before_duration) = (false, false),
+                _ => {}
+            }
             (TokenKind::Symbol(symbol), symbol.len())
         } else {
             let found = rest.chars().next().unwrap_or(' ');
@@ -113,52 +116,105 @@ fn word_token(word: &str) -> (TokenKind, usize) {
 fn number_token(text: &str, at: usize, underscores: bool) -> Result<(TokenKind, usize), ParseError> {
     let rest = &text[at..];
     let bytes = rest.as_bytes();
-    let wrong = |found: &str| ParseError::new(at, format!("found the malformed number {found:?}"));
-    let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.');
-    // The longest run that looks like a number; `1e-3` carries its sign.
-    let mut length = 0;
-    let hexadecimal = bytes.len() > 2 && bytes[..2].eq_ignore_ascii_case(b"0x");
-    while length < bytes.len() {
-        let byte = bytes[length];
-        let signed_exponent = matches!(byte, b'+' | b'-')
-            && length > 0
-            && bytes[length - 1].eq_ignore_ascii_case(&b'e')
-            && !hexadecimal
-            && bytes.get(length + 1).is_some_and(u8::is_ascii_digit);
-        if !is_word(&byte) && !signed_exponent {
-            break;
+    let scanned = if underscores { scan_number(bytes) } else { scan_plain_number(bytes) };
+    if let Some(length) = scanned {
+        let word = &rest[..length];
+        let value =
+            number_value(word).ok_or_else(|| ParseError::new(at, format!("found the malformed number {word:?}")))?;
+        if value.is_infinite() {
+            return Err(ParseError::new(at, format!("found the number {word}, which is out of range")));
         }
-        length += 1;
+        return Ok((TokenKind::Number(value), length));
     }
+    let length = bytes.iter().position(|b| !is_alphanumeric(*b) && *b != b'.').unwrap_or(bytes.len());
     let word = &rest[..length];
-    if hexadecimal {
-        let digits = if underscores { word[2..].replace('_', "") } else { word[2..].to_owned() };
-        let value = u64::from_str_radix(&digits, 16).map_err(|_| wrong(word))?;
-        return Ok((TokenKind::Number(value as f64), length));
+    match duration_ms(word) {
+        Some(ms) => ms.map(|ms| (TokenKind::Duration(ms), length)).map_err(|message| ParseError::new(at, message)),
+        None => Err(ParseError::new(at, format!("found the malformed number {word:?}"))),
     }
-    if let Some(ms) = duration_ms(word) {
-        return ms.map(|ms| (TokenKind::Duration(ms), length)).map_err(|message| ParseError::new(at, message));
-    }
-    let digits = if underscores && underscores_well_placed(word) { word.replace('_', "") } else { word.to_owned() };
-    // Rust's own grammar also knows "infinity" and the like; only digits may come here.
-    if !digits.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'e' | b'E' | b'+' | b'-')) {
-        return Err(wrong(word));
-    }
-    let octal = digits.len() > 1 && digits.starts_with('0') && digits.bytes().all(|b| (b'0'..=b'7').contains(&b));
-    // Upstream tries `strconv.ParseInt(s, 0, 64)` first, to which a leading zero means octal (parser.go `number`).
-    let value: f64 = if octal {
-        u64::from_str_radix(&digits, 8).map_err(|_| wrong(word))? as f64
-    } else {
-        digits.parse().map_err(|_| wrong(word))?
-    };
-    if value.is_infinite() {
-        return Err(ParseError::new(at, format!("found the number {word}, which is out of range")));
-    }
-    Ok((TokenKind::Number(value), length))
 }
 
-fn underscores_well_placed(word: &str) -> bool {
-    !word.starts_with('_') && !word.ends_with('_') && !word.contains("__")
+fn is_alphanumeric(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_'
+}
+
+/// The length of a number of newer versions at the beginning of `bytes` (promql/parser/lex.go `scanNumber`): it may have
+/// underscores, and an `e` after a first hexadecimal digit counts as an exponent.
+fn scan_number(bytes: &[u8]) -> Option<usize> {
+    let is = |at: usize, set: &[u8]| bytes.get(at).is_some_and(|byte| set.contains(byte));
+    let hexadecimal = is(0, b"0") && is(1, b"xX");
+    let is_digit = |at: usize| {
+        bytes.get(at).is_some_and(|byte| byte.is_ascii_digit() || (hexadecimal && byte.is_ascii_hexdigit()))
+    };
+    // What a separator may not be followed by, the end included.
+    let dangling = |at: usize| at >= bytes.len() || is(at, b"._eE");
+    let mut at = if hexadecimal { 2 + usize::from(is(2, b"_")) } else { usize::from(is(0, b"0")) };
+    at += usize::from(is(at, b"."));
+    at += usize::from(is_digit(at));
+    let (mut dot, mut exponent) = (false, false);
+    while is_digit(at) || is(at, b"._eE") {
+        if is(at, b".") {
+            if dot || hexadecimal || is(at + 1, b"_.") {
+                return None;
+            }
+            dot = true;
+            at += 1;
+        } else if is(at, b"eE") {
+            at += 1 + usize::from(is(at + 1, b"+-"));
+            if exponent || dangling(at) {
+                return None;
+            }
+            exponent = true;
+        } else if is(at, b"_") {
+            at += 1;
+            if dangling(at) {
+                return None;
+            }
+        } else {
+            while is_digit(at) {
+                at += 1;
+            }
+        }
+    }
+    bytes.get(at).is_none_or(|byte| !is_alphanumeric(*byte)).then_some(at)
+}
+
+/// The same of older versions.
+fn scan_plain_number(bytes: &[u8]) -> Option<usize> {
+    let is = |at: usize, set: &[u8]| bytes.get(at).is_some_and(|byte| set.contains(byte));
+    let hexadecimal = is(0, b"0") && is(1, b"xX");
+    let digits = |mut at: usize, hexadecimal: bool| {
+        while bytes.get(at).is_some_and(|byte| byte.is_ascii_digit() || (hexadecimal && byte.is_ascii_hexdigit())) {
+            at += 1;
+        }
+        at
+    };
+    let mut at = digits(if hexadecimal { 2 } else { 0 }, hexadecimal);
+    if is(at, b".") {
+        at = digits(at + 1, hexadecimal);
+    }
+    if is(at, b"eE") {
+        at = digits(at + 1 + usize::from(is(at + 1, b"+-")), false);
+    }
+    bytes.get(at).is_none_or(|byte| !is_alphanumeric(*byte)).then_some(at)
+}
+
+/// The value as Go reads it: first as an integer, whose leading zero means octal, then as a float
+/// (promql/parser/parse.go `number`, strconv `ParseInt` with base 0 and `ParseFloat`).
+fn number_value(word: &str) -> Option<f64> {
+    let digits = word.replace('_', "");
+    let lower = digits.to_ascii_lowercase();
+    if let Some(hexadecimal) = lower.strip_prefix("0x") {
+        // `from_str_radix` would take a sign.
+        let plain = hexadecimal.bytes().all(|byte| byte.is_ascii_hexdigit());
+        return i64::from_str_radix(hexadecimal, 16).ok().filter(|_| plain).map(|value| value as f64);
+    }
+    let octal = digits.len() > 1 && digits.starts_with('0') && digits.bytes().all(|b| (b'0'..=b'7').contains(&b));
+    if octal && let Ok(value) = i64::from_str_radix(&digits, 8) {
+        return Some(value as f64);
+    }
+    // Rust's own grammar also knows "infinity" and the like; only digits come here.
+    digits.parse().ok()
 }
 
 /// `None` when `word` does not look like a duration at all.
@@ -212,6 +268,9 @@ fn string_token(text: &str, at: usize) -> Result<(TokenKind, usize), ParseError>
         if c == quote {
             let kind = String::from_utf8(value).map_or(TokenKind::InvalidString, TokenKind::String);
             return Ok((kind, place + 1 - at));
+        }
+        if c == char::REPLACEMENT_CHARACTER {
+            return Err(error(place, "found a replacement character in a string, which stands for invalid UTF-8"));
         }
         if quote != '`' && c == '\n' {
             return Err(error(at, "found a quoted string that is not closed on its line"));

@@ -1,6 +1,6 @@
 //! PromQL: lexer, parser, evaluator.
 //!
-//! Reading order: `ast`, `parser`, `check`, `eval`, then `aggregate`, `binary`, `calls` and `range_functions`. Selectors
+//! Reading order: `ast`, `parser`, `postfix`, `check`, `eval`, then `aggregate`, `binary`, `calls` and `range_functions`. Selectors
 //! are resolved to stored series by `tsdb` when targets come and go; `memo` keeps label work out of evaluations.
 
 mod aggregate;
@@ -17,6 +17,7 @@ mod matcher;
 mod memo;
 mod numbers;
 mod parser;
+mod postfix;
 mod range_functions;
 mod ranking;
 mod reach;

@@ -2,7 +2,7 @@
 
 use super::ParseError;
 use super::ast::{
-    Aggregate, AggregateOp, At, Binary, BinaryOp, Card, Expr, Kind, Matching, Modifiers, Plan, Selector, Type,
+    Aggregate, AggregateOp, Binary, BinaryOp, Card, Expr, Kind, Matching, Modifiers, Plan, Selector, Type,
 };
 use super::check;
 use super::functions::{self, Lookup};
@@ -39,44 +39,44 @@ pub(crate) fn parse(text: &str, semantics: Semantics) -> Result<Plan, ParseError
     Ok(Plan { root, selectors: parser.selectors, memos: parser.memos })
 }
 
-struct Parser<'a> {
+pub(super) struct Parser<'a> {
     text: &'a str,
     tokens: Vec<Token>,
     at: usize,
-    semantics: Semantics,
+    pub(super) semantics: Semantics,
     selectors: Vec<Selector>,
     memos: usize,
     depth: usize,
     operators: usize,
 }
 
-type Parsed<T> = Result<T, ParseError>;
+pub(super) type Parsed<T> = Result<T, ParseError>;
 
 impl Parser<'_> {
-    fn peek(&self) -> &Token {
+    pub(super) fn peek(&self) -> &Token {
         &self.tokens[self.at]
     }
-    fn peek_after(&self) -> &TokenKind {
+    pub(super) fn peek_after(&self) -> &TokenKind {
         &self.tokens[(self.at + 1).min(self.tokens.len() - 1)].kind
     }
-    fn next(&mut self) -> Token {
+    pub(super) fn next(&mut self) -> Token {
         let token = self.tokens[self.at].clone();
         self.at = (self.at + 1).min(self.tokens.len() - 1);
         token
     }
-    fn error_here(&self, message: String) -> ParseError {
+    pub(super) fn error_here(&self, message: String) -> ParseError {
         ParseError::new(self.peek().start, message)
     }
-    fn unexpected(&self, expected: &str) -> ParseError {
+    pub(super) fn unexpected(&self, expected: &str) -> ParseError {
         self.error_here(format!("found {}, expected {expected}", self.peek().kind.words()))
     }
-    fn is_symbol(&self, symbol: &str) -> bool {
+    pub(super) fn is_symbol(&self, symbol: &str) -> bool {
         matches!(&self.peek().kind, TokenKind::Symbol(found) if *found == symbol)
     }
-    fn is_word(&self, word: &str) -> bool {
+    pub(super) fn is_word(&self, word: &str) -> bool {
         matches!(&self.peek().kind, TokenKind::Word(found) if found.eq_ignore_ascii_case(word))
     }
-    fn take_symbol(&mut self, symbol: &str) -> bool {
+    pub(super) fn take_symbol(&mut self, symbol: &str) -> bool {
         let found = self.is_symbol(symbol);
         if found {
             self.next();
@@ -90,7 +90,7 @@ impl Parser<'_> {
         }
         found
     }
-    fn expect_symbol(&mut self, symbol: &str, context: &str) -> Parsed<()> {
+    pub(super) fn expect_symbol(&mut self, symbol: &str, context: &str) -> Parsed<()> {
         if self.take_symbol(symbol) { Ok(()) } else { Err(self.unexpected(&format!("{symbol:?} {context}"))) }
     }
     fn memo(&mut self) -> usize {
@@ -100,12 +100,7 @@ impl Parser<'_> {
 
     /// An expression whose binary operators bind at least as tightly as `minimum`.
     fn expression(&mut self, minimum: u8) -> Parsed<Expr> {
-        self.depth += 1;
-        if self.depth > NESTING_LIMIT {
-            return Err(self
-                .error_here(format!("found an expression nested more than {NESTING_LIMIT} deep"))
-                .own_limit());
-        }
+        self.descend()?;
         let mut lhs = self.unary()?;
         while let Some(op) = self.binary_operator() {
             let precedence = op.precedence();
@@ -124,8 +119,22 @@ impl Parser<'_> {
             let binary = Binary { op, return_bool, matching, lhs, rhs, memo_left, memo_right };
             lhs = Expr { kind: Kind::Binary(Box::new(binary)), offset };
         }
-        self.depth -= 1;
+        self.ascend();
         Ok(lhs)
+    }
+
+    /// One level deeper; nothing that nests may do without, for the stack is finite.
+    pub(super) fn descend(&mut self) -> Parsed<()> {
+        self.depth += 1;
+        if self.depth <= NESTING_LIMIT {
+            return Ok(());
+        }
+        Err(self.error_here(format!("found an expression nested more than {NESTING_LIMIT} deep")).own_limit())
+    }
+
+    /// Back from [`Parser::descend`].
+    pub(super) fn ascend(&mut self) {
+        self.depth -= 1;
     }
 
     fn binary_operator(&self) -> Option<BinaryOp> {
@@ -163,11 +172,9 @@ impl Parser<'_> {
         if return_bool && !op.is_comparison() {
             return Err(bool_error);
         }
-        let mut matching =
-            Matching { card: Card::OneToOne, on: false, labels: Vec::new(), include: Vec::new(), written: false };
+        let mut matching = Matching { card: Card::OneToOne, on: false, labels: Vec::new(), include: Vec::new() };
         if self.is_word("on") || self.is_word("ignoring") {
             matching.on = self.is_word("on");
-            matching.written = true;
             self.next();
             matching.labels = self.label_list()?;
             let group_error = self.error_here("no grouping allowed for set operations".to_owned());
@@ -188,8 +195,11 @@ impl Parser<'_> {
                 }
             }
         }
-        if self.is_word("fill") || self.is_word("fill_left") || self.is_word("fill_right") {
-            return Err(self.error_here("found a fill modifier, which needs a feature flag in Prometheus".to_owned()));
+        // Metrics may have these names (promql/parser/lex.go `peekFollowedByLeftParen`).
+        let fill = ["fill", "fill_left", "fill_right"].into_iter().find(|word| self.is_word(word));
+        if let Some(word) = fill.filter(|_| matches!(self.peek_after(), TokenKind::Symbol("("))) {
+            let flag = "which Prometheus accepts only with the feature flag promql-binop-fill-modifiers";
+            return Err(self.error_here(format!("found the modifier {word}(), {flag}")));
         }
         Ok((return_bool, matching))
     }
@@ -259,7 +269,8 @@ impl Parser<'_> {
             return self.aggregate(op, offset);
         }
         // `limitk by (..) (..)` too must say why it is refused.
-        let refused_aggregation = grouped && matches!(word, "limitk" | "limit_ratio");
+        let refused_aggregation =
+            grouped && ["limitk", "limit_ratio"].iter().any(|refused| refused.eq_ignore_ascii_case(word));
         if called || refused_aggregation {
             let function = match functions::lookup(word, self.semantics) {
                 Lookup::Found(function) => function,
@@ -336,38 +347,51 @@ impl Parser<'_> {
         Ok(labels)
     }
 
+    /// A label's name in a list. Since 3.0 any text is one, a bare one with colons too; 2.55 has the quotes alone.
     fn label_name(&mut self) -> Parsed<String> {
-        let wanted = "a label name";
+        let any_text = self.semantics.left_open;
+        let old_style = |text: &str| {
+            let mut bytes = text.bytes();
+            bytes.next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_')
+                && bytes.all(|b| b.is_ascii_alphanumeric() || b == b'_')
+        };
+        match &self.peek().kind {
+            TokenKind::Word(word) if any_text || old_style(word) => {}
+            TokenKind::String(text) if self.semantics.parser3 && (any_text || old_style(text)) && !text.is_empty() => {}
+            _ => return Err(self.unexpected("a label name")),
+        }
+        Ok(match self.next().kind {
+            TokenKind::Word(text) | TokenKind::String(text) => text,
+            _ => unreachable!("only these two were let through"),
+        })
+    }
+
+    /// A name within braces, where keywords and numbers are none; a quoted one may be the metric's.
+    fn matched_name(&mut self) -> Parsed<String> {
         match &self.peek().kind {
             TokenKind::Word(word) if !word.contains(':') => {}
-            // `inf` and `nan` lex as numbers but are names here.
+            // `inf` and `nan` lex as numbers.
             TokenKind::Number(number) if !number.is_finite() => {}
-            TokenKind::String(text) if self.semantics.parser3 && !text.is_empty() => {}
-            _ => return Err(self.unexpected(wanted)),
+            TokenKind::String(_) if self.semantics.parser3 => {}
+            _ => return Err(self.unexpected("a label name")),
         }
         let token = self.next();
         Ok(match token.kind {
-            TokenKind::Word(word) => word,
-            TokenKind::String(text) => text,
+            TokenKind::Word(text) | TokenKind::String(text) => text,
             _ => self.text[token.start..token.end].to_owned(),
         })
     }
 
     /// A selector whose metric name (if any) has been read.
     fn selector(&mut self, name: Option<&str>, offset: usize) -> Parsed<Expr> {
-        let mut metric = name.map(str::to_owned);
-        let mut matchers = Vec::new();
+        let mut matchers: Vec<Matcher> = Vec::new();
         if self.take_symbol("{") {
             while !self.take_symbol("}") {
                 let place = self.peek().start;
                 let quoted = matches!(self.peek().kind, TokenKind::String(_));
-                let label = self.label_name()?;
+                let label = self.matched_name()?;
                 if quoted && (self.is_symbol(",") || self.is_symbol("}")) {
-                    if let Some(first) = &metric {
-                        let message = format!("found the metric name twice: {first:?} and {label:?}");
-                        return Err(ParseError::new(place, message));
-                    }
-                    metric = Some(label);
+                    matchers.push(Matcher::equal("__name__", &label));
                 } else {
                     matchers.push(self.matcher(&label, place)?);
                 }
@@ -377,8 +401,9 @@ impl Parser<'_> {
                 }
             }
         }
-        if let Some(metric) = &metric {
-            if let Some(second) = matchers.iter().find(|m: &&Matcher| m.name == "__name__" && m.is_equality()) {
+        // Within the braces alone, a name may be matched more than once (parse.go `checkAST`).
+        if let Some(metric) = name {
+            if let Some(second) = matchers.iter().find(|matcher| matcher.name == "__name__") {
                 let message = format!("found the metric name twice: {metric:?} and {:?}", second.value);
                 return Err(ParseError::new(offset, message));
             }
@@ -410,159 +435,6 @@ impl Parser<'_> {
         self.next();
         Ok(matcher)
     }
-
-    /// Ranges, subqueries, `offset` and `@` after an operand.
-    fn postfix(&mut self, mut expr: Expr) -> Parsed<Expr> {
-        loop {
-            if self.is_symbol("[") {
-                expr = self.range(expr)?;
-            } else if self.is_word("offset") {
-                let place = self.next().start;
-                let offset_ms = self.signed_duration()?;
-                let modifiers = modifiers_of(&mut expr).ok_or_else(|| wrong_modifier(place, "offset"))?;
-                if modifiers.has_offset {
-                    return Err(twice(place, "offset"));
-                }
-                (modifiers.offset_ms, modifiers.has_offset) = (offset_ms, true);
-            } else if self.is_symbol("@") {
-                let place = self.next().start;
-                let at = self.at_time()?;
-                let modifiers = modifiers_of(&mut expr).ok_or_else(|| wrong_modifier(place, "@"))?;
-                if modifiers.at.is_some() {
-                    return Err(twice(place, "@"));
-                }
-                modifiers.at = Some(at);
-            } else if self.is_word("smoothed") || self.is_word("anchored") {
-                return Err(self.error_here("found a range modifier that needs a feature flag in Prometheus".into()));
-            } else {
-                return Ok(expr);
-            }
-        }
-    }
-
-    fn range(&mut self, expr: Expr) -> Parsed<Expr> {
-        let place = self.next().start;
-        let range_ms = self.positive_duration()?;
-        if self.take_symbol(":") {
-            let step_ms = if self.is_symbol("]") { None } else { Some(self.positive_duration()?) };
-            self.expect_symbol("]", "after the step")?;
-            if expr.value_type() != Type::Vector {
-                let found = expr.value_type().words();
-                let message = format!("found a subquery of a {found}, expected an instant vector");
-                return Err(ParseError::new(place, message));
-            }
-            let offset = expr.offset;
-            let kind = Kind::Subquery { inner: Box::new(expr), range_ms, step_ms, modifiers: Modifiers::default() };
-            return Ok(Expr { kind, offset });
-        }
-        self.expect_symbol("]", "or \":\" after the range")?;
-        match expr.kind {
-            Kind::Vector { selector, modifiers } if modifiers == Modifiers::default() => {
-                let kind = Kind::Matrix { selector, range_ms, modifiers };
-                Ok(Expr { kind, offset: expr.offset })
-            }
-            Kind::Vector { .. } => {
-                let message = "found a range after offset or @, expected it before".to_owned();
-                Err(ParseError::new(place, message))
-            }
-            _ => {
-                let message =
-                    "found a range after an expression that is not a selector, expected [range:] (a subquery)";
-                Err(ParseError::new(place, message.to_owned()))
-            }
-        }
-    }
-
-    /// A duration above zero; newer versions also take a number of seconds.
-    fn positive_duration(&mut self) -> Parsed<i64> {
-        let place = self.peek().start;
-        let ms = self.duration()?;
-        self.refuse_duration_arithmetic()?;
-        if ms <= 0 {
-            return Err(ParseError::new(place, "found a duration of 0, expected a longer one"));
-        }
-        Ok(ms)
-    }
-
-    fn refuse_duration_arithmetic(&self) -> Parsed<()> {
-        if matches!(self.peek().kind, TokenKind::Symbol("+" | "-" | "*" | "/" | "%" | "^")) {
-            return Err(self
-                .error_here("found arithmetic in a duration, which is not supported yet".to_owned())
-                .own_limit());
-        }
-        Ok(())
-    }
-
-    fn duration(&mut self) -> Parsed<i64> {
-        match self.peek().kind {
-            TokenKind::Duration(ms) => {
-                self.next();
-                Ok(ms)
-            }
-            TokenKind::Number(seconds) if self.semantics.parser3 => {
-                // Upstream holds int64 nanoseconds.
-                if !seconds.is_finite() || seconds.abs() > 9.2e9 {
-                    return Err(self.error_here("found a duration that is out of range".to_owned()));
-                }
-                self.next();
-                Ok((seconds * 1000.0).round() as i64)
-            }
-            TokenKind::Symbol("(") => Err(self
-                .error_here("found arithmetic in a duration, which is not supported yet".to_owned())
-                .own_limit()),
-            _ => Err(self.unexpected("a duration such as 5m")),
-        }
-    }
-
-    fn signed_duration(&mut self) -> Parsed<i64> {
-        if self.take_symbol("-") {
-            return Ok(-self.duration()?);
-        }
-        self.take_symbol("+");
-        self.duration()
-    }
-
-    fn at_time(&mut self) -> Parsed<At> {
-        if self.is_word("start") || self.is_word("end") {
-            self.next();
-            self.expect_symbol("(", "after start or end")?;
-            self.expect_symbol(")", "after start or end")?;
-            return Ok(At::QueryTime);
-        }
-        let place = self.peek().start;
-        let negative = self.take_symbol("-");
-        if !negative {
-            self.take_symbol("+");
-        }
-        let seconds = match self.peek().kind {
-            TokenKind::Number(seconds) => seconds,
-            TokenKind::Duration(ms) if self.semantics.parser3 => ms as f64 / 1000.0,
-            _ => return Err(self.unexpected("a time in seconds, start() or end() after @")),
-        };
-        self.next();
-        let seconds = if negative { -seconds } else { seconds };
-        if !seconds.is_finite() || seconds.abs() > 9.2e15 {
-            return Err(ParseError::new(place, "found a time for @ that is out of range"));
-        }
-        Ok(At::Fixed((seconds * 1000.0).round() as i64))
-    }
-}
-
-fn modifiers_of(expr: &mut Expr) -> Option<&mut Modifiers> {
-    match &mut expr.kind {
-        Kind::Vector { modifiers, .. } | Kind::Matrix { modifiers, .. } | Kind::Subquery { modifiers, .. } => {
-            Some(modifiers)
-        }
-        _ => None,
-    }
-}
-
-fn wrong_modifier(offset: usize, name: &str) -> ParseError {
-    ParseError::new(offset, format!("found {name} after an expression, expected it after a selector or subquery"))
-}
-
-fn twice(offset: usize, name: &str) -> ParseError {
-    ParseError::new(offset, format!("found {name} twice"))
 }
 
 #[cfg(test)]

@@ -15,6 +15,12 @@ pub(crate) struct Semantics {
     pub holt_winters: bool,
     /// A dot in a regular expression matches a newline (from 3.0).
     pub dot_matches_newline: bool,
+    /// One-to-one matching counts elements that a filtering comparison then drops (from 3.9, #17668).
+    pub strict_matching: bool,
+    /// `first_over_time` needs no feature flag (from 3.14, #19093).
+    pub first_over_time: bool,
+    /// Durations may be computed: `[5m+1m]` (from 3.14 without a feature flag, #19033).
+    pub duration_arithmetic: bool,
     /// Lookback of instant selectors, ms.
     pub lookback_ms: i64,
     /// Default step of subqueries, ms.
