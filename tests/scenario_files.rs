@@ -111,7 +111,7 @@ fn a_mistake_in_a_scenario_is_placed_and_explained() {
 
 #[test]
 fn several_mistakes_are_told_at_once() {
-    let told = scenario_error("seed: -1\nduration: 0s\nfaults: []");
+    let told = scenario_error("seed: -1\nduration: 0s\nfaults: {}");
     assert_eq!(told.matches("error:").count(), 3, "{told}");
 }
 

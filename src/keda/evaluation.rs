@@ -1,8 +1,8 @@
 //! From the triggers' answers to what the scale loop and the HPA are told: fallback, cached records, the formula
 //! (`pkg/scaling/scale_handler.go` `getScaledObjectState`, `GetScaledObjectMetrics`; keda.md 3.3, 4.1, 6, 7).
 //!
-//! Does not ask: the caller hands over one answer per trigger. Upstream asks a second time at once after an error and only
-//! the second error counts; here nothing can change between the two, so one answer stands for both.
+//! Does not ask: the caller hands over one answer per trigger. Upstream asks a second time after an error and only what
+//! comes then counts; that is the answer meant here.
 
 use crate::keda::modifiers::{composite_milli, milli_float};
 use crate::keda::trigger_value::float_to_milli;
@@ -87,6 +87,23 @@ pub struct Evaluation {
     pub error: bool,
     /// The memory after the round.
     pub next: KedaState,
+}
+
+impl Evaluation {
+    /// Says when each trigger was asked, where it was asked at all; answers may have taken time.
+    #[must_use]
+    pub fn asked_at(mut self, times: &[Option<SimTime>]) -> Self {
+        let reports = self.triggers.iter_mut().zip(&mut self.next.triggers).zip(times);
+        for ((report, memory), time) in reports {
+            let (Some(time), before) = (*time, report.asked) else { continue };
+            let kept = [&mut memory.seen, &mut memory.record].into_iter().flatten();
+            for own in kept.filter(|own| own.asked == before) {
+                own.asked = time;
+            }
+            report.asked = time;
+        }
+        self
+    }
 }
 
 impl KedaState {

@@ -2,7 +2,7 @@
 //!
 //! Knows no trigger type: each reader takes the value's text, already trimmed.
 
-use crate::units::parse_go_duration;
+use crate::units::{SimDuration, parse_go_duration};
 
 /// Go's `strconv.ParseBool`; `None` for anything else.
 pub fn parse_bool(text: &str) -> Option<bool> {
@@ -35,24 +35,34 @@ pub(super) fn integer(text: &str) -> Result<i64, String> {
     value.ok_or_else(|| "unable to unmarshal to field type int64: not a whole JSON number".to_owned())
 }
 
-/// A duration parameter: a Go duration or a whole number of milliseconds. Only checked: timeouts are not simulated.
-pub(super) fn duration(text: &str) -> Result<(), String> {
-    let positive = text.strip_prefix('-').unwrap_or(text);
-    let integer = is_json_number(text) && text.parse::<i64>().is_ok();
-    if integer || (!positive.starts_with(['-', '+']) || positive == text) && parse_go_duration(positive).is_ok() {
-        return Ok(());
-    }
-    Err("neither a duration such as 3s nor a whole number of milliseconds".to_owned())
+/// A duration parameter: a Go duration or a whole number of milliseconds; 0 for a negative one, as readers of timeouts
+/// take it.
+pub(super) fn duration(text: &str) -> Result<SimDuration, String> {
+    let (positive, negative) = match text.strip_prefix('-') {
+        Some(rest) => (rest, true),
+        None => (text, false),
+    };
+    let wrong = || "neither a duration such as 3s nor a whole number of milliseconds".to_owned();
+    let read = if is_json_number(text) {
+        text.parse::<i64>().ok().map(|millis| SimDuration::from_ps(millis.unsigned_abs().saturating_mul(PS_PER_MILLI)))
+    } else if negative && positive.starts_with(['-', '+']) {
+        None
+    } else {
+        parse_go_duration(positive).ok()
+    };
+    let read = read.ok_or_else(wrong)?;
+    Ok(if negative { SimDuration::ZERO } else { read })
 }
 
-/// A map parameter `k=v,k=v`; a value can hold neither separator.
-pub(super) fn map(text: &str) -> Result<(), String> {
-    for item in text.split(',').map(str::trim) {
-        if item.matches('=').count() != 1 {
-            return Err(format!("expected format key=value, got {item:?}"));
-        }
-    }
-    Ok(())
+const PS_PER_MILLI: u64 = 1_000_000_000;
+
+/// A map parameter `k=v,k=v`, in the order written; a value can hold neither separator.
+pub(super) fn map(text: &str) -> Result<Vec<(String, String)>, String> {
+    let pair = |item: &str| match item.split_once('=') {
+        Some((key, value)) if !value.contains('=') => Ok((key.trim().to_owned(), value.trim().to_owned())),
+        _ => Err(format!("expected format key=value, got {item:?}")),
+    };
+    text.split(',').map(str::trim).map(pair).collect()
 }
 
 /// RFC 8259: `-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?`.
@@ -129,8 +139,18 @@ mod tests {
 
     #[test]
     fn durations_are_gos_or_milliseconds() {
-        for text in ["3s", "1h30m", "3000", "0", "-5", "-3s", "500ms"] {
-            assert_eq!(duration(text), Ok(()), "{text}");
+        // text, milliseconds; a negative one counts as none.
+        let table = [
+            ("3s", 3000),
+            ("1h30m", 5_400_000),
+            ("3000", 3000), // milliseconds
+            ("0", 0),
+            ("-5", 0),
+            ("-3s", 0),
+            ("500ms", 500),
+        ];
+        for (text, millis) in table {
+            assert_eq!(duration(text), Ok(SimDuration::from_millis(millis)), "{text}");
         }
         for text in ["x", "5 s", "1.5", "1e3", "3 seconds", "--3s", "-+3s", "05", "", "-"] {
             assert!(duration(text).is_err(), "{text}");
@@ -139,9 +159,10 @@ mod tests {
 
     #[test]
     fn maps_hold_one_equals_sign_per_item() {
-        for text in ["a=b", "a=b,c=d", " a = b , c=d", "a="] {
-            assert_eq!(map(text), Ok(()), "{text}");
-        }
+        let pairs = |own: &[(&str, &str)]| own.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        assert_eq!(map("a=b"), Ok(pairs(&[("a", "b")])));
+        assert_eq!(map(" z = b , c=d"), Ok(pairs(&[("z", "b"), ("c", "d")])));
+        assert_eq!(map("a="), Ok(pairs(&[("a", "")])));
         for text in ["a", "a=b,", "a=b=c", "a=b,c", ""] {
             assert!(map(text).is_err(), "{text}");
         }

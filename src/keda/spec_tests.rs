@@ -1,7 +1,7 @@
 //! Resolving hand-built ScaledObjects: every rule by its message, every place by its line.
 
 use super::*;
-use crate::keda::test_support::{OLD, at, key, number, text, version, written, written_trigger};
+use crate::keda::test_support::{OLD, at, key, number, prometheus, text, version, written, written_trigger};
 use crate::keda::{FallbackBehavior, PrometheusTrigger, TargetType, TriggerKind};
 use crate::manifest::{self, Node, ScaledObject, Value};
 use proptest::prelude::*;
@@ -91,6 +91,7 @@ fn what_is_written_arrives() {
         query: "avg(x)".into(),
         activation_threshold: 1.5,
         ignore_null_values: false,
+        ..prometheus()
     };
     let expected = Trigger {
         name: None,

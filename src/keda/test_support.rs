@@ -1,7 +1,8 @@
 //! Hand-built ScaledObjects for this room's tests.
 
 use crate::keda::{
-    KedaVersion, PrometheusTrigger, ScaledObjectSpec, ScalingAnnotations, TargetType, Trigger, TriggerKind,
+    KedaVersion, PrometheusRequest, PrometheusTrigger, ScaledObjectSpec, ScalingAnnotations, TargetType, Trigger,
+    TriggerKind,
 };
 use crate::manifest::{self, Key, ScaleTargetRef, ScaledObject};
 use crate::units::{Located, SimDuration, Span};
@@ -37,6 +38,13 @@ pub(super) fn prometheus() -> PrometheusTrigger {
         query: "sum(q)".into(),
         activation_threshold: 0.0,
         ignore_null_values: true,
+        timeout: None,
+        request: PrometheusRequest {
+            server_address: "http://prometheus:9090".into(),
+            namespace: None,
+            parameters: Vec::new(),
+            headers: Vec::new(),
+        },
     }
 }
 

@@ -10,6 +10,20 @@ const ROUNDING: KedaVersion = KedaVersion { major: 2, minor: 20, patch: 0 };
 /// The first release that turns negative values into 0.
 const NO_NEGATIVES: KedaVersion = KedaVersion { major: 2, minor: 20, patch: 2 };
 
+/// The newest release that is known to leave the answer's text out of its error (keda.md 5.2); earlier ones print it.
+const NO_BODY: KedaVersion = NO_NEGATIVES;
+
+/// What KEDA says of an answer with an HTTP error, for [`value_from_query`]. Where it leaves out what Prometheus answered,
+/// that follows in brackets: nobody else would tell.
+pub fn http_error(version: KedaVersion, status: u16, message: &str) -> String {
+    if version >= NO_BODY {
+        return format!("status: {status} (Prometheus answered: {message})");
+    }
+    let kind = if status == 400 { "bad_data" } else { "execution" };
+    let message = serde_json::Value::from(message);
+    format!("status: {status} response: {{\"status\":\"error\",\"errorType\":\"{kind}\",\"error\":{message}}}")
+}
+
 /// A trigger's value at one query.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TriggerValue {
@@ -126,6 +140,13 @@ mod tests {
     fn matrix(series: usize) -> QueryValue {
         let one = |index: usize| (Labels::from_pairs([("pod", index.to_string())]), vec![(0, 7.0), (1000, 8.0)]);
         QueryValue::Matrix((0..series).map(one).collect())
+    }
+
+    #[test]
+    fn http_errors_by_version() {
+        let body = r#"status: 422 response: {"status":"error","errorType":"execution","error":"a \"b\""}"#;
+        assert_eq!(http_error(version(2, 20, 1), 422, "a \"b\""), body);
+        assert_eq!(http_error(version(2, 20, 2), 400, "c"), "status: 400 (Prometheus answered: c)");
     }
 
     #[test]

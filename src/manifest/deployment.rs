@@ -53,6 +53,8 @@ pub struct PodTemplate {
 /// One of a container's `ports`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ContainerPort {
+    /// Name of the container it belongs to, where one is written.
+    pub container: Option<String>,
     /// `name`.
     pub name: Option<String>,
     /// `containerPort`.
@@ -153,7 +155,7 @@ impl PodTemplate {
             pre_stop_seconds: pre_stop(container, diagnostics),
             readiness_probe: probe(container, "readinessProbe", diagnostics),
             startup_probe: probe(container, "startupProbe", diagnostics),
-            ports: container.node("ports").map(port_list).unwrap_or_default(),
+            ports: container.node("ports").map(|node| port_list(node, None)).unwrap_or_default(),
             labels: Vec::new(),
             containers: Vec::new(),
         }
@@ -175,13 +177,15 @@ impl PodTemplate {
 
 /// The ports of a container.
 fn ports(container: &Node) -> Vec<ContainerPort> {
-    container.get("ports").map(port_list).unwrap_or_default()
+    let name = container.get("name").and_then(Node::as_str);
+    container.get("ports").map(|node| port_list(node, name)).unwrap_or_default()
 }
 
 /// The ports in a list of them; what is mistyped there is the API server's business.
-fn port_list(node: &Node) -> Vec<ContainerPort> {
+fn port_list(node: &Node, container: Option<&str>) -> Vec<ContainerPort> {
     let Value::Seq(items) = &node.value else { return Vec::new() };
     let port = |item: &Node| ContainerPort {
+        container: container.map(str::to_owned),
         name: item.get("name").and_then(Node::as_str).map(str::to_owned),
         number: item.get("containerPort").and_then(|number| match number.value {
             Value::Int(number) => Some(number),

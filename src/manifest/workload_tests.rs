@@ -1,6 +1,5 @@
 use super::*;
-use crate::manifest::{Bundle, ContainerResources, InferenceService, PodMonitor};
-use crate::units::SimDuration;
+use crate::manifest::{Bundle, ContainerResources, InferenceService};
 
 /// Reads the only document of `text` with `read`.
 fn read<T>(text: &str, read: fn(&Document, &mut Diagnostics) -> Option<T>) -> (Option<T>, Vec<String>) {
@@ -202,46 +201,6 @@ spec:
         messages[1].starts_with("warning: ") && messages[1].contains("without model and containers"),
         "{messages:?}"
     );
-}
-
-#[test]
-fn the_first_endpoint_of_a_monitor_is_read_in_prometheus_durations() {
-    for (kind, key) in [("PodMonitor", "podMetricsEndpoints"), ("ServiceMonitor", "endpoints")] {
-        let text = format!(
-            "apiVersion: monitoring.coreos.com/v1\nkind: {kind}\nmetadata: {{name: m}}\nspec:\n  {key}:\n    \
-             - {{port: http, interval: 1m30s, scrapeTimeout: 10s, honorLabels: true}}\n"
-        );
-        let (monitor, messages) = read(&text, PodMonitor::read);
-        assert_eq!(messages, Vec::<String>::new());
-        let monitor = monitor.expect("readable");
-        assert_eq!(monitor.kind, kind);
-        assert_eq!(monitor.interval.map(|own| own.value), Some(SimDuration::from_secs(90)));
-        assert_eq!(monitor.scrape_timeout.map(|own| own.value), Some(SimDuration::from_secs(10)));
-        assert_eq!(monitor.port.map(|own| own.value), Some("http".to_owned()));
-        assert_eq!(monitor.honor_labels.map(|own| own.value), Some(true));
-        assert!(!monitor.has_relabelings);
-    }
-}
-
-#[test]
-fn what_a_monitor_cannot_say_is_told() {
-    let monitor = |endpoints: &str| {
-        let head = "apiVersion: monitoring.coreos.com/v1\nkind: PodMonitor\nmetadata: {name: m}\nspec:\n";
-        read(&format!("{head}  podMetricsEndpoints: {endpoints}\n"), PodMonitor::read)
-    };
-    let (read, messages) = monitor("[{relabelings: [{action: drop}], metricRelabelings: []}, {port: x}]");
-    assert!(read.is_some_and(|own| own.has_relabelings && own.port.is_none()));
-    assert!(messages[0].starts_with("warning: t:5:81: spec.podMetricsEndpoints[1]: 2 endpoints"), "{messages:?}");
-    assert!(
-        messages[1].starts_with("warning: ") && messages[1].contains("[0].relabelings: relabelling"),
-        "{messages:?}"
-    );
-    let (_, messages) = monitor("[{interval: 1.5m}]");
-    assert!(messages[0].starts_with("error: t:5:36: spec.podMetricsEndpoints[0].interval: "), "{messages:?}");
-    let (_, messages) = monitor("[{interval: 15}]");
-    assert!(messages[0].contains("found the integer 15, expected a string"), "{messages:?}");
-    let (read, messages) = monitor("[{interval: \"\"}]");
-    assert!(messages.is_empty() && read.is_some_and(|own| own.interval.is_none()));
 }
 
 #[test]

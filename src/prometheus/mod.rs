@@ -18,7 +18,10 @@ mod target;
 mod tsdb;
 
 pub use promql::{EvalError, ParseError, ResultType};
-pub use relabel::{RelabelRule, TargetRules, relabel};
+pub use relabel::{
+    LabelLimits, RelabelConfig, RelabelError, RelabelRule, TargetRules, relabel, scrape_failure, stored_labels,
+    target_labels,
+};
 pub use rules::{RecordingRule, RuleError, RuleFailure, RuleGroup, RuleGroupId, rule_phase};
 pub use scrape::{ScrapeSettings, marker_times, next_scrape, scrape_phase};
 pub use server::{

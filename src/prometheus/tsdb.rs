@@ -10,6 +10,7 @@ use super::stored_rows::{StoredRow, is_marker};
 pub(crate) use super::target::Target;
 use crate::series::{Exposition, Labels, MetricKind};
 use crate::units::SimTime;
+use rustc_hash::FxHashSet;
 use std::collections::BTreeMap;
 
 /// One series that a selector selects.
@@ -121,6 +122,7 @@ impl Tsdb {
         let counted = |report: &Report| matches!(report, Report::Samples | Report::Kept | Report::Added);
         let counts = rules.sample_limit.is_some() || target.scrapes.reports.iter().any(counted);
         let mut kept = Vec::new();
+        let mut stored = FxHashSet::default();
         for (index, series) in exposition.series.iter().enumerate() {
             let name = series.labels.metric_name();
             // The name alone decides most series; only the rest get their full label set built.
@@ -133,6 +135,10 @@ impl Tsdb {
             let full = stored_labels(&series.labels, labels, rules);
             kept.push(full.is_some());
             let Some(full) = full else { continue };
+            // Of several samples for one series and time stamp the first stays (tsdb/head_append.go `appendable`).
+            if !rules.metric_relabel.is_empty() && !stored.insert(full.clone()) {
+                continue;
+            }
             if self.select(&full, target, selectors.clone()) || self.kept_rows.is_some() {
                 target.add_column(series.kind == MetricKind::Gauge);
                 target.scrapes.exposed.push(u32::try_from(index).expect("an exposition has fewer than 2^32 series"));

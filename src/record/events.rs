@@ -58,6 +58,20 @@ pub enum EventKind {
         /// The state entered.
         state: &'static str,
     },
+    /// A fault of the Scenario began.
+    FaultStarted {
+        /// Its kind: `prometheusDown`, ...
+        fault: &'static str,
+        /// Its settings as a Scenario has them: `{share: 1, pods: all}`.
+        settings: String,
+    },
+    /// A fault of the Scenario is over.
+    FaultEnded {
+        /// See `FaultStarted`.
+        fault: &'static str,
+        /// See `FaultStarted`.
+        settings: String,
+    },
     /// A recording rule of Prometheus began to fail.
     RuleFailed {
         /// Its `record`.

@@ -67,6 +67,14 @@ struct RuleEvent<'a> {
 }
 
 #[derive(Serialize)]
+struct FaultEvent<'a> {
+    t: SimTime,
+    kind: &'static str,
+    fault: &'static str,
+    settings: &'a str,
+}
+
+#[derive(Serialize)]
 struct PlainEvent {
     t: SimTime,
     kind: &'static str,
@@ -104,6 +112,8 @@ fn event_line(event: &Event) -> String {
             line(&ScaledEvent { t, kind: "scaled", from: *from, to: *to, source: source.word(), reason })
         }
         EventKind::Pod { pod, state } => line(&PodEvent { t, kind: "pod", pod, state }),
+        EventKind::FaultStarted { fault, settings } => line(&FaultEvent { t, kind: "faultStarted", fault, settings }),
+        EventKind::FaultEnded { fault, settings } => line(&FaultEvent { t, kind: "faultEnded", fault, settings }),
         EventKind::RuleFailed { record, message } => line(&RuleEvent { t, kind: "ruleFailed", record, message }),
         EventKind::RequestsFailed { pod, count, cause } => {
             line(&FailedEvent { t, kind: "requestsFailed", pod: pod.as_deref(), count: *count, cause })

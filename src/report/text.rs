@@ -296,9 +296,17 @@ fn scale_rows(record: &RunRecord) -> Vec<ScaleRow> {
                 why: format!("{}{uncounted}", why(record, event.t, *source, reason)),
             })
         }
+        EventKind::FaultStarted { fault, settings } => Some(fault_row(event.t, fault, settings, "starts")),
+        EventKind::FaultEnded { fault, settings } => Some(fault_row(event.t, fault, settings, "is over")),
         _ => None,
     };
     record.events.iter().filter_map(row).collect()
+}
+
+/// A fault among the scale events, so that one can see what came before and after it.
+fn fault_row(t: SimTime, fault: &str, settings: &str, what: &str) -> ScaleRow {
+    let settings = if settings == "{}" { String::new() } else { format!(" {settings}") };
+    ScaleRow { t, change: "-".to_owned(), by: "fault", why: format!("{fault}{settings} {what}") }
 }
 
 /// Why a write was made: the deciding metric's figures with the windows and limits that changed the count, or what a poll
@@ -346,7 +354,8 @@ fn latest_poll(record: &RunRecord, t: SimTime) -> Option<&KedaPoll> {
 }
 
 fn scale_table(rows: &[ScaleRow]) -> String {
-    let mut out = String::from("scale events\n");
+    let has_faults = rows.iter().any(|row| row.by == "fault");
+    let mut out = String::from(if has_faults { "scale events and faults\n" } else { "scale events\n" });
     for row in rows.iter().take(EVENTS_SHOWN) {
         let lead = format!("  {:>9}  {:<8} {:<6} ", clock(row.t), row.change, row.by);
         wrap(&mut out, &lead, &row.why);

@@ -4,6 +4,7 @@
 //! Reading order: `written` (the files), `resolved` (what a run needs), `resolve` (from one to the other).
 
 mod engine_args;
+mod faults_written;
 mod generated;
 mod kserve_hpa;
 mod kserve_policy;
@@ -19,13 +20,17 @@ mod profile_file;
 mod query_check;
 mod resolve;
 mod resolve_engine;
+mod resolve_faults;
+mod resolve_monitoring;
 mod resolve_policy;
 mod resolve_sources;
 mod resolve_usage;
 mod resolve_world;
 mod resolved;
+mod rules_choice;
 mod scale_target;
 mod scenario_yaml;
+mod scrape_pools;
 mod show;
 mod signals_choice;
 mod signals_csv;
@@ -38,11 +43,13 @@ mod workload;
 mod written;
 mod written_sections;
 
+pub use faults_written::{FaultKindWritten, FaultWritten};
 pub use generated::generated_by_kserve;
 pub use origin::{Assumption, Origin};
 pub use profile_file::{profile_yaml, read_profile};
 pub use query_check::QueryFault;
 pub use resolve::{Overrides, attach_profile, attach_traffic, replace_scenario, resolve};
+pub use resolve_faults::{Fault, FaultKind, FaultPods};
 pub use resolved::{
     AnalysisSettings, GATE_NAMES, GateLimit, KedaSettings, KubernetesSettings, MetricSource, MonitoringSettings,
     ResolvedRun, RuleGroupSettings, ScaleTarget, ScrapePool, SloLimit, SloMetric, UsageSettings,

@@ -64,6 +64,7 @@ impl QueryFault {
 
 /// Warns of queries that never give a value; one that only this simulator cannot read is an error.
 pub(super) fn check_queries(spec: &ScaledObjectSpec, version: PrometheusVersion, ledger: &mut Ledger) {
+    tell_requests(spec, ledger);
     for (index, trigger) in spec.triggers.iter().enumerate() {
         let TriggerKind::Prometheus(own) = &trigger.kind else { continue };
         let Some(fault) = QueryFault::of(&own.query, own.ignore_null_values, version) else { continue };
@@ -73,5 +74,46 @@ pub(super) fn check_queries(spec: &ScaledObjectSpec, version: PrometheusVersion,
             QueryFault::OwnLimit(error) => Diagnostic::error(place, path, format!("the query cannot be run: {error}")),
             _ => fault.told(|message| Diagnostic::warning(place, path, message)),
         });
+    }
+}
+
+/// Tells what goes out with the requests and changes nothing here: one Prometheus with one tenant is simulated.
+fn tell_requests(spec: &ScaledObjectSpec, ledger: &mut Ledger) {
+    let mut first: Option<&str> = None;
+    for (index, trigger) in spec.triggers.iter().enumerate() {
+        let Some(own) = trigger.prometheus() else { continue };
+        let request = &own.request;
+        let mut tell = |key: &str, message: String, help: String| {
+            let path = format!("spec.triggers[{index}].metadata.{key}");
+            ledger.push(Diagnostic::note(trigger.span.clone(), path, message).help(help));
+        };
+        if let Some(namespace) = &request.namespace {
+            let message = "the simulated Prometheus ignores the parameter namespace, as Prometheus does; a tenancy proxy in \
+                           front of it would match every selector against it";
+            tell(
+                "namespace",
+                message.to_owned(),
+                format!("behind such a proxy, write namespace={namespace:?} into the query"),
+            );
+        }
+        for (key, is_given) in
+            [("queryParameters", !request.parameters.is_empty()), ("customHeaders", !request.headers.is_empty())]
+        {
+            if is_given {
+                let message = format!("the simulated Prometheus ignores {key}");
+                tell(key, message, "check that they do not change the answer".to_owned());
+            }
+        }
+        let address = request.server_address.trim_end_matches('/');
+        match first {
+            Some(other) if other != address => {
+                let message = format!(
+                    "found the server {address} beside {other}: one Prometheus is simulated, which answers for both and has \
+                     all series"
+                );
+                tell("serverAddress", message, "check that each has what its query asks for".to_owned());
+            }
+            _ => first = first.or(Some(address)),
+        }
     }
 }

@@ -11,10 +11,13 @@ use crate::scenario::policy_choice::{PolicyWritten, choose_policy, warn_of_rival
 use crate::scenario::profile_choice::{choose_profile, profile_path};
 use crate::scenario::query_check::check_queries;
 use crate::scenario::resolve_engine::resolve_engine;
+use crate::scenario::resolve_faults::{check_patience, resolve_faults};
+use crate::scenario::resolve_monitoring::resolve_monitoring;
 use crate::scenario::resolve_policy::{resolve_controllers, resolve_initial};
 use crate::scenario::resolve_sources::resolve_sources;
 use crate::scenario::resolve_usage::{check_requests, resolve_usage};
-use crate::scenario::resolve_world::{resolve_cluster, resolve_monitoring};
+use crate::scenario::resolve_world::resolve_cluster;
+use crate::scenario::scrape_pools::Pods;
 use crate::scenario::signals_choice::{choose_signals, tell_overlap};
 use crate::scenario::traffic_choice::{choose_traffic, end_of, ends, is_document, traffic_path};
 use crate::scenario::values::at_reference;
@@ -200,7 +203,8 @@ fn resolve_into(bundle: &Bundle, overrides: &Overrides, ledger: &mut Ledger) -> 
         "as the OpenAI client has it",
         show::duration_text,
     );
-    let monitoring = resolve_monitoring(bundle, &scenario, workload.as_ref(), target, &pods_namespace, ledger)?;
+    let pods = Pods { workload: workload.as_ref(), target, namespace: &pods_namespace };
+    let monitoring = resolve_monitoring(bundle, &scenario, &pods, engine.as_ref(), ledger)?;
     if let Some(keda) = &controllers.keda {
         check_queries(&keda.scaled_object, monitoring.server.version, ledger);
     }
@@ -209,9 +213,20 @@ fn resolve_into(bundle: &Bundle, overrides: &Overrides, ledger: &mut Ledger) -> 
     let sources = engine.as_ref().and_then(|engine| resolve_sources(&controllers, engine, &signals, ledger));
     let traffic = traffic?;
     let (duration, warmup) = resolve_duration(overrides, &scenario, &traffic.spec, ledger)?;
+    let faults = resolve_faults(&scenario, duration, overrides.fixed_replicas.is_some(), ledger);
     let analysis = resolve_analysis(overrides, &scenario, ledger);
     let traffic_name = traffic.name.clone().unwrap_or_default();
     let name = scenario.name.as_ref().map(|name| name.value.clone()).or(traffic.name);
+    let kubernetes = KubernetesSettings {
+        flags: controllers.flags,
+        hpa: controllers.hpa,
+        sources: sources?,
+        usage: usage?,
+        sync_period: controllers.sync_period,
+        sync_latency_min: controllers.sync_latency.0,
+        sync_latency_max: controllers.sync_latency.1,
+    };
+    check_patience(&faults, controllers.keda.as_ref(), &kubernetes, &scenario, ledger);
     Some(ResolvedRun {
         policy: controllers.name,
         target: controllers.target,
@@ -232,16 +247,9 @@ fn resolve_into(bundle: &Bundle, overrides: &Overrides, ledger: &mut Ledger) -> 
         client_timeout,
         monitoring,
         keda: controllers.keda,
-        kubernetes: KubernetesSettings {
-            flags: controllers.flags,
-            hpa: controllers.hpa,
-            sources: sources?,
-            usage: usage?,
-            sync_period: controllers.sync_period,
-            sync_latency_min: controllers.sync_latency.0,
-            sync_latency_max: controllers.sync_latency.1,
-        },
+        kubernetes,
         signals: signals.series,
+        faults,
         analysis,
         sample_interval: SAMPLE_INTERVAL,
         assumptions: Vec::new(),
@@ -265,12 +273,6 @@ fn tell_unread(bundle: &Bundle, overrides: &Overrides, ledger: &mut Ledger) {
     for document in &bundle.documents {
         let (kind, name, span) = (&document.kind, &document.name, document.root.span.clone());
         ledger.push(match kind.as_str() {
-            "PrometheusRule" => {
-                let message =
-                    format!("PrometheusRule {name} is not modelled yet, its recording rules are not evaluated");
-                Diagnostic::warning(span, "", message)
-                    .help("a query over one of its series comes back empty; write the rule's expression into the query")
-            }
             "HorizontalPodAutoscaler" if !is_chosen(name) => {
                 let message =
                     format!("HorizontalPodAutoscaler {name} is not read: only the ScaledObject's own HPA is simulated");

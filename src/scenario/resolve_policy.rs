@@ -6,9 +6,12 @@ use crate::manifest::HorizontalPodAutoscaler;
 use crate::scenario::ledger::{Ledger, flag};
 use crate::scenario::policy_choice::PolicyWritten;
 use crate::scenario::resolve_world::resolve_controller;
-use crate::scenario::{KedaSettings, Overrides, ScaleTarget, ScenarioFile, show};
+use crate::scenario::{KedaSettings, Origin, Overrides, ScaleTarget, ScenarioFile, show};
 use crate::series::Signals;
 use crate::units::{Located, SimDuration};
+
+/// `KEDA_HTTP_DEFAULT_TIMEOUT` where nobody sets it (keda `cmd/operator/main.go`).
+const HTTP_TIMEOUT_DEFAULT: SimDuration = SimDuration::from_secs(3);
 
 /// The policy as its controllers read it.
 pub(super) struct Controllers {
@@ -56,13 +59,19 @@ pub(super) fn resolve_controllers(
         "the newest release whose behaviour is modelled",
         |version| show::keda(*version),
     );
+    let http_timeout = ledger.pick(
+        "spec.keda.httpTimeout",
+        [scenario.keda_http_timeout.clone()],
+        (HTTP_TIMEOUT_DEFAULT, Origin::Assumed),
+        show::duration_text,
+    );
     let (flags, sync_period, sync_latency) = resolve_controller(scenario, ledger);
     let scaled_object = ledger.take_with(ScaledObjectSpec::resolve(written, version, signals))?;
     let generated = ledger.take_with(generate_hpa(&scaled_object, written, version, &flags))?;
     Some(Controllers {
         name: scaled_object.name.clone(),
         target: ScaleTarget { kind: scaled_object.target_kind.clone(), ..target_of(policy) },
-        keda: Some(KedaSettings { version, scaled_object }),
+        keda: Some(KedaSettings { version, http_timeout, scaled_object }),
         flags,
         hpa: generated.spec,
         origins: Origins::Keda(generated.origins),

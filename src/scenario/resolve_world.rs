@@ -1,18 +1,13 @@
-//! The cluster, Prometheus and the HPA controller of a run.
+//! The cluster and the HPA controller of a run.
 
 use crate::cluster::{ClusterSettings, DurationDistribution, Preset, TerminationMode};
 use crate::hpa::{ControllerFlags, KubernetesVersion};
-use crate::manifest::{Bundle, PodMonitor, Probe};
-use crate::prometheus::{PrometheusSettings, PrometheusVersion, ScrapeSettings, TargetRules};
+use crate::manifest::Probe;
 use crate::scenario::ledger::Ledger;
-use crate::scenario::monitor_choice::choose_monitor;
 use crate::scenario::workload::{Runtime, Workload};
 use crate::scenario::written_sections::{DRAIN_DEFAULT, seconds_or_duration};
-use crate::scenario::{MonitoringSettings, Origin, ScenarioFile, ScrapePool, show};
+use crate::scenario::{Origin, ScenarioFile, show};
 use crate::units::{Diagnostic, Located, SimDuration};
-
-/// 2026-01-05T00:00:00Z, a Monday.
-const EPOCH_MS: i64 = 1_767_571_200_000;
 
 /// Resolves the cluster; `None` after an error in the ledger.
 pub(super) fn resolve_cluster(
@@ -179,145 +174,6 @@ fn resolve_nodes(
     ledger.given(PATH, given.value.to_string(), &given.span);
     settings.pods_per_node = given.value / gpus;
     Some(())
-}
-
-/// Resolves Prometheus and the labels of its targets; `None` after an error in the ledger.
-pub(super) fn resolve_monitoring(
-    bundle: &Bundle,
-    scenario: &ScenarioFile,
-    workload: Option<&Workload>,
-    target: &str,
-    namespace: &str,
-    ledger: &mut Ledger,
-) -> Option<MonitoringSettings> {
-    let written = &scenario.prometheus;
-    let (monitor, scraped) = choose_monitor(bundle, workload, namespace, ledger);
-    let of_monitor = |read: fn(&PodMonitor) -> Option<Located<SimDuration>>| monitor.as_ref().and_then(read);
-    let interval = ledger.pick_or_tell(
-        "spec.prometheus.scrapeInterval",
-        [written.scrape_interval.clone(), of_monitor(|monitor| monitor.interval.clone())],
-        SimDuration::from_secs(15),
-        "neither a PodMonitor nor the Scenario says",
-        show::duration_text,
-    );
-    let timeout = scrape_timeout(
-        written.scrape_timeout.clone(),
-        of_monitor(|monitor| monitor.scrape_timeout.clone()),
-        interval,
-        ledger,
-    )?;
-    let quiet = |seconds| (SimDuration::from_secs(seconds), Origin::Assumed);
-    let version = ledger.pick(
-        "spec.prometheus.version",
-        [written.version.clone()],
-        (PrometheusVersion::V3, Origin::Assumed),
-        |version| show::prometheus(*version),
-    );
-    let lookback = ledger.pick("spec.prometheus.lookback", [written.lookback.clone()], quiet(300), show::duration_text);
-    let evaluation_interval = ledger.pick(
-        "spec.prometheus.evaluationInterval",
-        [written.evaluation_interval.clone()],
-        quiet(30),
-        show::duration_text,
-    );
-    let response_time = ledger.pick(
-        "spec.prometheus.responseTime",
-        [written.response_time.clone()],
-        (SimDuration::from_millis(20), Origin::Assumed),
-        show::duration_text,
-    );
-    let discovery_delay_max = ledger.pick(
-        "spec.prometheus.discoveryDelay",
-        [written.discovery_delay.clone()],
-        quiet(10),
-        show::duration_text,
-    );
-    ledger.tell(
-        "spec.prometheus",
-        format!(
-            "version {}, lookback {lookback}, evaluation {evaluation_interval}, response {response_time}, discovery up to {discovery_delay_max}",
-            show::prometheus(version).trim_matches('"')
-        ),
-        "defaults of Prometheus and its operator where the Scenario says nothing",
-    );
-    let epoch_ms = match &scenario.start {
-        Some(start) => {
-            let date =
-                jiff::Timestamp::from_second(start.value).map_or_else(|_| String::new(), |date| date.to_string());
-            ledger.given("spec.start", show::quoted(&date), &start.span);
-            start.value * 1000
-        }
-        None => {
-            let why = "any moment would do; functions of the time of day see it";
-            ledger.assumed("spec.start", show::quoted("2026-01-05T00:00:00Z"), why);
-            EPOCH_MS
-        }
-    };
-    let scrape = ScrapeSettings { interval, timeout, discovery_delay_max, response_time };
-    let pool = ScrapePool {
-        name: monitor.as_ref().map_or_else(|| "pods".to_owned(), |monitor| monitor.name.value.clone()),
-        scrape: scrape.clone(),
-        labels: target_labels(monitor.as_ref(), workload, target, namespace, ledger),
-        relabel: Vec::new(),
-        rules: TargetRules::default(),
-        port: 8080,
-    };
-    Some(MonitoringSettings {
-        server: PrometheusSettings { version, lookback, evaluation_interval, epoch_ms },
-        pools: if scraped { vec![pool] } else { Vec::new() },
-        own_scrape: scrape,
-        rules: Vec::new(),
-    })
-}
-
-fn scrape_timeout(
-    written: Option<Located<SimDuration>>,
-    monitor: Option<Located<SimDuration>>,
-    interval: SimDuration,
-    ledger: &mut Ledger,
-) -> Option<SimDuration> {
-    const PATH: &str = "spec.prometheus.scrapeTimeout";
-    let given = written.or(monitor);
-    if let Some(given) = &given
-        && given.value > interval
-    {
-        let message =
-            format!("found {} above the scrape interval {interval}, expected at most the interval", given.value);
-        ledger.push(Diagnostic::error(given.span.clone(), PATH, message));
-        return None;
-    }
-    let default = SimDuration::from_secs(10).min(interval);
-    Some(ledger.pick(PATH, [given], (default, Origin::Assumed), show::duration_text))
-}
-
-fn target_labels(
-    monitor: Option<&PodMonitor>,
-    workload: Option<&Workload>,
-    target: &str,
-    namespace: &str,
-    ledger: &mut Ledger,
-) -> Vec<(String, String)> {
-    let container = workload.map_or_else(|| target.to_owned(), |workload| workload.container.clone());
-    let (endpoint, job) = match monitor {
-        Some(monitor) => {
-            let own = monitor.namespace.as_ref().map_or(namespace, |namespace| namespace.value.as_str());
-            let job = if monitor.kind == "ServiceMonitor" {
-                target.to_owned()
-            } else {
-                format!("{own}/{}", monitor.name.value)
-            };
-            (monitor.port.as_ref().map_or_else(|| "http".to_owned(), |port| port.value.clone()), job)
-        }
-        None => ("http".to_owned(), format!("{namespace}/{target}")),
-    };
-    if monitor.is_none() {
-        let labels = format!("namespace={namespace}, container={container}, endpoint={endpoint}, job={job}");
-        ledger.tell("target labels", labels, "no PodMonitor is given");
-    }
-    [("namespace", namespace.to_owned()), ("container", container), ("endpoint", endpoint), ("job", job)]
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value))
-        .collect()
 }
 
 /// (flags, sync period, smallest and largest sync latency).

@@ -5,7 +5,7 @@ use crate::hpa::{ControllerFlags, HpaSpec};
 use crate::keda::{KedaVersion, ScaledObjectSpec};
 use crate::prometheus::{PrometheusSettings, RelabelRule, RuleGroup, ScrapeSettings, TargetRules};
 use crate::replica::EngineConfig;
-use crate::scenario::{Assumption, Origin};
+use crate::scenario::{Assumption, Fault, Origin};
 use crate::series::{Signal, SignalSeries};
 use crate::traffic::TrafficSpec;
 use crate::units::{Diagnostics, Seed, SimDuration, Span};
@@ -57,6 +57,8 @@ pub struct ResolvedRun {
     pub kubernetes: KubernetesSettings,
     /// The user's own series that Prometheus scrapes beside the pods'.
     pub signals: Vec<SignalSeries>,
+    /// What is out of order when, by start.
+    pub faults: Vec<Fault>,
     /// What to conclude.
     pub analysis: AnalysisSettings,
     /// Interval of the timeline's samples.
@@ -110,6 +112,8 @@ pub struct ScrapePool {
     pub rules: TargetRules,
     /// The port in `__address__`.
     pub port: u16,
+    /// Why no scrape of this job can succeed (a path that vLLM does not serve, another port, ...): `up` is always 0.
+    pub failure: Option<String>,
 }
 
 /// A group of recording rules, and when it is evaluated.
@@ -130,6 +134,8 @@ pub struct RuleGroupSettings {
 pub struct KedaSettings {
     /// Release.
     pub version: KedaVersion,
+    /// `KEDA_HTTP_DEFAULT_TIMEOUT`: how long a trigger without `timeout` waits for an answer.
+    pub http_timeout: SimDuration,
     /// The ScaledObject.
     pub scaled_object: ScaledObjectSpec,
 }

@@ -8,6 +8,7 @@ use crate::hpa::KubernetesVersion;
 use crate::keda::KedaVersion;
 use crate::manifest::{Document, Fields, UnknownKeys};
 use crate::prometheus::PrometheusVersion;
+use crate::scenario::faults_written::{FaultWritten, read_faults};
 use crate::scenario::signals_written::read_signals;
 use crate::scenario::values::{name_kind, not_modelled, positive_duration, spec_of};
 use crate::scenario::written_sections as sections;
@@ -44,10 +45,14 @@ pub struct ScenarioFile {
     pub prometheus: PrometheusWritten,
     /// `keda.version`.
     pub keda_version: Option<Located<KedaVersion>>,
+    /// `keda.httpTimeout`.
+    pub keda_http_timeout: Option<Located<SimDuration>>,
     /// `kubernetes`.
     pub kubernetes: KubernetesWritten,
     /// `signals`.
     pub signals: Option<Located<SignalsWritten>>,
+    /// `faults`.
+    pub faults: Vec<FaultWritten>,
     /// `slo`.
     pub slo: Vec<Located<SloLimit>>,
     /// `cost.gpuHour`.
@@ -197,6 +202,8 @@ fn scenario(document: &Document, diagnostics: &mut Diagnostics) -> Option<Scenar
     let start = sections::start(&mut fields, diagnostics);
     let traffic = fields.node("traffic").and_then(|node| sections::traffic(node, diagnostics));
     let replica = section(&mut fields, "replica", sections::replica, diagnostics);
+    let faults = read_faults(&mut fields, diagnostics);
+    let (keda_version, keda_http_timeout) = section(&mut fields, "keda", sections::keda, diagnostics);
     let initial = fields.integer("initialReplicas", 0..=10_000, diagnostics);
     let file = ScenarioFile {
         name,
@@ -211,17 +218,19 @@ fn scenario(document: &Document, diagnostics: &mut Diagnostics) -> Option<Scenar
         router: section(&mut fields, "router", sections::router, diagnostics),
         client_timeout: section(&mut fields, "client", sections::client, diagnostics),
         prometheus: section(&mut fields, "prometheus", sections::prometheus, diagnostics),
-        keda_version: section(&mut fields, "keda", sections::keda, diagnostics),
+        keda_version,
+        keda_http_timeout,
         kubernetes: section(&mut fields, "kubernetes", sections::kubernetes, diagnostics),
         signals: fields
             .node("signals")
             .map(|node| Located::new(read_signals(node, "spec.signals", diagnostics), node.span.clone())),
+        faults,
         slo: section(&mut fields, "slo", sections::slo, diagnostics),
         gpu_hour: section(&mut fields, "cost", sections::cost, diagnostics),
         flap_window: section(&mut fields, "analysis", sections::analysis, diagnostics),
         gates: section(&mut fields, "gates", sections::gates, diagnostics),
     };
-    not_modelled(&mut fields, &["replications", "gateway", "faults"], diagnostics);
+    not_modelled(&mut fields, &["replications", "gateway"], diagnostics);
     fields.finish(UnknownKeys::Error, diagnostics);
     Some(file)
 }

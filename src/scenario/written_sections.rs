@@ -208,7 +208,7 @@ pub(super) fn client(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> 
 /// `prometheus`.
 pub(super) fn prometheus(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> PrometheusWritten {
     let written = PrometheusWritten {
-        version: version(fields, "version", "3 or 2.55", prometheus_version, diagnostics),
+        version: version(fields, "version", "3, 3.5 or 2.55", prometheus_version, diagnostics),
         scrape_interval: positive_duration(fields, "scrapeInterval", diagnostics),
         scrape_timeout: positive_duration(fields, "scrapeTimeout", diagnostics),
         lookback: positive_duration(fields, "lookback", diagnostics),
@@ -221,8 +221,12 @@ pub(super) fn prometheus(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics)
 }
 
 /// `keda`.
-pub(super) fn keda(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Option<Located<KedaVersion>> {
-    version(fields, "version", "2.20.2", keda_version, diagnostics)
+pub(super) fn keda(
+    fields: &mut Fields<'_>,
+    diagnostics: &mut Diagnostics,
+) -> (Option<Located<KedaVersion>>, Option<Located<SimDuration>>) {
+    let version = version(fields, "version", "2.20.2", keda_version, diagnostics);
+    (version, positive_duration(fields, "httpTimeout", diagnostics))
 }
 
 /// `kubernetes`.
@@ -345,10 +349,14 @@ fn vllm_version(numbers: &[u32]) -> Result<(u32, u32), &'static str> {
 
 fn prometheus_version(numbers: &[u32]) -> Result<PrometheusVersion, &'static str> {
     match numbers {
+        // "3" alone is the newest one.
+        [3, 0..=8, ..] => Ok(PrometheusVersion::V3_5),
+        [3, 9..=13, ..] => Ok(PrometheusVersion::V3_9),
         [3, ..] => Ok(PrometheusVersion::V3),
-        [2, minor, ..] if *minor >= 51 => Ok(PrometheusVersion::V2_55),
-        [2, _, ..] => Ok(PrometheusVersion::V2_42),
-        _ => Err("expected version 2 or 3"),
+        [2, 0..=50, ..] => Ok(PrometheusVersion::V2_42),
+        [2, 51..=54, ..] => Ok(PrometheusVersion::V2_51),
+        [2, _, ..] => Ok(PrometheusVersion::V2_55),
+        _ => Err("expected version 2 (with a minor, such as 2.55) or 3"),
     }
 }
 

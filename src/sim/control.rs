@@ -2,15 +2,41 @@
 //! call, and writes the scale. KEDA's own part stands in `keda`, what is measured per pod in `usage`.
 
 use crate::cluster::PodState;
-use crate::hpa::{MetricObservation, Observation, PodObservation, RescaleReason, ShownMetric, Tolerated};
+use crate::hpa::{Condition, MetricObservation, Observation, PodObservation, RescaleReason, ShownMetric, Tolerated};
 use crate::hpa::{looks_at_metrics, propose, reconcile};
 use crate::record::{DecisionRecord, HpaSync, MetricRecord, ScaleSource};
 use crate::scenario::MetricSource;
 use crate::sim::event::Event;
-use crate::sim::keda::FromKeda;
+use crate::sim::keda::{AskedBySync, FromKeda};
 use crate::sim::shown::{asks_of, target_milli, target_word};
+use crate::sim::usage::AdapterAnswer;
 use crate::sim::world::World;
 use crate::units::SimTime;
+
+/// A sync under way. The controller fetches one metric after the other (`computeReplicasForMetrics`), and each waits for its
+/// answer; KEDA asks all inputs of a formula at once.
+pub(super) struct PendingSync {
+    /// The scale as it was read at the sync's start.
+    spec_replicas: i32,
+    status_replicas: i32,
+    /// How many metrics were fetched.
+    fetched: usize,
+    asked: AskedBySync,
+    /// Per metric: what its adapter answered.
+    adapters: Vec<Option<AdapterAnswer>>,
+    /// When the adapter's answer is there.
+    adapter_due: SimTime,
+}
+
+impl PendingSync {
+    /// What it has asked KEDA for.
+    pub(super) fn asked_of_keda(&mut self) -> &mut AskedBySync {
+        &mut self.asked
+    }
+}
+
+/// Condition AbleToScale when the write of the scale fails.
+const FAILED_UPDATE: &str = "FailedUpdateScale";
 
 /// What one sync saw.
 struct Seen {
@@ -25,7 +51,62 @@ impl World<'_> {
         if self.scaled_object().is_some_and(|own| own.annotations.paused) {
             return; // KEDA has deleted the HPA.
         }
-        let mut seen = self.observe_for_hpa();
+        let run = self.run;
+        let (spec_replicas, status_replicas) = (self.deployment.spec_replicas, self.deployment.status_replicas);
+        if !looks_at_metrics(&run.kubernetes.flags, &run.kubernetes.hpa, &self.control.hpa, spec_replicas) {
+            let mut observation = self.observation(spec_replicas, status_replicas);
+            observation.metrics = vec![MetricObservation::Failed(String::new()); run.kubernetes.sources.len()];
+            return self.finish_sync(Seen { observation, records: Vec::new() });
+        }
+        self.control.sync = Some(PendingSync {
+            spec_replicas,
+            status_replicas,
+            fetched: 0,
+            asked: AskedBySync::of(self.scaled_object().map_or(0, |own| own.triggers.len())),
+            adapters: vec![None; run.kubernetes.sources.len()],
+            adapter_due: self.now,
+        });
+        self.continue_sync();
+    }
+
+    /// A sync goes on: the next metric, and once all are there the decision.
+    pub(super) fn continue_sync(&mut self) {
+        let Some(mut sync) = self.control.sync.take() else { return };
+        let sources = &self.run.kubernetes.sources;
+        loop {
+            let keda = self.run.keda.as_ref();
+            let due = keda.and_then(|keda| self.advance(keda, &mut sync.asked.askings));
+            let due = due.or_else(|| (sync.adapter_due > self.now).then_some(sync.adapter_due));
+            if let Some(due) = due {
+                self.queue.push(due, Event::SyncAnswer);
+                self.control.sync = Some(sync);
+                return;
+            }
+            let Some(source) = sources.get(sync.fetched) else { break };
+            match source {
+                MetricSource::Trigger(trigger) => self.ask_for_sync(&mut sync.asked, *trigger),
+                MetricSource::Formula => {
+                    let spec = self.scaled_object();
+                    for (index, trigger) in spec.iter().flat_map(|own| &own.triggers).enumerate() {
+                        if !trigger.is_resource() {
+                            self.ask_for_sync(&mut sync.asked, index);
+                        }
+                    }
+                }
+                MetricSource::PodsMetric(_) => {
+                    let (answer, due) = self.ask_adapter(sync.fetched);
+                    sync.adapters[sync.fetched] = Some(answer);
+                    sync.adapter_due = due;
+                }
+                MetricSource::Resource | MetricSource::ExternalSignal(_) => {}
+            }
+            sync.fetched += 1;
+        }
+        let seen = self.seen_by(sync);
+        self.finish_sync(seen);
+    }
+
+    fn finish_sync(&mut self, mut seen: Seen) {
         let kubernetes = &self.run.kubernetes;
         let decision = reconcile(&kubernetes.flags, &kubernetes.hpa, &self.control.hpa, &seen.observation);
         self.show_per_pod_values(&mut seen);
@@ -36,29 +117,36 @@ impl World<'_> {
         self.queue.push(self.now + kubernetes.sync_period + latency, Event::HpaSync);
     }
 
-    fn observe_for_hpa(&mut self) -> Seen {
-        let run = self.run;
-        let (hpa, sources) = (&run.kubernetes.hpa, &run.kubernetes.sources);
-        let mut observation = Observation {
+    /// The world as the controller sees it, without metrics.
+    fn observation(&self, spec_replicas: i32, status_replicas: i32) -> Observation {
+        Observation {
             now: self.now,
-            spec_replicas: self.deployment.spec_replicas,
-            status_replicas: self.deployment.status_replicas,
+            spec_replicas,
+            status_replicas,
             ready_pods: self.pods_running_and_ready(),
             pods_exist: self.deployment.pods.iter().any(|pod| pod.state != PodState::Gone),
-            metrics: Vec::with_capacity(sources.len()),
+            metrics: Vec::with_capacity(self.run.kubernetes.sources.len()),
             pods: Vec::new(),
-        };
-        if !looks_at_metrics(&run.kubernetes.flags, hpa, &self.control.hpa, observation.spec_replicas) {
-            observation.metrics = vec![MetricObservation::Failed(String::new()); sources.len()];
-            return Seen { observation, records: Vec::new() };
         }
-        let mut from_keda = self.ask_keda();
+    }
+
+    fn seen_by(&mut self, sync: PendingSync) -> Seen {
+        let run = self.run;
+        let (hpa, sources) = (&run.kubernetes.hpa, &run.kubernetes.sources);
+        let mut observation = self.observation(sync.spec_replicas, sync.status_replicas);
+        let mut from_keda = self.answers_of_keda(sync.asked);
         if hpa.metrics.iter().any(|metric| !metric.target.is_external()) {
             observation.pods = self.observe_pods(hpa.metrics.len());
         }
         let mut records = Vec::with_capacity(sources.len());
-        for (index, source) in sources.iter().enumerate() {
-            let (answer, record) = self.fetch(index, source, &mut from_keda, &mut observation.pods);
+        for (index, (source, adapter)) in sources.iter().zip(sync.adapters).enumerate() {
+            let (answer, record) = match source {
+                &MetricSource::PodsMetric(_) => {
+                    let answer = self.fill_from_adapter(index, adapter, &mut observation.pods);
+                    (answer, self.blank_record(index))
+                }
+                _ => self.fetch(index, source, &mut from_keda, &mut observation.pods),
+            };
             observation.metrics.push(answer);
             records.push(record);
         }
@@ -75,16 +163,15 @@ impl World<'_> {
         pods: &mut [PodObservation],
     ) -> (MetricObservation, MetricRecord) {
         match source {
-            MetricSource::Trigger(trigger) => answered(from_keda.trigger(*trigger), self.blank_record(index)),
-            MetricSource::Formula => answered(from_keda.composite(), self.blank_record(index)),
+            MetricSource::Trigger(trigger) => {
+                from_keda.trigger(*trigger).unwrap_or_else(|| nobody(self.blank_record(index)))
+            }
+            MetricSource::Formula => from_keda.composite().unwrap_or_else(|| nobody(self.blank_record(index))),
             MetricSource::Resource => {
                 let answer = self.fill_usage(index, pods);
                 (answer, self.blank_record(index))
             }
-            MetricSource::PodsMetric(_) => {
-                let answer = self.fill_from_adapter(index, pods);
-                (answer, self.blank_record(index))
-            }
+            MetricSource::PodsMetric(_) => unreachable!("an adapter is asked before"),
             MetricSource::ExternalSignal(signal) => {
                 let mut record = self.blank_record(index);
                 record.value = signal.value_at(self.now);
@@ -152,6 +239,30 @@ impl World<'_> {
         }
     }
 
+    /// The decision without its write (`reconcileAutoscaler`, reason FailedUpdateScale).
+    fn refused(&self, mut decision: crate::hpa::Decision, spec_replicas: i32) -> crate::hpa::Decision {
+        let before = self.control.hpa.clone();
+        decision.rescaled = false;
+        decision.reason = None;
+        decision.new_replicas = spec_replicas;
+        decision.next.scale_up_events = before.scale_up_events;
+        decision.next.scale_down_events = before.scale_down_events;
+        decision.next.last_scale_time = before.last_scale_time;
+        decision.next.desired_replicas = before.desired_replicas;
+        let target = &self.run.target;
+        let message = format!(
+            "the HPA controller was unable to update the target scale: Operation cannot be fulfilled on {}s {:?}: the object \
+             has been modified; please apply your changes to the latest version and try again",
+            target.kind.to_lowercase(),
+            target.name
+        );
+        for condition in decision.conditions.iter_mut().filter(|own| own.kind == "AbleToScale") {
+            *condition =
+                Condition { kind: "AbleToScale", status: false, reason: FAILED_UPDATE, message: message.clone() };
+        }
+        decision
+    }
+
     fn apply_hpa(&mut self, seen: Seen, decision: crate::hpa::Decision) {
         let Seen { observation, records: mut metrics } = seen;
         for (record, metric) in metrics.iter_mut().zip(&decision.metrics) {
@@ -166,6 +277,10 @@ impl World<'_> {
                 record.error.clone_from(&metric.error);
             }
         }
+        // The scale was written since it was read: the API server refuses the write (optimistic locking), and the next sync
+        // starts over.
+        let refused = decision.rescaled && self.deployment.spec_replicas != observation.spec_replicas;
+        let decision = if refused { self.refused(decision, observation.spec_replicas) } else { decision };
         let reason = decision.reason.map(|reason| reason.sentence(&self.run.kubernetes.hpa));
         self.recorded.decisions.push(DecisionRecord::HpaSync(Box::new(HpaSync {
             t: self.now,
@@ -177,7 +292,7 @@ impl World<'_> {
             stabilized: decision.stabilized,
             new_replicas: decision.new_replicas,
             rescaled: decision.rescaled,
-            able_to_scale: decision.able_to_scale.word(),
+            able_to_scale: if refused { FAILED_UPDATE } else { decision.able_to_scale.word() },
             scaling_active: decision.scaling_active.map(crate::hpa::ScalingActive::word),
             scaling_limited: decision.scaling_limited.map(crate::hpa::ScalingLimited::word),
             reason: reason.clone(),
@@ -196,21 +311,11 @@ impl World<'_> {
             self.write_scale(decision.new_replicas, source, reason.unwrap_or_default());
         }
     }
-
-    /// KEDA stamps its queries with the whole second.
-    pub(super) fn evaluation_time(&self) -> SimTime {
-        self.now.floor_to_second()
-    }
 }
 
-/// What KEDA's metrics server answers: one series, or a failure.
-fn answered(record: Option<MetricRecord>, blank: MetricRecord) -> (MetricObservation, MetricRecord) {
-    let record = record.unwrap_or(blank);
-    let answer = match record.milli {
-        Some(milli) => MetricObservation::Series(vec![milli]),
-        None => MetricObservation::Failed(record.error.clone().unwrap_or_default()),
-    };
-    (answer, record)
+/// A metric that nobody answers for.
+fn nobody(record: MetricRecord) -> (MetricObservation, MetricRecord) {
+    (MetricObservation::Failed(String::new()), record)
 }
 
 /// Milli units as adapters make them of a float: NaN is 0, the rest is cut towards zero (prometheus-adapter

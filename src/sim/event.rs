@@ -22,6 +22,14 @@ pub(super) enum Event {
     ClientTimeout,
     /// A source sends a request.
     Arrival(usize),
+    /// The fault at this position starts.
+    FaultStarts(usize),
+    /// It is over.
+    FaultEnds(usize),
+    /// A Prometheus that was down has discovered its targets again.
+    PrometheusBack,
+    /// A KEDA that was down has taken up the ScaledObject again.
+    KedaBack,
     /// Prometheus starts scraping a pod.
     TargetFound(PodId),
     /// Prometheus stops scraping a pod.
@@ -38,8 +46,12 @@ pub(super) enum Event {
     Push(usize),
     /// KEDA's scale loop ticks.
     KedaPoll,
+    /// A poll that waits gets an answer.
+    PollAnswer,
     /// The HPA controller syncs.
     HpaSync,
+    /// A sync that waits gets an answer.
+    SyncAnswer,
     /// A row of the timeline.
     Sample,
     /// The run is over.
@@ -86,17 +98,20 @@ impl Event {
             // A request that arrives exactly on a boundary is drained before that boundary's schedule.
             Event::EngineStepStart(_) => 5,
             // Observers come after what they observe, in the order of the information's way: scrape, poll, sync.
-            Event::TargetFound(_) | Event::TargetLost(_) => 6,
-            Event::Scrape(..) | Event::ScrapeSignals | Event::ScrapeUsage => 7,
+            // One fault is over before the next one starts.
+            Event::FaultEnds(_) => 6,
+            Event::FaultStarts(_) => 7,
+            Event::PrometheusBack | Event::KedaBack | Event::TargetFound(_) | Event::TargetLost(_) => 8,
+            Event::Scrape(..) | Event::ScrapeSignals | Event::ScrapeUsage => 9,
             // A rule writes for those who ask Prometheus.
-            Event::EvaluateRules(_) => 8,
+            Event::EvaluateRules(_) => 10,
             // A push that comes together with a poll finds its work done by neither: both ask the executor.
-            Event::Push(_) => 9,
-            Event::KedaPoll => 10,
-            Event::HpaSync => 11,
+            Event::Push(_) => 11,
+            Event::KedaPoll | Event::PollAnswer => 12,
+            Event::HpaSync | Event::SyncAnswer => 13,
             // The timeline shows the instant's outcome.
-            Event::Sample => 12,
-            Event::End => 13,
+            Event::Sample => 14,
+            Event::End => 15,
         }
     }
 }

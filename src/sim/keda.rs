@@ -1,18 +1,17 @@
 //! KEDA's polls, its answers to the HPA, and the activations that external scalers push.
 
-use crate::cluster::PodState;
+use crate::hpa::MetricObservation;
 use crate::keda::{
     COMPOSITE, CompositeReport, Evaluation, Modifiers, PollAction, PollObservation, SignalTrigger, TargetCounts,
-    Trigger, TriggerKind, TriggerReport, TriggerValue, evaluate_poll, evaluate_poll_from_syncs, evaluate_sync, paused,
-    poll, value_from_query,
+    Trigger, TriggerKind, TriggerReport, evaluate_poll, evaluate_poll_from_syncs, evaluate_sync, paused, poll,
 };
 use crate::record::{DecisionRecord, KedaPoll, MetricRecord, ScaleSource};
 use crate::scenario::{KedaSettings, MetricSource};
+use crate::sim::asking::Asking;
 use crate::sim::event::Event;
 use crate::sim::shown::target_milli;
 use crate::sim::world::World;
 use crate::units::SimTime;
-use std::collections::BTreeSet;
 
 /// KEDA's answers to one sync.
 #[derive(Default)]
@@ -20,17 +19,21 @@ pub(super) struct FromKeda {
     /// Per trigger; `None` for cpu and memory, which it does not serve, and once taken.
     triggers: Vec<Option<MetricRecord>>,
     composite: Option<MetricRecord>,
+    /// Per trigger: whether KEDA was not there to answer.
+    lost: Vec<bool>,
 }
 
 impl FromKeda {
     /// Takes the answer for the trigger at `index`.
-    pub(super) fn trigger(&mut self, index: usize) -> Option<MetricRecord> {
-        self.triggers.get_mut(index).and_then(Option::take)
+    pub(super) fn trigger(&mut self, index: usize) -> Option<(MetricObservation, MetricRecord)> {
+        let record = self.triggers.get_mut(index).and_then(Option::take)?;
+        Some((told_to_hpa(&record, self.lost[index]), record))
     }
 
     /// Takes the formula's answer.
-    pub(super) fn composite(&mut self) -> Option<MetricRecord> {
-        self.composite.take()
+    pub(super) fn composite(&mut self) -> Option<(MetricObservation, MetricRecord)> {
+        let record = self.composite.take()?;
+        Some((told_to_hpa(&record, self.lost.contains(&true)), record))
     }
 
     /// What was not taken: the formula's inputs.
@@ -39,46 +42,189 @@ impl FromKeda {
     }
 }
 
+/// What the metrics API answers: one series, or a failure. An error of KEDA's operator comes through its metrics server as
+/// gRPC has it (`pkg/metricsservice/server.go` `GetMetrics`, `scale_handler.go` `GetScaledObjectMetrics`; releases before
+/// the newest ones leave the scaler's own error out).
+fn told_to_hpa(record: &MetricRecord, lost: bool) -> MetricObservation {
+    match (record.milli, &record.error) {
+        (Some(milli), _) => MetricObservation::Series(vec![milli]),
+        (None, None) => MetricObservation::Failed(String::new()),
+        (None, Some(error)) if lost => MetricObservation::Failed(error.clone()),
+        (None, Some(error)) => MetricObservation::Failed(format!(
+            "rpc error: code = Unknown desc = error when getting metric values metric:{} encountered error: {error}",
+            record.trigger
+        )),
+    }
+}
+
+/// A poll that waits for answers. It asks all triggers at once (`getScaledObjectState`).
+pub(super) struct PendingPoll {
+    started: SimTime,
+    askings: Vec<Option<Asking>>,
+}
+
+/// What a sync asks KEDA for, per trigger.
+#[derive(Default)]
+pub(super) struct AskedBySync {
+    pub(super) askings: Vec<Option<Asking>>,
+    /// The last poll's record, where that answers.
+    records: Vec<Option<TriggerReport>>,
+    /// KEDA did not answer.
+    pub(super) lost: Vec<bool>,
+}
+
+impl AskedBySync {
+    pub(super) fn of(triggers: usize) -> Self {
+        AskedBySync { askings: vec![None; triggers], records: vec![None; triggers], lost: vec![false; triggers] }
+    }
+}
+
 impl World<'_> {
-    /// What KEDA's metrics server answers the HPA; nothing without KEDA.
-    pub(super) fn ask_keda(&mut self) -> FromKeda {
-        let Some(keda) = &self.run.keda else { return FromKeda::default() };
-        let (spec, eval) = (&keda.scaled_object, self.evaluation_time());
-        let mut answers = Vec::with_capacity(spec.triggers.len());
-        for (index, trigger) in spec.triggers.iter().enumerate() {
-            let asks = !trigger.is_resource() && self.control.keda.asks(index);
-            answers.push(asks.then(|| self.read_trigger(keda, index, trigger, eval)));
+    /// The HPA asks KEDA's metrics server for one trigger's metric.
+    pub(super) fn ask_for_sync(&mut self, asked: &mut AskedBySync, index: usize) {
+        let Some(keda) = &self.run.keda else { return };
+        if self.keda_is_down() {
+            asked.lost[index] = true;
+        } else if self.control.keda.asks(index) {
+            asked.askings[index] = Some(self.ask(keda, index));
+        } else {
+            asked.records[index].clone_from(&self.control.keda.triggers[index].record);
         }
-        let evaluation = evaluate_sync(spec, keda.version, &self.control.keda, answers, self.target_counts(), self.now);
-        self.keep(keda, evaluation).0
+    }
+
+    /// What KEDA's metrics server has answered the HPA; nothing without KEDA.
+    pub(super) fn answers_of_keda(&mut self, mut asked: AskedBySync) -> FromKeda {
+        let Some(keda) = &self.run.keda else { return FromKeda::default() };
+        let spec = &keda.scaled_object;
+        for (index, trigger) in spec.triggers.iter().enumerate() {
+            let answered = asked.askings[index].is_some() || asked.records[index].is_some();
+            asked.lost[index] = !answered && !trigger.is_resource();
+        }
+        let times: Vec<Option<SimTime>> = asked.askings.iter().map(|own| own.as_ref().map(|own| own.asked)).collect();
+        // A poll may have written or dropped records since the sync read them.
+        let mut state = self.control.keda.clone();
+        for (memory, record) in state.triggers.iter_mut().zip(&asked.records) {
+            memory.record.clone_from(record);
+        }
+        let mut answers = Vec::with_capacity(spec.triggers.len());
+        for (index, (trigger, asking)) in spec.triggers.iter().zip(asked.askings).enumerate() {
+            let from_record = asked.records[index].is_some();
+            answers.push(match asking {
+                _ if trigger.is_resource() || from_record => None,
+                Some(asking) => Some(asking.outcome),
+                None => Some(Err(unavailable(&trigger.metric_name))),
+            });
+        }
+        let counts = self.target_counts();
+        let evaluation = evaluate_sync(spec, keda.version, &state, answers, counts, self.now);
+        let mut evaluation = evaluation.asked_at(&times);
+        for (index, memory) in evaluation.next.triggers.iter_mut().enumerate() {
+            let current = &self.control.keda.triggers[index];
+            if asked.lost[index] {
+                // KEDA never heard of the request.
+                memory.clone_from(current);
+                let report = &mut evaluation.triggers[index];
+                let error = unavailable(&spec.triggers[index].metric_name);
+                *report =
+                    TriggerReport { milli: None, active: false, fallback: false, error: Some(error), ..report.clone() };
+            }
+            memory.record.clone_from(&current.record);
+        }
+        if let Some(report) = evaluation.composite.as_mut().filter(|_| asked.lost.contains(&true)) {
+            let error = Some(unavailable(COMPOSITE));
+            *report = CompositeReport { value: None, milli: None, active: false, fallback: false, flaw: None, error };
+        }
+        FromKeda { lost: asked.lost, ..self.keep(keda, evaluation).0 }
     }
 
     /// One tick of KEDA's scale loop.
     pub(super) fn on_keda_poll(&mut self) {
         let Some(keda) = &self.run.keda else { return };
+        if self.control.next_poll != Some(self.now) {
+            return; // Of a loop that has ended.
+        }
         let spec = &keda.scaled_object;
-        let (t, spec_replicas) = (self.now, self.deployment.spec_replicas);
+        let spec_replicas = self.deployment.spec_replicas;
         if let Some(action) = paused(spec, spec_replicas) {
             // There is no scale loop to come back to.
             return self.apply_poll(action, ("paused", None), (Vec::new(), false, false));
         }
-        let eval = self.evaluation_time();
-        let counts = self.target_counts();
-        let evaluation = if self.control.keda.poll_asks(spec, keda.version) {
-            let mut answers = Vec::with_capacity(spec.triggers.len());
-            for (index, trigger) in spec.triggers.iter().enumerate() {
-                answers.push((!trigger.is_resource()).then(|| self.read_trigger(keda, index, trigger, eval)));
-            }
-            evaluate_poll(spec, keda.version, &self.control.keda, answers, counts, self.now)
-        } else {
-            evaluate_poll_from_syncs(spec, &self.control.keda, counts)
-        };
+        if !self.control.keda.poll_asks(spec, keda.version) {
+            let evaluation = evaluate_poll_from_syncs(spec, &self.control.keda, self.target_counts());
+            return self.finish_poll(keda, self.now, evaluation);
+        }
+        let asks = |index: usize| !spec.triggers[index].is_resource();
+        let askings = (0..spec.triggers.len()).map(|index| asks(index).then(|| self.ask(keda, index))).collect();
+        self.control.poll = Some(PendingPoll { started: self.now, askings });
+        self.continue_poll();
+    }
+
+    /// A poll goes on once all triggers have answered.
+    pub(super) fn continue_poll(&mut self) {
+        let (Some(keda), Some(mut pending)) = (&self.run.keda, self.control.poll.take()) else { return };
+        if let Some(due) = self.advance(keda, &mut pending.askings) {
+            self.queue.push(due, Event::PollAnswer);
+            self.control.poll = Some(pending);
+            return;
+        }
+        let times: Vec<Option<SimTime>> = pending.askings.iter().map(|own| own.as_ref().map(|own| own.asked)).collect();
+        let answers = pending.askings.into_iter().map(|own| own.map(|own| own.outcome)).collect();
+        let (spec, counts) = (&keda.scaled_object, self.target_counts());
+        let evaluation = evaluate_poll(spec, keda.version, &self.control.keda, answers, counts, self.now);
+        self.finish_poll(keda, pending.started, evaluation.asked_at(&times));
+    }
+
+    /// The executor is asked, and the next tick is due: one interval after this one's start, however long it took
+    /// (`startScaleLoop` arms its timer first).
+    fn finish_poll(&mut self, keda: &KedaSettings, started: SimTime, evaluation: Evaluation) {
         let (records, active, error) = self.keep(keda, evaluation);
         self.decide_scale(keda, (records.rest().collect(), active, error));
-        self.queue.push(t + spec.polling_interval, Event::KedaPoll);
+        let next = (started + keda.scaled_object.polling_interval).max(self.now);
+        self.control.next_poll = Some(next);
+        self.queue.push(next, Event::KedaPoll);
         if !std::mem::replace(&mut self.control.pushes_watched, true) {
             self.watch_pushes(keda);
         }
+        for _ in 0..std::mem::take(&mut self.control.waiting_pushes) {
+            self.decide_scale(keda, (Vec::new(), true, false));
+        }
+    }
+
+    /// KEDA stops: its scale loop, its streams and what was under way end with it.
+    pub(super) fn stop_keda(&mut self) {
+        let control = &mut self.control;
+        control.poll = None;
+        control.waiting_pushes = 0;
+        control.next_push.fill(None);
+        // Where it has not begun yet, its first tick is due once KEDA is back.
+        if control.pushes_watched {
+            control.next_poll = None;
+        }
+        if let Some(sync) = &mut control.sync {
+            let asked = sync.asked_of_keda();
+            for (asking, lost) in asked.askings.iter_mut().zip(&mut asked.lost) {
+                if asking.as_ref().is_some_and(|own| own.due >= self.now) {
+                    *asking = None;
+                    *lost = true;
+                }
+            }
+            self.queue.push(self.now, Event::SyncAnswer);
+        }
+    }
+
+    /// KEDA's operator has started again: the scale loop begins with a poll at once. Records and scalers were in memory; what
+    /// stands in the object's status is still there.
+    pub(super) fn on_keda_back(&mut self) {
+        if self.keda_is_down() || self.control.next_poll.is_some() {
+            return;
+        }
+        for memory in &mut self.control.keda.triggers {
+            memory.record = None;
+            memory.seen = None;
+        }
+        self.control.pushes_watched = false;
+        self.control.next_poll = Some(self.now);
+        self.queue.push(self.now, Event::KedaPoll);
     }
 
     /// The executor decides on what was found, and the world follows.
@@ -122,7 +268,9 @@ impl World<'_> {
     }
 
     fn schedule_push(&mut self, index: usize, own: &SignalTrigger) {
-        if let Some(at) = next_push(own, self.now) {
+        let next = next_push(own, self.now);
+        self.control.next_push[index] = next;
+        if let Some(at) = next {
             self.queue.push(at, Event::Push(index));
         }
     }
@@ -132,8 +280,14 @@ impl World<'_> {
     pub(super) fn on_push(&mut self, index: usize) {
         let Some(keda) = &self.run.keda else { return };
         let TriggerKind::Signal(own) = &keda.scaled_object.triggers[index].kind else { return };
-        if turns_active(own, self.now) {
-            self.decide_scale(keda, (Vec::new(), true, false));
+        if self.control.next_push[index] != Some(self.now) {
+            return; // Of a stream that has ended.
+        }
+        match (turns_active(own, self.now), self.control.poll.is_some()) {
+            (false, _) => {}
+            // A poll has the lock until it is done (`checkScalers`, `scalingMutex`).
+            (true, true) => self.control.waiting_pushes += 1,
+            (true, false) => self.decide_scale(keda, (Vec::new(), true, false)),
         }
         self.schedule_push(index, own);
     }
@@ -146,7 +300,7 @@ impl World<'_> {
     fn keep(&mut self, keda: &KedaSettings, evaluation: Evaluation) -> (FromKeda, bool, bool) {
         let spec = &keda.scaled_object;
         let (active, error) = (evaluation.active, evaluation.error);
-        let mut found = FromKeda { triggers: vec![None; spec.triggers.len()], composite: None };
+        let mut found = FromKeda { triggers: vec![None; spec.triggers.len()], ..FromKeda::default() };
         if let (Some(modifiers), Some(report)) = (&spec.modifiers, evaluation.composite) {
             self.control.last_values[spec.triggers.len()] = report.value;
             found.composite = Some(composite_record(modifiers, report, self.now));
@@ -166,53 +320,11 @@ impl World<'_> {
         let place = kubernetes.sources.iter().position(|source| *source == MetricSource::Trigger(index));
         place.map_or(0, |place| target_milli(kubernetes.hpa.metrics[place].target))
     }
+}
 
-    /// One trigger's answer now, before any fallback.
-    fn read_trigger(
-        &mut self,
-        keda: &KedaSettings,
-        index: usize,
-        trigger: &Trigger,
-        eval: SimTime,
-    ) -> Result<TriggerValue, String> {
-        let version = keda.version;
-        match &trigger.kind {
-            TriggerKind::Prometheus(own) => {
-                let query = match &self.monitoring.queries[index] {
-                    Some(Ok(query)) => *query,
-                    Some(Err(refused)) => return value_from_query(own, version, Err(refused)),
-                    None => unreachable!("every Prometheus trigger has its query compiled"),
-                };
-                let answer = self.monitoring.server.query(query, eval, self.now);
-                let text = answer.as_ref().err().map(|error| format!("status: 422 response: {error}"));
-                value_from_query(own, version, answer.as_ref().map_err(|_| text.as_deref().unwrap_or_default()))
-            }
-            TriggerKind::Cron(own) => {
-                let start = self.run.monitoring.server.epoch_ms.div_euclid(1000);
-                let since = i64::try_from(eval.as_secs_floor()).expect("the clock ends after 213 days");
-                Ok(own.value_at(start + since, version))
-            }
-            TriggerKind::KubernetesWorkload(own) => {
-                if let Some(given) = &own.given {
-                    let count = given.value_at(self.now);
-                    let count =
-                        count.ok_or_else(|| format!("the signal for this count gives no value at {}", self.now));
-                    return Ok(own.value_of(count?, version));
-                }
-                // The selector matches the target's pods: the scenario room refuses any other.
-                let pods = self.deployment.pods.iter().filter(|pod| pod.state != PodState::Gone);
-                let count = if own.group_by_node {
-                    pods.filter_map(|pod| pod.node).collect::<BTreeSet<u32>>().len()
-                } else {
-                    pods.count()
-                };
-                Ok(own.value_of(count as f64, version))
-            }
-            // Only queries of Prometheus carry a time stamp of whole seconds.
-            TriggerKind::Signal(own) => own.answer_at(self.now, version),
-            TriggerKind::Resource(_) => Err("KEDA does not read it".to_owned()),
-        }
-    }
+/// What the API server answers when nobody stands behind `external.metrics.k8s.io`.
+pub(super) fn unavailable(metric: &str) -> String {
+    format!("the server is currently unable to handle the request (get {metric}.external.metrics.k8s.io)")
 }
 
 /// Whether it is active at `t` and was not just before.

@@ -6,8 +6,10 @@
 //! `sampling`, `settle`; `shown` names what the policy asks for, `recording` hands over what Prometheus stores.
 //! A handler is three thoughts: observe the world, decide by a pure call into a room, apply the decision.
 
+mod asking;
 mod control;
 mod event;
+mod faults;
 mod invariants;
 mod keda;
 mod monitoring;

@@ -41,6 +41,11 @@ impl World<'_> {
 
     /// A group is due. That a rule begins to fail is recorded, not each failure.
     pub(super) fn on_evaluate_rules(&mut self, number: usize) {
+        let (due, down) = (self.now + self.run.monitoring.rules[number].interval, self.prometheus_is_down());
+        self.queue.push(due, Event::EvaluateRules(number));
+        if down {
+            return;
+        }
         let group = &mut self.monitoring.rules[number];
         let failures = self.monitoring.server.evaluate_rules(group.id, self.now);
         let before = std::mem::take(&mut group.failing);
@@ -55,6 +60,5 @@ impl World<'_> {
         for event in news {
             self.note(event);
         }
-        self.queue.push(self.now + self.run.monitoring.rules[number].interval, Event::EvaluateRules(number));
     }
 }

@@ -31,7 +31,7 @@ impl World<'_> {
             return true;
         }
         let quiet_since =
-            [traffic.last_end, traffic.last_send, Some(self.control.last_change), self.last_signal_change()];
+            [traffic.last_end, traffic.last_send, Some(self.control.last_change), self.last_outside_change()];
         let quiet_since = quiet_since.into_iter().flatten().max().unwrap_or(SimTime::ZERO);
         self.now >= quiet_since + self.reaction_time()
     }
@@ -39,9 +39,14 @@ impl World<'_> {
     /// Whether the policy still scales long after the last request: it goes on for ever (idle below the minimum, a signal
     /// between two counts), and so would the run. The record says that it did not settle.
     pub(super) fn never_settles(&self) -> bool {
-        let quiet_since = [self.traffic.last_end, self.traffic.last_send, self.last_signal_change()];
+        let quiet_since = [self.traffic.last_end, self.traffic.last_send, self.last_outside_change()];
         let quiet_since = quiet_since.into_iter().flatten().max().unwrap_or(SimTime::ZERO);
         self.now >= quiet_since + self.reaction_time().times(SETTLING_REACTIONS).max(SETTLING_AT_LEAST)
+    }
+
+    /// The last change from outside.
+    fn last_outside_change(&self) -> Option<SimTime> {
+        self.last_signal_change().max(self.last_fault_end())
     }
 
     /// The last change of what the user gives, as far as it ever ends: a policy that it moves has not settled before.

@@ -3,7 +3,7 @@
 use crate::cluster::{METRIC_RESOLUTION, Pod, PodId, PodState, PodUsage, StartupPlan};
 use crate::hpa::{MetricObservation, MetricTarget, PodObservation, Resource};
 use crate::scenario::UsageSettings;
-use crate::series::QueryValue;
+use crate::series::{Labels, QueryValue};
 use crate::sim::control::adapter_milli;
 use crate::sim::event::Event;
 use crate::sim::world::{Host, World};
@@ -11,6 +11,9 @@ use crate::units::{SimDuration, SimTime};
 
 /// The window of an adapter's values when it tells none (`DefaultMetricWindow` of the custom metrics client is a minute).
 const ADAPTER_WINDOW: SimDuration = SimDuration::from_secs(60);
+
+/// The samples that an adapter found, or its error.
+pub(super) type AdapterAnswer = Result<Vec<(Labels, f64)>, String>;
 
 impl World<'_> {
     /// When metrics-server first scrapes: nothing keeps it in phase with anything else.
@@ -92,15 +95,37 @@ impl World<'_> {
         answer(found)
     }
 
-    /// Fills in the samples of the Pods metric at `index`: what its query answers now, by the label `pod`.
-    pub(super) fn fill_from_adapter(&mut self, index: usize, pods: &mut [PodObservation]) -> MetricObservation {
-        let Some(query) = self.monitoring.adapter_queries[index] else {
-            return MetricObservation::Failed(String::new());
+    /// Asks the adapter for the Pods metric at `index`; its answer and when it is there. It asks Prometheus without a limit
+    /// of its own, and does not tell why that failed (prometheus-adapter `pkg/custom-provider/provider.go`).
+    pub(super) fn ask_adapter(&mut self, index: usize) -> (AdapterAnswer, SimTime) {
+        let failed = || Err("Internal error occurred: unable to fetch metrics".to_owned());
+        if self.prometheus_is_down() {
+            return (failed(), self.now);
+        }
+        let due = self.now.saturating_add(self.query_latency());
+        if let Some(stop) = self.prometheus_stops_before(due) {
+            return (failed(), stop);
+        }
+        let Some(query) = self.monitoring.adapter_queries[index] else { return (Err(String::new()), self.now) };
+        let answer = match self.monitoring.server.query(query, self.now, self.now) {
+            Ok(QueryValue::Vector(elements)) => Ok(elements),
+            Ok(_) => Ok(Vec::new()),
+            Err(error) => Err(error.to_string()),
         };
-        let elements = match self.monitoring.server.query(query, self.now, self.now) {
-            Ok(QueryValue::Vector(elements)) => elements,
-            Ok(_) => Vec::new(),
-            Err(error) => return MetricObservation::Failed(error.to_string()),
+        (answer, due)
+    }
+
+    /// Fills in the samples of the Pods metric at `index`: what its adapter answered, by the label `pod`.
+    pub(super) fn fill_from_adapter(
+        &self,
+        index: usize,
+        answered: Option<AdapterAnswer>,
+        pods: &mut [PodObservation],
+    ) -> MetricObservation {
+        let elements = match answered {
+            Some(Ok(elements)) => elements,
+            Some(Err(error)) => return MetricObservation::Failed(error),
+            None => return MetricObservation::Failed(String::new()),
         };
         let value = |pod: &Pod| {
             let own = elements.iter().find(|(labels, _)| labels.get("pod") == pod.name);

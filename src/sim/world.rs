@@ -12,7 +12,9 @@ use crate::replica::{Engine, exposition};
 use crate::scenario::{MetricSource, ResolvedRun};
 use crate::series::Exposition;
 use crate::sim::SimulateError;
+use crate::sim::control::PendingSync;
 use crate::sim::event::{Event, EventQueue};
+use crate::sim::keda::PendingPoll;
 use crate::sim::monitoring::PodTarget;
 use crate::sim::rules::{LoadedGroup, load_rules};
 use crate::sim::shown::{shown_places, trigger_infos};
@@ -23,8 +25,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// What KEDA's operator needs from a new ScaledObject to its HPA: API round trips and the build of the scalers.
-const SHORTEST_RECONCILE: SimDuration = SimDuration::from_millis(100);
-const LONGEST_RECONCILE: SimDuration = SimDuration::from_secs(1);
+pub(super) const SHORTEST_RECONCILE: SimDuration = SimDuration::from_millis(100);
+pub(super) const LONGEST_RECONCILE: SimDuration = SimDuration::from_secs(1);
 
 /// The world and what has been recorded of it.
 pub(super) struct World<'r> {
@@ -38,6 +40,8 @@ pub(super) struct World<'r> {
     pub(super) router: Router,
     pub(super) monitoring: MonitoringState,
     pub(super) control: ControlState,
+    /// Per fault: the pods that it concerns, once it has started; `None` for all.
+    pub(super) chosen_pods: Vec<Option<Vec<PodId>>>,
     pub(super) recorded: Recorded,
     pub(super) check: bool,
 }
@@ -95,6 +99,8 @@ pub(super) struct MonitoringState {
     pub(super) rules: Vec<LoadedGroup>,
     /// The target that exposes the user's own series.
     pub(super) signals: Option<TargetId>,
+    /// When it is scraped next; an event for another instant is of a loop that has ended.
+    pub(super) signals_due: Option<SimTime>,
     pub(super) exposition: Arc<Exposition>,
     /// Reused by every scrape.
     pub(super) row: Vec<f64>,
@@ -109,8 +115,18 @@ pub(super) struct ControlState {
     pub(super) keda: KedaState,
     /// When the ScaledObject was created.
     pub(super) created: SimTime,
+    /// When KEDA's scale loop ticks next; an event for another instant is of a loop that has ended.
+    pub(super) next_poll: Option<SimTime>,
+    /// The poll that waits for answers.
+    pub(super) poll: Option<PendingPoll>,
+    /// The sync that waits for answers.
+    pub(super) sync: Option<PendingSync>,
     /// Whether KEDA has opened the streams of its push scalers.
     pub(super) pushes_watched: bool,
+    /// Per trigger: when its activity is looked at next, as `next_poll`.
+    pub(super) next_push: Vec<Option<SimTime>>,
+    /// Activations that came while a poll had the lock.
+    pub(super) waiting_pushes: usize,
     pub(super) sync_latency: Stream,
     pub(super) last_change: SimTime,
     /// Of each trigger (or metric of a plain HPA), and of the formula if there is one: the last value that a sync or poll saw.
@@ -163,7 +179,7 @@ impl<'r> World<'r> {
                     return Err(SimulateError::Query(message));
                 }
                 // As it would be deployed: Prometheus refuses it whenever it is asked.
-                Some((_, Err(error))) => Some(Err(format!("status: 400 response: {error}"))),
+                Some((_, Err(error))) => Some(Err(error.to_string())),
             });
         }
         let mut adapter_queries = Vec::new();
@@ -208,6 +224,7 @@ impl<'r> World<'r> {
                 adapter_queries,
                 rules,
                 signals: None,
+                signals_due: None,
                 exposition: Arc::new(exposition(&run.engine)),
                 row: Vec::new(),
                 seed: run.seed,
@@ -217,13 +234,19 @@ impl<'r> World<'r> {
                 hpa_synced: false,
                 keda: scaled_object.map(KedaState::new).unwrap_or_default(),
                 created: SimTime::ZERO,
+                next_poll: None,
+                poll: None,
+                sync: None,
                 pushes_watched: false,
+                next_push: vec![None; scaled_object.map_or(0, |own| own.triggers.len())],
+                waiting_pushes: 0,
                 sync_latency: run.seed.stream("hpa-sync-latency", 0),
                 last_change: SimTime::ZERO,
                 last_values: vec![None; thresholds.len()],
                 thresholds,
                 places: shown_places(run),
             },
+            chosen_pods: vec![None; run.faults.len()],
             recorded: Recorded::default(),
             check,
         };
@@ -232,6 +255,7 @@ impl<'r> World<'r> {
     }
 
     fn schedule_first_events(&mut self) {
+        self.schedule_faults();
         let serving: Vec<PodId> = self.deployment.pods.iter().map(|pod| pod.id).collect();
         for id in serving {
             self.host_existing_pod(id);
@@ -271,7 +295,9 @@ impl<'r> World<'r> {
         let created = SimTime::ZERO + seed.stream("policy-applied", 0).duration_below(span);
         let spread = LONGEST_RECONCILE.saturating_sub(SHORTEST_RECONCILE);
         let hpa_created = created + SHORTEST_RECONCILE + seed.stream("keda-reconcile", 0).duration_below(spread);
+        let hpa_created = self.keda_acts_at(hpa_created);
         self.control.created = created;
+        self.control.next_poll = Some(hpa_created);
         self.queue.push(hpa_created, Event::KedaPoll);
         self.queue.push(hpa_created + sync_period, Event::HpaSync);
     }
