@@ -24,13 +24,21 @@ pub(super) fn blind_at_zero(record: &RunRecord) -> Option<Finding> {
         DecisionRecord::KedaPoll(poll) => poll.metrics.iter().all(|metric| metric.kind == "prometheus"),
         DecisionRecord::HpaSync(_) => true,
     });
-    let refused = record.requests.refused;
-    if refused == 0 || !only_queries || !record.decisions.iter().any(at_zero) || record.decisions.iter().any(woke) {
+    let (refused, answered) = (record.requests.refused, record.requests.unavailable);
+    if refused + answered == 0
+        || !only_queries
+        || !record.decisions.iter().any(at_zero)
+        || record.decisions.iter().any(woke)
+    {
         return None;
     }
-    let message = format!(
-        "{refused} requests were refused while spec.replicas was 0, and no trigger became active in the whole run"
-    );
+    // Without a gateway a client finds nobody; with one it gets a 503.
+    let lost = match (refused, answered) {
+        (_, 0) => format!("{refused} requests were refused"),
+        (0, _) => format!("{answered} requests were answered 503 by the gateway"),
+        _ => format!("{refused} requests were refused and {answered} answered 503 by the gateway"),
+    };
+    let message = format!("{lost} while spec.replicas was 0, and no trigger became active in the whole run");
     let evidence = vec![
         "the series of vLLM pods vanish with the last pod; scale from zero needs a metric of what stands in front"
             .to_owned(),

@@ -1,9 +1,11 @@
 //! From `spec.replicas` to a serving pod and back, and how requests reach pods.
 //!
 //! Source: Kubernetes v1.36.2 (ReplicaSet controller, kubelet probes, kube-proxy); see `pod` for the states. The room
-//! plans transitions; only `sim` schedules them. Reading order: `settings`, `startup`, `pod`, `victims`, `deployment`, `router`.
+//! plans transitions; only `sim` schedules them. Reading order: `settings`, `startup`, `pod`, `victims`, `deployment`, `router`,
+//! `gateway`.
 
 mod deployment;
+mod gateway;
 mod metrics_server;
 mod pod;
 mod router;
@@ -12,6 +14,7 @@ mod startup;
 mod victims;
 
 pub use deployment::{Deployment, DeploymentChange};
+pub use gateway::{Gateway, GatewayEnd, GatewayKind, GatewaySettings};
 pub use metrics_server::{METRIC_RESOLUTION, PodUsage, UsageSample};
 pub use pod::{Pod, PodId, PodState, PodTimes};
 pub use router::{Router, RouterPolicy};

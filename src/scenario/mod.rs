@@ -5,6 +5,7 @@
 
 mod engine_args;
 mod faults_written;
+mod gateway_written;
 mod generated;
 mod kserve_hpa;
 mod kserve_policy;
@@ -21,6 +22,7 @@ mod query_check;
 mod resolve;
 mod resolve_engine;
 mod resolve_faults;
+mod resolve_gateway;
 mod resolve_monitoring;
 mod resolve_policy;
 mod resolve_sources;
@@ -44,6 +46,7 @@ mod written;
 mod written_sections;
 
 pub use faults_written::{FaultKindWritten, FaultWritten};
+pub use gateway_written::GatewayWritten;
 pub use generated::generated_by_kserve;
 pub use origin::{Assumption, Origin};
 pub use profile_file::{profile_yaml, read_profile};

@@ -3,8 +3,8 @@
 //! Reading order: `resolve`, then `workload` (the target), `profile_choice`, `resolve_engine`, `resolve_world`,
 //! `traffic_choice`.
 
-use crate::cluster::RouterPolicy;
 use crate::manifest::{Bundle, Document, Input};
+use crate::replica::exposition;
 use crate::scenario::ledger::{Ledger, flag};
 use crate::scenario::pod_selector::check_selectors;
 use crate::scenario::policy_choice::{PolicyWritten, choose_policy, warn_of_rivals};
@@ -12,6 +12,7 @@ use crate::scenario::profile_choice::{choose_profile, profile_path};
 use crate::scenario::query_check::check_queries;
 use crate::scenario::resolve_engine::resolve_engine;
 use crate::scenario::resolve_faults::{check_patience, resolve_faults};
+use crate::scenario::resolve_gateway::{resolve_gateway, resolve_router};
 use crate::scenario::resolve_monitoring::resolve_monitoring;
 use crate::scenario::resolve_policy::{resolve_controllers, resolve_initial};
 use crate::scenario::resolve_sources::resolve_sources;
@@ -176,19 +177,12 @@ fn resolve_into(bundle: &Bundle, overrides: &Overrides, ledger: &mut Ledger) -> 
     let profile = choose_profile(bundle, overrides, &scenario, workload.as_ref(), ledger);
     let engine = profile.as_ref().and_then(|profile| resolve_engine(&scenario, profile, workload.as_ref(), ledger));
     if let Some(engine) = &engine {
-        tell_overlap(&signals, engine, ledger);
+        tell_overlap(&signals, "the replicas expose", &exposition(engine), ledger);
     }
     let (profile, controllers) = (profile?, controllers?);
     let gpus = gpus_per_replica(workload.as_ref(), profile.gpus, &profile.name, ledger);
     let cluster = resolve_cluster(&scenario, workload.as_ref(), gpus, ledger);
-    let router_why = "a Service with a connection per request picks pods at random";
-    let router = ledger.pick_or_tell(
-        "spec.router.policy",
-        [scenario.router.policy.clone()],
-        RouterPolicy::Random,
-        router_why,
-        |router| show::router(*router),
-    );
+    let router = resolve_router(&scenario, ledger);
     let router_latency = ledger.pick_or_tell(
         "spec.router.latency",
         [scenario.router.latency.clone()],
@@ -196,6 +190,8 @@ fn resolve_into(bundle: &Bundle, overrides: &Overrides, ledger: &mut Ledger) -> 
         "client to pod inside one cluster",
         show::duration_text,
     );
+    let model = engine.as_ref().map_or("", |engine| engine.model_name.as_str());
+    let gateway = resolve_gateway(&scenario, &signals, (target, &pods_namespace, model), ledger);
     let client_timeout = ledger.pick_or_tell(
         "spec.client.timeout",
         [scenario.client_timeout.clone()],
@@ -244,6 +240,7 @@ fn resolve_into(bundle: &Bundle, overrides: &Overrides, ledger: &mut Ledger) -> 
         cluster: cluster?,
         router,
         router_latency,
+        gateway,
         client_timeout,
         monitoring,
         keda: controllers.keda,

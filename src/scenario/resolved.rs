@@ -1,6 +1,6 @@
 //! A run as resolved: every room's settings, no optional field that has a default.
 
-use crate::cluster::{ClusterSettings, RouterPolicy};
+use crate::cluster::{ClusterSettings, GatewaySettings, RouterPolicy};
 use crate::hpa::{ControllerFlags, HpaSpec};
 use crate::keda::{KedaVersion, ScaledObjectSpec};
 use crate::prometheus::{PrometheusSettings, RelabelRule, RuleGroup, ScrapeSettings, TargetRules};
@@ -47,6 +47,8 @@ pub struct ResolvedRun {
     pub router: RouterPolicy,
     /// Client to pod.
     pub router_latency: SimDuration,
+    /// What takes the requests before the router does; `None`: clients reach the pods by their Service.
+    pub gateway: Option<GatewaySettings>,
     /// Client timeout (send to last token).
     pub client_timeout: SimDuration,
     /// Prometheus and its targets.

@@ -1,7 +1,6 @@
 //! The user's own series: `--signals`, else `signals` of the Scenario. Here their CSV files are read.
 
 use crate::manifest::{Node, parse_documents};
-use crate::replica::{EngineConfig, exposition};
 use crate::scenario::ledger::{Ledger, flag};
 use crate::scenario::profile_choice::folder_of;
 use crate::scenario::signals_csv::{read_bytes, read_points};
@@ -10,7 +9,7 @@ use crate::scenario::signals_written::{
 };
 use crate::scenario::values::{at_reference, join};
 use crate::scenario::{Origin, Overrides, ScenarioFile, show};
-use crate::series::{Labels, MetricKind, Signal, SignalSeries, Signals, TriggerSignal};
+use crate::series::{Exposition, Labels, MetricKind, Signal, SignalSeries, Signals, TriggerSignal};
 use crate::units::{Diagnostic, Diagnostics, Located, SimDuration, SimTime};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -41,12 +40,12 @@ pub(super) fn choose_signals(overrides: &Overrides, scenario: &ScenarioFile, led
     Some(signals)
 }
 
-/// Warns of scraped signals that have the name of a series of the replicas: a query that sums over it counts both.
-pub(super) fn tell_overlap(signals: &Signals, engine: &EngineConfig, ledger: &mut Ledger) {
+/// Warns of scraped signals that have the name of a series in `own`, which `who` (such as `the replicas expose`) has: a query
+/// that sums over it counts both.
+pub(super) fn tell_overlap(signals: &Signals, who: &str, own: &Exposition, ledger: &mut Ledger) {
     if signals.series.is_empty() {
         return;
     }
-    let own = exposition(engine);
     let mut told: Vec<&str> = Vec::new();
     for (index, series) in signals.series.iter().enumerate() {
         let name = series.labels.metric_name();
@@ -54,7 +53,7 @@ pub(super) fn tell_overlap(signals: &Signals, engine: &EngineConfig, ledger: &mu
             continue;
         }
         told.push(name);
-        let message = format!("the replicas expose {name} too: a query sees theirs and this signal's");
+        let message = format!("{who} {name} too: a query sees theirs and this signal's");
         let help = "tell them apart by a label in the query, or remove the signal";
         let path = series_path(index);
         let noted = ledger.provenance.iter().find(|(own, _, _)| *own == path);

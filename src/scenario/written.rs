@@ -9,6 +9,7 @@ use crate::keda::KedaVersion;
 use crate::manifest::{Document, Fields, UnknownKeys};
 use crate::prometheus::PrometheusVersion;
 use crate::scenario::faults_written::{FaultWritten, read_faults};
+use crate::scenario::gateway_written::{GatewayWritten, gateway};
 use crate::scenario::signals_written::read_signals;
 use crate::scenario::values::{name_kind, not_modelled, positive_duration, spec_of};
 use crate::scenario::written_sections as sections;
@@ -39,6 +40,8 @@ pub struct ScenarioFile {
     pub cluster: ClusterWritten,
     /// `router`.
     pub router: RouterWritten,
+    /// `gateway`.
+    pub gateway: Option<GatewayWritten>,
     /// `client.timeout`.
     pub client_timeout: Option<Located<SimDuration>>,
     /// `prometheus`.
@@ -216,6 +219,7 @@ fn scenario(document: &Document, diagnostics: &mut Diagnostics) -> Option<Scenar
         initial_replicas: initial.map(|given| given.map(|value| i32::try_from(value).expect("the range was checked"))),
         cluster: section(&mut fields, "cluster", sections::cluster, diagnostics),
         router: section(&mut fields, "router", sections::router, diagnostics),
+        gateway: section(&mut fields, "gateway", gateway, diagnostics),
         client_timeout: section(&mut fields, "client", sections::client, diagnostics),
         prometheus: section(&mut fields, "prometheus", sections::prometheus, diagnostics),
         keda_version,
@@ -230,7 +234,7 @@ fn scenario(document: &Document, diagnostics: &mut Diagnostics) -> Option<Scenar
         flap_window: section(&mut fields, "analysis", sections::analysis, diagnostics),
         gates: section(&mut fields, "gates", sections::gates, diagnostics),
     };
-    not_modelled(&mut fields, &["replications", "gateway"], diagnostics);
+    not_modelled(&mut fields, &["replications"], diagnostics);
     fields.finish(UnknownKeys::Error, diagnostics);
     Some(file)
 }

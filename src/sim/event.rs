@@ -1,6 +1,7 @@
 //! What can happen, and the one total order in which it does: (time, class, sequence).
 
 use crate::cluster::PodId;
+use crate::sim::gateway::GatewayLimit;
 use crate::units::SimTime;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -20,6 +21,12 @@ pub(super) enum Event {
     UpdateStatus,
     /// The oldest request's client gives up.
     ClientTimeout,
+    /// A request may be over a time limit of the gateway.
+    GatewayTimeout(GatewayLimit),
+    /// The gateway looks whether it can send on what it holds.
+    GatewayRelease,
+    /// The gateway polls the pods.
+    GatewayPoll,
     /// A source sends a request.
     Arrival(usize),
     /// The fault at this position starts.
@@ -38,6 +45,8 @@ pub(super) enum Event {
     Scrape(PodId, usize),
     /// The user's own series are scraped.
     ScrapeSignals,
+    /// The gateway is scraped.
+    ScrapeGateway,
     /// metrics-server scrapes all containers.
     ScrapeUsage,
     /// The group of recording rules at this position is due.
@@ -93,8 +102,9 @@ impl Event {
             Event::UpdateStatus => 2,
             // A client that gives up now does not see an answer that comes later at this instant (an answer that came with a
             // step's end was first).
-            Event::ClientTimeout => 3,
-            Event::Arrival(_) => 4,
+            Event::ClientTimeout | Event::GatewayTimeout(_) => 3,
+            // What the gateway sends on reaches an engine as an arrival does.
+            Event::Arrival(_) | Event::GatewayRelease | Event::GatewayPoll => 4,
             // A request that arrives exactly on a boundary is drained before that boundary's schedule.
             Event::EngineStepStart(_) => 5,
             // Observers come after what they observe, in the order of the information's way: scrape, poll, sync.
@@ -102,7 +112,7 @@ impl Event {
             Event::FaultEnds(_) => 6,
             Event::FaultStarts(_) => 7,
             Event::PrometheusBack | Event::KedaBack | Event::TargetFound(_) | Event::TargetLost(_) => 8,
-            Event::Scrape(..) | Event::ScrapeSignals | Event::ScrapeUsage => 9,
+            Event::Scrape(..) | Event::ScrapeSignals | Event::ScrapeGateway | Event::ScrapeUsage => 9,
             // A rule writes for those who ask Prometheus.
             Event::EvaluateRules(_) => 10,
             // A push that comes together with a poll finds its work done by neither: both ask the executor.

@@ -3,7 +3,8 @@
 //! INV-1 every request sent is either on its way or has ended, once; INV-2 KV blocks are conserved (the engine's own check);
 //! INV-3 the clock never runs backwards; INV-4 no request is routed to a pod that was never Ready; INV-5 after the HPA's
 //! first sync and while `spec.replicas` > 0 it lies within min..max; INV-6 nothing but the engine reads an output length
-//! (a sealed type; `tests/architecture.rs` checks who opens it).
+//! (a sealed type; `tests/architecture.rs` checks who opens it); INV-7 a request is in one place, and a gateway holds no more
+//! than it may and none that it could send on.
 
 use crate::cluster::PodId;
 use crate::sim::SimulateError;
@@ -14,6 +15,7 @@ impl World<'_> {
     pub(super) fn check_invariants(&self) -> Result<(), SimulateError> {
         self.requests_are_conserved()?;
         self.requests_are_on_ready_pods()?;
+        self.requests_are_in_one_place()?;
         self.replicas_are_within_bounds()
     }
 

@@ -147,6 +147,7 @@ impl World<'_> {
             target.last_scrape = None;
         }
         self.monitoring.signals_due = None;
+        self.stop_scraping_gateway();
         self.monitoring.server.forget_writers();
     }
 
@@ -178,6 +179,7 @@ impl World<'_> {
             }
         }
         self.resume_signals();
+        self.resume_gateway();
     }
 
     fn resume_signals(&mut self) {

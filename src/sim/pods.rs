@@ -79,7 +79,8 @@ impl World<'_> {
     pub(super) fn on_pod_step(&mut self, id: PodId, step: PodStep) {
         if step == PodStep::Unrouted {
             // The routers may learn of a deletion after the pod is gone; until then they send it requests.
-            return self.router.forget(id);
+            self.router.forget(id);
+            return self.look_at_held(); // One full pod fewer can make room in the mean over pods.
         }
         let Some(pod) = self.deployment.pod(id) else { return };
         let (state, plan) = (pod.state, pod.plan);
@@ -105,7 +106,10 @@ impl World<'_> {
                 self.host_mut(id).usage = usage;
                 self.discover(id, false);
             }
-            PodStep::Routable => self.router.learn(id),
+            PodStep::Routable => {
+                self.router.learn(id);
+                self.look_at_held();
+            }
             PodStep::Listening => self.host_mut(id).engine = Some(Engine::new(Arc::clone(&self.run.engine))),
             _ => {}
         }

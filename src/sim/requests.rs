@@ -26,6 +26,13 @@ pub(super) enum Failure {
     TimedOut,
     /// The API server answered 400: the prompt does not fit the model.
     Rejected,
+    /// The gateway answered in the pod's place.
+    Answered {
+        /// HTTP status.
+        status: u16,
+        /// Envoy's flag for the reason.
+        flag: &'static str,
+    },
 }
 
 fn next_wake(engine: &Engine) -> Option<(SimTime, bool)> {
@@ -74,29 +81,45 @@ impl World<'_> {
     }
 
     fn dispatch(&mut self, request: Request, source: usize) {
-        let now = self.now;
-        let flight = |pod| Flight { request, source, sent: now, pod, first_token_came: false };
+        let mut flight = Flight { request, source, sent: self.now, pod: None, first_token_came: false };
+        if self.gateway.is_some() {
+            return self.enter_gateway(flight);
+        }
         let Some(pod) = self.route(request.id) else {
-            return self.fail(flight(PodId(0)), Failure::Refused);
+            return self.fail(flight, Failure::Refused);
         };
-        let flight = flight(pod);
-        let arrives = now + self.run.router_latency;
+        if let Err(failure) = self.submit(request, pod) {
+            return self.fail(flight, failure);
+        }
+        flight.pod = Some(pod);
+        self.register(flight);
+        self.schedule_wake(pod);
+    }
+
+    /// The engine of `pod` takes the request, or why it does not.
+    pub(super) fn submit(&mut self, request: Request, pod: PodId) -> Result<(), Failure> {
+        let arrives = self.now + self.run.router_latency;
         let accepting = self.deployment.pod(pod).is_some_and(|pod| pod.accepting);
         let host = self.host_mut(pod);
         let Some(engine) = host.engine.as_mut().filter(|_| accepting) else {
-            return self.fail(flight, Failure::Refused);
+            return Err(Failure::Refused);
         };
         if !engine.accepts(&request) {
-            return self.fail(flight, Failure::Rejected);
+            return Err(Failure::Rejected);
         }
         engine.submit(arrives, request);
         host.in_flight += 1;
-        self.traffic.flights.insert(request.id, flight);
+        Ok(())
+    }
+
+    /// The request is on its way; its client's patience runs.
+    pub(super) fn register(&mut self, flight: Flight) {
+        let (id, gives_up) = (flight.request.id, self.now + self.run.client_timeout);
+        self.traffic.flights.insert(id, flight);
         if self.traffic.timeouts.is_empty() {
-            self.queue.push(now + self.run.client_timeout, Event::ClientTimeout);
+            self.queue.push(gives_up, Event::ClientTimeout);
         }
-        self.traffic.timeouts.push_back((now + self.run.client_timeout, request.id));
-        self.schedule_wake(pod);
+        self.traffic.timeouts.push_back((gives_up, id));
     }
 
     /// The pod that the router sends `request` to. When it knows none that is ready, kube-proxy falls back to pods that are
@@ -216,6 +239,7 @@ impl World<'_> {
     fn complete(&mut self, finished: &Finished) {
         let Some(flight) = self.traffic.flights.remove(&finished.id) else { return };
         self.ended(&flight);
+        self.leave_gateway(&flight, None);
         if self.measured(flight.sent) {
             let recorded = &mut self.recorded;
             recorded.requests.completed += 1;
@@ -242,8 +266,9 @@ impl World<'_> {
             self.recorded.ended_in_all += 1;
             self.traffic.last_end = Some(self.now);
         }
+        self.leave_gateway(&flight, Some(failure));
         if self.measured(flight.sent) {
-            let lost = matches!(failure, Failure::Killed | Failure::TimedOut);
+            let lost = !matches!(failure, Failure::Refused | Failure::Rejected);
             self.recorded.lost_after_first_token += u64::from(lost && flight.first_token_came);
             let totals = &mut self.recorded.requests;
             match failure {
@@ -257,19 +282,26 @@ impl World<'_> {
                 }
                 Failure::TimedOut => totals.timed_out += 1,
                 Failure::Rejected => totals.rejected += 1,
+                // A gateway's 429 is no mistake of the client's.
+                Failure::Answered { status, .. } => {
+                    totals.failed += 1;
+                    *(if status == 503 { &mut totals.unavailable } else { &mut totals.error }) += 1;
+                }
             }
         }
         // A refusal has to travel, too: a worker without think time must not send again at the same instant for ever.
         let refusal = self.run.router_latency.times(2).max(SHORTEST_REFUSAL);
-        let at_once = matches!(failure, Failure::Refused | Failure::Rejected);
+        let at_once = matches!(failure, Failure::Refused | Failure::Rejected | Failure::Answered { .. });
         self.answer(&flight, if at_once { self.now + refusal } else { self.now });
     }
 
     fn ended(&mut self, flight: &Flight) {
         self.recorded.ended_in_all += 1;
         self.traffic.last_end = Some(self.now);
-        let host = self.host_mut(flight.pod);
-        host.in_flight = host.in_flight.saturating_sub(1);
+        if let Some(pod) = flight.pod {
+            let host = self.host_mut(pod);
+            host.in_flight = host.in_flight.saturating_sub(1);
+        }
     }
 
     /// The client knows at `at` how its request ended (a closed-loop worker goes on).
@@ -287,19 +319,21 @@ impl World<'_> {
             }
             self.traffic.timeouts.pop_front();
             if !ended {
-                self.give_up(id);
+                self.give_up(id, Failure::TimedOut);
             }
         }
     }
 
-    fn give_up(&mut self, id: RequestId) {
+    /// Nobody waits for the request any more: its engine drops it.
+    pub(super) fn give_up(&mut self, id: RequestId, failure: Failure) {
         let Some(flight) = self.traffic.flights.get(&id).copied() else { return };
+        let Some(pod) = flight.pod else { return self.fail(flight, failure) };
         let now = self.now;
-        if let Some(engine) = self.host_mut(flight.pod).engine.as_mut() {
+        if let Some(engine) = self.host_mut(pod).engine.as_mut() {
             engine.abort(now, id);
         }
-        self.fail(flight, Failure::TimedOut);
-        self.schedule_wake(flight.pod);
-        self.finish_drain_if_empty(flight.pod);
+        self.fail(flight, failure);
+        self.schedule_wake(pod);
+        self.finish_drain_if_empty(pod);
     }
 }

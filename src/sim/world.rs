@@ -14,6 +14,7 @@ use crate::series::Exposition;
 use crate::sim::SimulateError;
 use crate::sim::control::PendingSync;
 use crate::sim::event::{Event, EventQueue};
+use crate::sim::gateway::GatewayState;
 use crate::sim::keda::PendingPoll;
 use crate::sim::monitoring::PodTarget;
 use crate::sim::rules::{LoadedGroup, load_rules};
@@ -38,6 +39,8 @@ pub(super) struct World<'r> {
     /// By pod number; pods that are gone leave `None`.
     pub(super) hosts: Vec<Option<Host>>,
     pub(super) router: Router,
+    /// What takes the requests first, if anything does.
+    pub(super) gateway: Option<GatewayState>,
     pub(super) monitoring: MonitoringState,
     pub(super) control: ControlState,
     /// Per fault: the pods that it concerns, once it has started; `None` for all.
@@ -64,7 +67,8 @@ pub(super) struct Flight {
     pub(super) request: Request,
     pub(super) source: usize,
     pub(super) sent: SimTime,
-    pub(super) pod: PodId,
+    /// Where it is; `None` while the gateway has it.
+    pub(super) pod: Option<PodId>,
     pub(super) first_token_came: bool,
 }
 
@@ -218,6 +222,7 @@ impl<'r> World<'r> {
             deployment: Deployment::new(&run.target.name, &run.cluster, run.seed, run.initial_replicas),
             hosts: Vec::new(),
             router: Router::new(run.router, run.seed),
+            gateway: GatewayState::of(run),
             monitoring: MonitoringState {
                 server,
                 queries,
@@ -266,6 +271,7 @@ impl<'r> World<'r> {
         if !self.run.fixed_replicas {
             self.apply_policy();
             self.start_signals();
+            self.start_gateway();
             self.start_rules();
             self.schedule_usage();
         }
