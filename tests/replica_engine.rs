@@ -285,11 +285,18 @@ fn a_fresh_engine_exposes_zeros() {
     let mut row = vec![9.0];
     Engine::new(config).expose(ms(0), &mut row);
     assert_eq!(row.len(), layout.len());
-    let nonzero: Vec<String> =
-        layout.iter().zip(&row).filter(|(_, v)| **v != 0.0).map(|(def, v)| format!("{} {v}", def.labels)).collect();
+    let nonzero: Vec<String> = layout
+        .iter()
+        .zip(&row)
+        .filter(|(_, v)| **v != 0.0 && !v.is_nan())
+        .map(|(def, v)| format!("{} {v}", def.labels))
+        .collect();
     assert_eq!(
         nonzero,
-        [r#"vllm:cache_config_info{block_size="16",engine="0",model_name="m",num_gpu_blocks="10001"} 1"#]
+        [
+            r#"vllm:engine_sleep_state{engine="0",model_name="m",sleep_state="awake"} 1"#,
+            r#"vllm:cache_config_info{block_size="16",engine="0",num_gpu_blocks="10001"} 1"#,
+        ]
     );
     let names: std::collections::BTreeSet<String> = layout.iter().map(|def| def.labels.to_string()).collect();
     assert_eq!(names.len(), layout.len(), "no series twice");

@@ -138,6 +138,8 @@ fn config(unit: u64, knobs: (u32, u32, u32, bool, bool), overhead: u64, ck: u64,
         async_scheduling: is_async,
         // The oldest engine with its hidden metrics has all the old names, the newest all the new ones.
         vllm_version: (0, if reserve { 33 } else { 11 }),
+        log_stats: true,
+        http_metrics: false,
         show_hidden_metrics: Some((0, 10)),
     }
 }

@@ -25,6 +25,7 @@ pub use relabel::{
 pub use rules::{RecordingRule, RuleError, RuleFailure, RuleGroup, RuleGroupId, rule_phase};
 pub use scrape::{ScrapeSettings, marker_times, next_scrape, scrape_phase};
 pub use server::{
-    PrometheusServer, PrometheusSettings, PrometheusVersion, QueryId, SelectorMatch, TargetId, result_type,
+    PrometheusServer, PrometheusSettings, PrometheusVersion, QueryId, SelectorMatch, TargetId, metric_names,
+    result_type,
 };
 pub use stored_rows::StoredRow;

@@ -254,6 +254,14 @@ pub fn result_type(query: &str, version: PrometheusVersion) -> Result<ResultType
     type_of(query, semantics(&settings))
 }
 
+/// The metric names that a query's selectors ask for with `=`, in order; none when it cannot be parsed.
+pub fn metric_names(query: &str, version: PrometheusVersion) -> Vec<String> {
+    let minute = SimDuration::from_secs(60);
+    let settings = PrometheusSettings { version, lookback: minute, evaluation_interval: minute, epoch_ms: 0 };
+    let selectors = parse(query, semantics(&settings)).map(|plan| plan.selectors).unwrap_or_default();
+    selectors.iter().filter_map(|selector| selector.exact_name().map(str::to_owned)).collect()
+}
+
 /// A duration in ms, rounded down.
 pub(super) fn whole_ms(duration: SimDuration) -> i64 {
     i64::try_from(duration.as_millis_floor()).expect("213 days of ms fit an i64")

@@ -1,11 +1,11 @@
 //! What the storage holds, for those who want all of it: the rows as they were stored.
 
-use crate::series::Labels;
+use crate::series::{Exposition, Labels};
 use crate::units::SimTime;
 use std::sync::Arc;
 
 /// Prometheus' staleness marker (model/value/value.go `StaleNaN`).
-pub(crate) const STALE_BITS: u64 = 0x7ff0_0000_0000_0002;
+pub(crate) const STALE_BITS: u64 = Exposition::ABSENT.to_bits();
 /// An empty cell; never leaves the room.
 pub(super) const EMPTY_BITS: u64 = 0x7ff0_0000_0000_0003;
 

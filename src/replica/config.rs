@@ -32,4 +32,9 @@ pub struct EngineConfig {
     pub vllm_version: (u32, u32),
     /// `--show-hidden-metrics-for-version`: metrics that this version hides are shown when it names the version before.
     pub show_hidden_metrics: Option<(u32, u32)>,
+    /// Whether there are `vllm:` metrics at all: `--disable-log-stats` removes them.
+    pub log_stats: bool,
+    /// Whether the server has the HTTP middleware of `vllm serve`; KServe's huggingfaceserver has none
+    /// (kserve/protocol/rest/server.py).
+    pub http_metrics: bool,
 }

@@ -14,7 +14,7 @@
 //! place and blocks are free one step later than here, are not (a fraction of a percent of capacity at 200 output tokens). Reading order: `request`, `run`, this file, `scheduler`.
 
 use crate::replica::EngineConfig;
-use crate::replica::metrics::{Gauges, Metrics};
+use crate::replica::metrics::{Gauges, Metrics, ProcessTimes};
 use crate::replica::request::{Live, NO_SLOT, Place, Slot};
 use crate::replica::run::{Decodes, Run};
 use crate::traffic::{Request, RequestId};
@@ -187,6 +187,18 @@ impl Engine {
         }
     }
 
+    /// The same engine in a process with these times.
+    #[must_use]
+    pub fn in_process(mut self, times: ProcessTimes) -> Self {
+        self.metrics.set_times(times);
+        self
+    }
+
+    /// The API server refuses a request that [`Self::accepts`] does not take.
+    pub fn refuse(&mut self, now: SimTime) {
+        self.metrics.answer(now, now, true);
+    }
+
     /// Whether a request of this shape can ever run here; otherwise the API server answers 400 (vllm.md 1.6):
     /// its prompt is empty, or leaves no room for a token within `max_model_len` or within the whole cache.
     pub fn accepts(&self, request: &Request) -> bool {
@@ -255,6 +267,10 @@ impl Engine {
     /// finished requests (vLLM's output processor drops aborted requests before statistics are taken).
     pub fn abort(&mut self, now: SimTime, id: RequestId) {
         let Some(&slot) = self.by_id.get(&id) else { return };
+        if !self.live(slot).aborted {
+            // The middleware sees the client leave.
+            self.metrics.answer(self.live(slot).arrived, now, false);
+        }
         if self.live(slot).place == Place::Inbox && !self.is_drained(slot, now) {
             // It never reached the scheduler, so nothing there can tell.
             let sequence = self.live(slot).sequence;

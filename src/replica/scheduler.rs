@@ -8,7 +8,8 @@
 //! because a prompt that does not fit the budget ends the admission.
 
 use crate::replica::engine::{Engine, EngineEvent, Finished, Phase};
-use crate::replica::metrics::{Family, Gauges};
+use crate::replica::exposition::Family;
+use crate::replica::metrics::Gauges;
 use crate::replica::request::{Place, Slot};
 use crate::replica::run::Run;
 use crate::units::{SimDuration, SimTime};
@@ -396,11 +397,13 @@ impl Engine {
             prompt_tokens: prompt,
             generated_tokens: out,
         };
-        let (cut_by_length, preemptions) = (live.cut_by_length, live.preemptions);
+        let (cut_by_length, preemptions, aborted) = (live.cut_by_length, live.preemptions, live.aborted);
         // A client that names no limit gets what the model's length leaves (`get_max_tokens`).
         let max_tokens = u64::from(self.config.max_model_len.saturating_sub(prompt));
-        if live.aborted {
+        if aborted {
             self.leaving.retain(|(other, _)| *other != slot);
+        } else {
+            self.metrics.answer(done.arrived, now, false);
         }
         let metrics = &mut self.metrics;
         *(if cut_by_length { &mut metrics.cut_by_length } else { &mut metrics.stopped }) += 1;

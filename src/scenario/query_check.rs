@@ -1,9 +1,11 @@
 //! Whether a trigger's query can give KEDA a value at all (keda.md 5.2), told before the run. What Prometheus refuses is no
 //! mistake of the run's: the deployed policy would be refused in the same way at every poll, and the run shows what follows.
 
-use crate::keda::{ScaledObjectSpec, TriggerKind};
-use crate::prometheus::{ParseError, PrometheusVersion, ResultType, result_type};
+use crate::keda::{PrometheusTrigger, ScaledObjectSpec, TriggerKind};
+use crate::prometheus::{ParseError, PrometheusVersion, ResultType, metric_names, result_type};
+use crate::replica::{EngineConfig, absence};
 use crate::scenario::ledger::Ledger;
+use crate::series::Signals;
 use crate::units::{Diagnostic, Judge};
 
 /// Why a query never gives KEDA a value.
@@ -63,10 +65,16 @@ impl QueryFault {
 }
 
 /// Warns of queries that never give a value; one that only this simulator cannot read is an error.
-pub(super) fn check_queries(spec: &ScaledObjectSpec, version: PrometheusVersion, ledger: &mut Ledger) {
+pub(super) fn check_queries(
+    spec: &ScaledObjectSpec,
+    version: PrometheusVersion,
+    (engine, signals): (Option<&EngineConfig>, &Signals),
+    ledger: &mut Ledger,
+) {
     tell_requests(spec, ledger);
     for (index, trigger) in spec.triggers.iter().enumerate() {
         let TriggerKind::Prometheus(own) = &trigger.kind else { continue };
+        tell_absent(own, index, version, (engine, signals), ledger);
         let Some(fault) = QueryFault::of(&own.query, own.ignore_null_values, version) else { continue };
         let path = format!("spec.triggers[{index}].metadata.query");
         let place = own.query_span.clone();
@@ -74,6 +82,34 @@ pub(super) fn check_queries(spec: &ScaledObjectSpec, version: PrometheusVersion,
             QueryFault::OwnLimit(error) => Diagnostic::error(place, path, format!("the query cannot be run: {error}")),
             _ => fault.told(|message| Diagnostic::warning(place, path, message)),
         });
+    }
+}
+
+/// Warns of names that vLLM servers are known for and the replicas do not expose, with the reason.
+fn tell_absent(
+    trigger: &PrometheusTrigger,
+    index: usize,
+    version: PrometheusVersion,
+    (engine, signals): (Option<&EngineConfig>, &Signals),
+    ledger: &mut Ledger,
+) {
+    let mut told: Vec<String> = Vec::new();
+    for name in metric_names(&trigger.query, version) {
+        let given = signals.series.iter().any(|series| series.labels.metric_name() == name);
+        let Some(absence) =
+            engine.and_then(|engine| absence(engine, &name)).filter(|_| !given && !told.contains(&name))
+        else {
+            continue;
+        };
+        let path = format!("spec.triggers[{index}].metadata.query");
+        let message = format!("the replicas do not expose {name}: {}", absence.why);
+        let help = if absence.real_has_it {
+            "a real replica has it: give the series under signals.series"
+        } else {
+            "the query finds nothing there; use a metric that this server has"
+        };
+        ledger.push(Diagnostic::warning(trigger.query_span.clone(), path, message).help(help));
+        told.push(name);
     }
 }
 

@@ -202,7 +202,7 @@ fn resolve_into(bundle: &Bundle, overrides: &Overrides, ledger: &mut Ledger) -> 
     let pods = Pods { workload: workload.as_ref(), target, namespace: &pods_namespace };
     let monitoring = resolve_monitoring(bundle, &scenario, &pods, engine.as_ref(), ledger)?;
     if let Some(keda) = &controllers.keda {
-        check_queries(&keda.scaled_object, monitoring.server.version, ledger);
+        check_queries(&keda.scaled_object, monitoring.server.version, (engine.as_ref(), &signals), ledger);
     }
     let initial_replicas = resolve_initial(overrides, &scenario, &controllers, ledger);
     let usage = resolve_usage(&scenario, &controllers.hpa, workload.as_ref(), gpus, ledger);

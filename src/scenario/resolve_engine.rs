@@ -2,7 +2,7 @@
 
 use crate::replica::{EngineConfig, Profile, StepTime};
 use crate::scenario::ledger::Ledger;
-use crate::scenario::workload::Workload;
+use crate::scenario::workload::{Runtime, Workload};
 use crate::scenario::{Origin, ScenarioFile, show};
 use crate::units::{Diagnostic, Located, SimDuration};
 
@@ -72,6 +72,8 @@ pub(super) fn resolve_engine(
         async_scheduling,
         vllm_version: version,
         show_hidden_metrics: hidden_metrics(workload, ledger),
+        log_stats: !has_flag("disable-log-stats"),
+        http_metrics: workload.is_none_or(|workload| workload.runtime == Runtime::Vllm),
     })
 }
 
@@ -184,7 +186,6 @@ fn warn_of_unused_arguments(workload: Option<&Workload>, profile: &Profile, ledg
         ("long-prefill-token-threshold", not_modelled),
         ("max-num-partial-prefills", not_modelled),
         ("kv-transfer-config", not_modelled),
-        ("disable-log-stats", not_modelled),
     ];
     let mut warn = |name: &str, help: &str| {
         let Some(given) = workload.args.get(name) else { return };

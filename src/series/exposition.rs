@@ -28,3 +28,8 @@ pub struct Exposition {
     /// The series in order.
     pub series: Vec<SeriesDef>,
 }
+
+impl Exposition {
+    /// In a row: this scrape does not have the series (the bits are those of Prometheus' staleness marker).
+    pub const ABSENT: f64 = f64::from_bits(0x7ff0_0000_0000_0002);
+}

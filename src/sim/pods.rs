@@ -2,23 +2,44 @@
 
 use crate::cluster::{Pod, PodId, PodState, TerminationMode};
 use crate::record::{EventKind, PodRecord, ScaleSource};
-use crate::replica::Engine;
+use crate::replica::{Engine, ProcessTimes};
 use crate::sim::event::{Event, PodStep};
 use crate::sim::requests::Failure;
 use crate::sim::world::World;
 use crate::units::SimTime;
 use std::sync::Arc;
 
+/// Age of the processes that are there when the run starts, in seconds.
+const BEFORE_RUN_S: f64 = 3600.0;
+
 impl World<'_> {
     /// A pod that has been serving since before the run.
     pub(super) fn host_existing_pod(&mut self, id: PodId) {
-        let engine = Engine::new(Arc::clone(&self.run.engine));
+        let engine = Engine::new(Arc::clone(&self.run.engine)).in_process(self.process_times(id));
         self.host_mut(id).engine = Some(engine);
         let usage = self.new_usage(true);
         self.host_mut(id).usage = usage;
         self.router.learn(id);
         self.record_pod_state(id, "routable");
         self.discover(id, true);
+    }
+
+    /// When the pod's process started: with its container. A pod that is there before the run counts as started and
+    /// listening one hour before it.
+    fn process_times(&self, id: PodId) -> ProcessTimes {
+        let run_start = self.run.monitoring.server.epoch_ms as f64 / 1e3;
+        let times = self.deployment.pod(id).map(|pod| pod.times);
+        let loading = times.and_then(|times| times.loading).filter(|at| *at > SimTime::ZERO);
+        match loading {
+            Some(at) => {
+                let [started, listening] = [at, self.now].map(|at| run_start + at.as_secs_f64());
+                ProcessTimes { run_start, started, listening }
+            }
+            None => {
+                let before = run_start - BEFORE_RUN_S;
+                ProcessTimes { run_start, started: before, listening: before }
+            }
+        }
     }
 
     /// Writes `spec.replicas`; the controllers notice after their latencies.
@@ -110,7 +131,10 @@ impl World<'_> {
                 self.router.learn(id);
                 self.look_at_held();
             }
-            PodStep::Listening => self.host_mut(id).engine = Some(Engine::new(Arc::clone(&self.run.engine))),
+            PodStep::Listening => {
+                let engine = Engine::new(Arc::clone(&self.run.engine)).in_process(self.process_times(id));
+                self.host_mut(id).engine = Some(engine);
+            }
             _ => {}
         }
         if let Some((at, step)) = next {

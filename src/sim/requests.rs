@@ -105,6 +105,7 @@ impl World<'_> {
             return Err(Failure::Refused);
         };
         if !engine.accepts(&request) {
+            engine.refuse(arrives);
             return Err(Failure::Rejected);
         }
         engine.submit(arrives, request);

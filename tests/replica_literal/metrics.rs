@@ -80,7 +80,12 @@ impl Metrics {
         row.clear();
         for def in exposition(config).series {
             let name = def.labels.metric_name();
-            let split = ["finished_reason", "reason", "source"].map(|label| def.labels.get(label)).concat();
+            if name.ends_with("_created") || name == "process_start_time_seconds" {
+                row.push(0.0);
+                continue;
+            }
+            let split =
+                ["finished_reason", "reason", "source", "sleep_state"].map(|label| def.labels.get(label)).concat();
             row.push(match (name, split.as_str()) {
                 ("vllm:num_requests_running", _) => f64::from(gauges.running),
                 ("vllm:num_requests_waiting", _) | ("vllm:num_requests_waiting_by_reason", "capacity") => {
@@ -97,16 +102,26 @@ impl Metrics {
                 }
                 ("vllm:request_success_total", "stop") => self.stopped as f64,
                 ("vllm:request_success_total", "length") => self.cut_by_length as f64,
+                ("vllm:cache_config_info", _) | ("vllm:engine_sleep_state", "awake") => 1.0,
                 (
                     "vllm:prefix_cache_hits_total"
                     | "vllm:gpu_prefix_cache_hits_total"
                     | "vllm:request_success_total"
                     | "vllm:num_requests_waiting_by_reason"
                     | "vllm:prompt_tokens_by_source_total"
-                    | "vllm:prompt_tokens_cached_total",
+                    | "vllm:prompt_tokens_cached_total"
+                    | "vllm:prompt_tokens_cached_by_source_total"
+                    | "vllm:engine_sleep_state"
+                    | "vllm:admission_rejections_total"
+                    | "vllm:external_prefix_cache_queries_total"
+                    | "vllm:external_prefix_cache_hits_total"
+                    | "vllm:mm_cache_queries_total"
+                    | "vllm:mm_cache_hits_total"
+                    | "vllm:estimated_flops_per_gpu_total"
+                    | "vllm:estimated_read_bytes_per_gpu_total"
+                    | "vllm:estimated_write_bytes_per_gpu_total",
                     _,
                 ) => 0.0,
-                ("vllm:cache_config_info", _) => 1.0,
                 _ => self.histogram(name, def.labels.get("le")),
             });
         }

@@ -32,6 +32,8 @@ pub fn config(coefficients: &StepTimeCoefficients) -> EngineConfig {
         reserve_full_prompt: true,
         async_scheduling: false,
         vllm_version: (0, 33),
+        log_stats: true,
+        http_metrics: true,
         show_hidden_metrics: None,
     }
 }

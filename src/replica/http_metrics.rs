@@ -1,0 +1,110 @@
+//! What the HTTP middleware of `vllm serve` counts, for the one handler that the traffic asks.
+//!
+//! Source: prometheus-fastapi-instrumentator 8.1 `metrics.default`, as vLLM sets it up (status codes in groups, streaming time
+//! included). Not here: the sums of `http_request_size_bytes` and `http_response_size_bytes`, as no bytes are simulated.
+
+use crate::replica::exposition::python_float;
+use crate::series::{Exposition, Labels, MetricKind, SeriesDef};
+use crate::units::SimDuration;
+
+const HANDLER: &str = "/v1/chat/completions";
+const METHOD: &str = "POST";
+const STATUSES: [&str; 2] = ["2xx", "4xx"];
+/// Bounds of `http_request_duration_highr_seconds`.
+const FINE: [f64; 21] = [
+    0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0, 7.5, 10.0, 30.0, 60.0,
+];
+/// Places of the bounds of `http_request_duration_seconds` among these: 0.1, 0.5 and 1 s.
+const COARSE: [usize; 3] = [4, 6, 8];
+
+/// See the module.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct HttpMetrics {
+    /// Requests by status, with the time of the first.
+    by_status: [(u64, f64); 2],
+    /// The time of the handler's first request.
+    first: f64,
+    /// Per bucket, not cumulative; the last is +Inf.
+    durations: [u64; FINE.len() + 1],
+    sum_ps: u128,
+}
+
+impl HttpMetrics {
+    /// One request that took `duration`, over at `unix` seconds since the Unix epoch.
+    pub(super) fn answer(&mut self, duration: SimDuration, unix: f64, refused: bool) {
+        if self.total() == 0 {
+            self.first = unix;
+        }
+        let (count, first) = &mut self.by_status[usize::from(refused)];
+        if *count == 0 {
+            *first = unix;
+        }
+        *count += 1;
+        let bucket = FINE.partition_point(|bound| SimDuration::from_secs_f64(*bound) < duration);
+        self.durations[bucket] += 1;
+        self.sum_ps += u128::from(duration.as_ps());
+    }
+
+    fn total(&self) -> u64 {
+        self.by_status.iter().map(|(count, _)| count).sum()
+    }
+
+    /// Appends the values of [`series`]; a series with labels is absent until its first request. `created` is the
+    /// middleware's own beginning.
+    pub(super) fn write(&self, created: f64, row: &mut Vec<f64>) {
+        let seen = |count: u64, value: f64| if count > 0 { value } else { Exposition::ABSENT };
+        for (count, first) in self.by_status {
+            row.extend([seen(count, count as f64), seen(count, first)]);
+        }
+        let total = self.total();
+        let of_handler = |value: f64| seen(total, value);
+        for _ in 0..2 {
+            row.extend([of_handler(total as f64), of_handler(self.first)]);
+        }
+        let mut up_to = 0;
+        let cumulative = self.durations.map(|count| {
+            up_to += count;
+            up_to as f64
+        });
+        let sum = self.sum_ps as f64 / 1e12;
+        row.extend(cumulative);
+        row.extend([sum, total as f64, created]);
+        row.extend(COARSE.iter().map(|place| of_handler(cumulative[*place])));
+        row.extend([total as f64, sum, total as f64, self.first].map(of_handler));
+    }
+}
+
+/// The series in the order in which [`HttpMetrics::write`] gives values.
+pub(super) fn series() -> Vec<SeriesDef> {
+    let mut series = Vec::new();
+    let mut add = |kind: MetricKind, name: &str, labels: &[(&str, &str)]| {
+        let own = [("__name__", name)].into_iter().chain(labels.iter().copied());
+        series.push(SeriesDef { labels: Labels::from_pairs(own), kind });
+    };
+    let (handler, method) = (("handler", HANDLER), ("method", METHOD));
+    for status in STATUSES {
+        let labels = [handler, method, ("status", status)];
+        add(MetricKind::Counter, "http_requests_total", &labels);
+        add(MetricKind::Gauge, "http_requests_created", &labels);
+    }
+    for name in ["http_request_size_bytes", "http_response_size_bytes"] {
+        add(MetricKind::Counter, &format!("{name}_count"), &[handler]);
+        add(MetricKind::Gauge, &format!("{name}_created"), &[handler]);
+    }
+    let coarse: Vec<f64> = COARSE.iter().map(|place| FINE[*place]).collect();
+    let durations: [(&str, &[f64], &[(&str, &str)]); 2] = [
+        ("http_request_duration_highr_seconds", &FINE, &[]),
+        ("http_request_duration_seconds", &coarse, &[handler, method]),
+    ];
+    for (name, bounds, labels) in durations {
+        let texts = bounds.iter().map(|bound| python_float(*bound)).chain(["+Inf".to_owned()]);
+        for le in texts {
+            let labels: Vec<(&str, &str)> = labels.iter().copied().chain([("le", le.as_str())]).collect();
+            add(MetricKind::Histogram, &format!("{name}_bucket"), &labels);
+        }
+        add(MetricKind::Histogram, &format!("{name}_sum"), labels);
+        add(MetricKind::Histogram, &format!("{name}_count"), labels);
+        add(MetricKind::Gauge, &format!("{name}_created"), labels);
+    }
+    series
+}
