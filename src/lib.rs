@@ -20,6 +20,8 @@ pub mod replica;
 
 pub mod prometheus;
 
+pub mod export;
+
 pub mod cluster;
 
 pub mod scenario;

@@ -15,6 +15,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("keda", &["units", "series", "manifest", "hpa"]),
     ("replica", &["units", "series", "traffic"]),
     ("prometheus", &["units", "series"]),
+    ("export", &["units", "series", "prometheus"]),
     ("cluster", &["units", "series", "traffic", "replica"]),
     ("scenario", &["units", "series", "manifest", "traffic", "hpa", "keda", "replica", "prometheus", "cluster"]),
     ("record", &["units", "series", "hpa", "keda"]),
@@ -57,6 +58,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "lint",
             "study",
             "report",
+            "export",
         ],
     ),
 ];

@@ -22,6 +22,8 @@ pub(super) enum Command {
     Lint(LintArgs),
     /// Redraw the pictures of a run or a sweep.
     Plot(PlotArgs),
+    /// Write all that Prometheus stored in a run, for a real Prometheus.
+    Export(ExportArgs),
     /// List the built-in profiles, or print one as a file to copy and edit.
     Profiles(ProfilesArgs),
     /// Replay vectors recorded from the real components.
@@ -131,6 +133,20 @@ pub(super) struct PlotArgs {
     /// Where to write the pictures; by default the folder's own plots/.
     #[arg(long, value_name = "DIR")]
     pub(super) out: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(group(clap::ArgGroup::new("files").required(true).multiple(true)))]
+pub(super) struct ExportArgs {
+    /// A folder that `simulate` has written.
+    #[arg(value_name = "RUN_DIR")]
+    pub(super) run_dir: PathBuf,
+    /// Write remote-write requests in order of visibility, staleness markers included.
+    #[arg(long, value_name = "FILE", group = "files")]
+    pub(super) remote_write: Option<PathBuf>,
+    /// Write OpenMetrics text for promtool's backfill, without staleness markers.
+    #[arg(long, value_name = "FILE", group = "files")]
+    pub(super) openmetrics: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

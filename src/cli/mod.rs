@@ -6,6 +6,7 @@
 mod args;
 pub mod conformance_hpa;
 pub mod conformance_promql;
+mod export;
 mod lint;
 mod outcome;
 mod plot;

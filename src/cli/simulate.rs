@@ -6,8 +6,8 @@ use crate::cli::outcome::{Failure, Outcome, print, talk};
 use crate::manifest::{Bundle, Input, nearest};
 use crate::report::{may_write_run, summary_json, summary_markdown, summary_text, write_run};
 use crate::scenario::{
-    GATE_NAMES, GateLimit, Overrides, ResolvedRun, attach_profile, attach_traffic, replace_scenario, resolve,
-    scenario_yaml,
+    GATE_NAMES, GateLimit, InputFile, Overrides, ResolvedRun, attach_profile, attach_traffic, replace_scenario,
+    resolve, run_inputs, scenario_yaml,
 };
 use crate::sim::{SimulateError, simulate};
 use crate::units::{Diagnostic, Seed, Severity, SimDuration, parse_go_duration};
@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 /// Runs the command.
 pub(super) fn run(args: &SimulateArgs) -> Result<Outcome, Failure> {
-    let resolved = prepare(args)?;
+    let Prepared { run: resolved, inputs } = prepare(args)?;
     for diagnostic in &resolved.diagnostics.0 {
         talk(&diagnostic.to_string());
     }
@@ -24,7 +24,7 @@ pub(super) fn run(args: &SimulateArgs) -> Result<Outcome, Failure> {
     let record = simulate(&resolved, args.check).map_err(simulation_failure)?;
     let summary = summarize(&record, &resolved.analysis);
     let replaces = out.join("summary.json").exists();
-    write_run(&out, &resolved, &record, &summary, &scenario_yaml(&resolved))
+    write_run(&out, &resolved, &record, &summary, &scenario_yaml(&resolved), &inputs)
         .map_err(|error| unwritable(&out, &error))?;
     print(&match args.format {
         Format::Text => summary_text(&resolved, &record, &summary),
@@ -39,8 +39,14 @@ pub(super) fn run(args: &SimulateArgs) -> Result<Outcome, Failure> {
     Ok(if is_failure(&summary, args.fail_on) { Outcome::Failed } else { Outcome::Fine })
 }
 
+/// A run with the files that it is made from.
+struct Prepared {
+    run: ResolvedRun,
+    inputs: Vec<InputFile>,
+}
+
 /// Files and flags to a resolved run.
-fn prepare(args: &SimulateArgs) -> Result<ResolvedRun, Failure> {
+fn prepare(args: &SimulateArgs) -> Result<Prepared, Failure> {
     let inputs: Vec<Input> = args.policy.iter().map(|path| input(path)).collect();
     if inputs.iter().filter(|input| **input == Input::Stdin).count() > 1 {
         return Err(Diagnostic::error(None, "POLICY", "standard input (-) is given twice").into());
@@ -84,7 +90,9 @@ fn prepare(args: &SimulateArgs) -> Result<ResolvedRun, Failure> {
         paths.push(path);
         bundle.set_text(path, value)?;
     }
-    Ok(resolve(&bundle, &overrides)?)
+    let run = resolve(&bundle, &overrides)?;
+    let inputs = run_inputs(&bundle, &overrides, &run)?;
+    Ok(Prepared { run, inputs })
 }
 
 /// Without a Scenario among the files, an empty one is what is changed.

@@ -166,6 +166,13 @@ impl Bundle {
         texts.join("---\n")
     }
 
+    /// As [`Bundle::policy_text`], but kedasim's own documents.
+    pub fn own_text(&self) -> String {
+        let own = self.documents.iter().filter(|document| document.is_own());
+        let texts: Vec<String> = own.map(|document| emit::emit(&document.root)).collect();
+        texts.join("---\n")
+    }
+
     fn add_input(&mut self, input: &Input, diagnostics: &mut Diagnostics) {
         let path = match input {
             Input::Stdin => {

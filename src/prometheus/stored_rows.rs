@@ -39,7 +39,12 @@ impl StoredRow {
     /// The series that got a sample, with its value; staleness markers have the bits
     /// [`STALE_BITS`](crate::prometheus::PrometheusServer::STALE_BITS).
     pub fn samples(&self) -> impl Iterator<Item = (&Labels, f64)> {
-        let cells = self.series.iter().zip(&self.cells);
-        cells.filter(|(_, value)| value.to_bits() != EMPTY_BITS).map(|(labels, value)| (labels, *value))
+        self.cells().map(|(column, value)| (&self.series[column], value))
+    }
+
+    /// As [`StoredRow::samples`], with each series' place in [`StoredRow::series`].
+    pub fn cells(&self) -> impl Iterator<Item = (usize, f64)> {
+        let cells = self.cells.iter().copied().enumerate();
+        cells.filter(|(_, value)| value.to_bits() != EMPTY_BITS)
     }
 }

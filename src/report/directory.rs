@@ -10,7 +10,7 @@ use crate::record::{
 use crate::report::canvas::is_marked;
 use crate::report::json::pretty;
 use crate::report::{Heatmap, HeatmapSpec, TimelinePlot, results_csv, results_from_csv, results_table, summary_json};
-use crate::scenario::ResolvedRun;
+use crate::scenario::{InputFile, ResolvedRun, is_input_name};
 use crate::study::SweepOutcome;
 use std::fs;
 use std::io;
@@ -35,7 +35,7 @@ impl Kind {
         }
     }
 
-    /// All that is ever written into such a directory, `plots` aside; anything else in it is the user's.
+    /// All that is ever written into such a directory, folders aside; anything else in it is the user's.
     fn files(self) -> &'static [&'static str] {
         match self {
             Kind::Run => {
@@ -45,11 +45,13 @@ impl Kind {
         }
     }
 
-    /// All that is ever written into its `plots`.
-    fn plots(self) -> &'static [&'static str] {
-        match self {
-            Kind::Run => &["timeline.svg", "timeline.png"],
-            Kind::Sweep => &["heatmap.svg", "heatmap.png"],
+    /// Whether a file of this name is ever written into its folder `folder`; `None`: there is no such folder.
+    fn holds(self, folder: &str, name: &str) -> Option<bool> {
+        match (folder, self) {
+            ("plots", Kind::Run) => Some(["timeline.svg", "timeline.png"].contains(&name)),
+            ("plots", Kind::Sweep) => Some(["heatmap.svg", "heatmap.png"].contains(&name)),
+            ("inputs", Kind::Run) => Some(is_input_name(name)),
+            _ => None,
         }
     }
 }
@@ -102,8 +104,8 @@ pub fn may_write_sweep(out: &Path) -> io::Result<()> {
 }
 
 /// Writes the directory of a run: `summary.json`, `decisions.jsonl`, `events.jsonl`, `timeline.csv`, `policy.yaml`,
-/// `scenario.yaml` (`scenario_yaml`), `plots/timeline.svg` and `.png`. A directory that a run left before is replaced; of a
-/// symbolic link, what it points to.
+/// `scenario.yaml` (`scenario_yaml`), `plots/timeline.svg` and `.png`, and in `inputs/` what it was made from (`inputs`). A
+/// directory that a run left before is replaced; of a symbolic link, what it points to.
 ///
 /// # Errors
 /// When `out` is something else than an empty directory or a run's, or holds a file that kedasim did not write, and what
@@ -114,11 +116,13 @@ pub fn write_run(
     record: &RunRecord,
     summary: &Summary,
     scenario_yaml: &str,
+    inputs: &[InputFile],
 ) -> io::Result<()> {
-    write_run_files(out, &run.policy_text, scenario_yaml, record, summary)
+    let inputs = inputs.iter().map(|file| (format!("inputs/{}", file.name), file.bytes.clone()));
+    write_run_with(out, (&run.policy_text, scenario_yaml), record, summary, inputs.collect())
 }
 
-/// As [`write_run`], from the texts of the two YAML files.
+/// As [`write_run`], from the texts of the two YAML files and without `inputs/`.
 ///
 /// # Errors
 /// As [`write_run`].
@@ -129,11 +133,22 @@ pub fn write_run_files(
     record: &RunRecord,
     summary: &Summary,
 ) -> io::Result<()> {
+    write_run_with(out, (policy_yaml, scenario_yaml), record, summary, Vec::new())
+}
+
+fn write_run_with(
+    out: &Path,
+    (policy_yaml, scenario_yaml): (&str, &str),
+    record: &RunRecord,
+    summary: &Summary,
+    inputs: Vec<File>,
+) -> io::Result<()> {
     let out = replaceable(out, Kind::Run)?;
     let findings: Vec<FindingLine> = summary.verdict.findings.iter().map(finding_line).collect();
     let events = events_to_jsonl(record, &findings);
     let timeline = timeline_to_csv(record);
     let mut files: Vec<File> = timeline_pictures(&record.info, &timeline).map_err(io::Error::other)?;
+    files.extend(inputs);
     let texts = [
         ("summary.json", summary_json(summary)),
         ("decisions.jsonl", decisions_to_jsonl(record)),
@@ -335,7 +350,7 @@ fn foreign_entry(target: &Path, names: &[String], kind: Kind) -> io::Result<Opti
     let is_file = |path: &Path| fs::symlink_metadata(path).map(|metadata| metadata.is_file());
     for name in names {
         let path = target.join(name);
-        if name != "plots" {
+        if kind.holds(name, "").is_none() {
             if !kind.files().contains(&name.as_str()) || !is_file(&path)? {
                 return Ok(Some(name.clone()));
             }
@@ -346,8 +361,8 @@ fn foreign_entry(target: &Path, names: &[String], kind: Kind) -> io::Result<Opti
         }
         for entry in fs::read_dir(&path)? {
             let inner = entry?.file_name().to_string_lossy().into_owned();
-            if !kind.plots().contains(&inner.as_str()) || !is_file(&path.join(&inner))? {
-                return Ok(Some(format!("plots/{inner}")));
+            if kind.holds(name, &inner) != Some(true) || !is_file(&path.join(&inner))? {
+                return Ok(Some(format!("{name}/{inner}")));
             }
         }
     }

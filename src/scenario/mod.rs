@@ -30,6 +30,7 @@ mod resolve_usage;
 mod resolve_world;
 mod resolved;
 mod rules_choice;
+mod run_inputs;
 mod scale_target;
 mod scenario_yaml;
 mod scrape_pools;
@@ -57,6 +58,7 @@ pub use resolved::{
     AnalysisSettings, GATE_NAMES, GateLimit, KedaSettings, KubernetesSettings, MetricSource, MonitoringSettings,
     ResolvedRun, RuleGroupSettings, ScaleTarget, ScrapePool, SloLimit, SloMetric, UsageSettings,
 };
+pub use run_inputs::{INPUTS_SCENARIO, InputFile, is_input_name, run_inputs};
 pub use scenario_yaml::scenario_yaml;
 pub use signals_written::{CsvWritten, SeriesWritten, ShapeWritten, SignalsWritten, TriggerSignalWritten};
 pub use sweep_file::{SweepAxis, SweepFile, read_sweep};

@@ -18,6 +18,7 @@ use crate::scenario::resolve_policy::{resolve_controllers, resolve_initial};
 use crate::scenario::resolve_sources::resolve_sources;
 use crate::scenario::resolve_usage::{check_requests, resolve_usage};
 use crate::scenario::resolve_world::resolve_cluster;
+use crate::scenario::run_inputs::BUILT_IN_PREFIX;
 use crate::scenario::scrape_pools::Pods;
 use crate::scenario::signals_choice::{choose_signals, tell_overlap};
 use crate::scenario::traffic_choice::{choose_traffic, end_of, ends, is_document, traffic_path};
@@ -146,7 +147,7 @@ pub fn attach_profile(bundle: &mut Bundle, overrides: &Overrides) -> Result<(), 
     let document = match bundle.documents.iter().position(is_chosen) {
         Some(at) => bundle.documents.remove(at),
         None => {
-            let file = format!("built-in profile {}", profile.name);
+            let file = format!("{BUILT_IN_PREFIX}{}", profile.name);
             Bundle::from_text(&profile_yaml(&profile), &file)?.documents.remove(0)
         }
     };

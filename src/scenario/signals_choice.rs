@@ -78,7 +78,7 @@ fn signals_file(path: &Path, ledger: &mut Ledger) -> Option<SignalsWritten> {
 }
 
 /// The one document of a signals file, which has no kind.
-fn signals_document(path: &Path) -> Result<Node, Diagnostic> {
+pub(super) fn signals_document(path: &Path) -> Result<Node, Diagnostic> {
     let named = path.display().to_string();
     let at_flag = |message: String| Diagnostic::error(flag(FLAG), "", format!("{named}: {message}"));
     let bytes = read_bytes(path).map_err(|diagnostic| at_flag(diagnostic.message))?;
