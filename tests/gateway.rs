@@ -371,6 +371,21 @@ fn a_signal_named_as_the_gateways_own_series_is_a_warning() {
 }
 
 #[test]
+fn a_push_scaler_beside_the_add_on_is_a_warning() {
+    let pushing =
+        policy("wake", 0).replace("type: prometheus", "type: external-push").replace("serverAddress", "scalerAddress");
+    let signal = "signals: {triggers: {\"triggers[0]\": {value: {constant: 0}, target: 10}}}";
+    let of = |gateway: &str| {
+        let run = try_resolve(&pushing, &world(&[signal, MINUTE, gateway]));
+        run.unwrap_or_else(|errors| panic!("{errors}")).diagnostics.to_string()
+    };
+    let expected = "spec.triggers[0]: the interceptor's push is not modelled";
+    let told = of("gateway: {kind: keda-http}");
+    assert!(told.contains(&format!("warning: test.yaml:21:7: {expected}")), "{told}");
+    assert!(!of("gateway: {kind: generic}").contains(expected));
+}
+
+#[test]
 fn labels_replace_those_assumed_and_are_told() {
     let gateway = "gateway: {kind: epp-flow-control, labels: {inference_pool: pool-7, namespace: llm, team: red}}";
     let told = told(&policy("wake", 1), &["initialReplicas: 1", NEVER, MINUTE, gateway]);

@@ -2,10 +2,12 @@
 
 mod replica_support;
 
-use kedasim::replica::{Engine, EngineConfig, StepTimeCoefficients, exposition};
+use kedasim::replica::{Engine, EngineConfig, ProcessTimes, StepTimeCoefficients, exposition};
 use kedasim::traffic::RequestId;
 use kedasim::units::{SimDuration, SimTime};
-use replica_support::{Driver, config, constant_step, ms, request};
+use replica_support::settings::constant_step;
+use replica_support::{Driver, config, ms, request};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 fn ten_ms() -> EngineConfig {
@@ -335,4 +337,56 @@ fn a_killed_engine_hands_over_what_it_did() {
     assert_eq!(world.engine.request_ids(), [RequestId(0)]);
     world.finish();
     assert_eq!((told(&world), world.finished()[0].at), (100, ms(1000)));
+}
+
+/// Values by series, absent ones left out.
+fn scrape(world: &Driver) -> BTreeMap<String, f64> {
+    let mut row = Vec::new();
+    world.engine.expose(world.now, &mut row);
+    let series = exposition(&world.config).series;
+    assert_eq!(series.len(), row.len(), "one value per series");
+    let named = series.iter().zip(row).map(|(series, value)| (series.labels.to_string(), value));
+    named.filter(|(_, value)| !value.is_nan()).collect()
+}
+
+#[test]
+fn the_middleware_counts_answers_cancellations_and_refusals() {
+    let mut world = Driver::new(EngineConfig { max_model_len: 512, ..ten_ms() });
+    let times = ProcessTimes { run_start: 1_000_000.0, started: 999_000.0, listening: 999_900.0 };
+    world.engine = Engine::new(world.config.clone()).in_process(times);
+    let fresh = scrape(&world);
+    assert!(fresh.keys().all(|name| !name.contains("handler=")), "nothing was asked yet");
+    assert_eq!(fresh["process_start_time_seconds"], 999_000.0);
+    assert_eq!(fresh["http_request_duration_highr_seconds_count"], 0.0);
+    assert_eq!(fresh[r#"vllm:prompt_tokens_created{engine="0",model_name="m"}"#], 999_900.0);
+
+    // 3 steps of 10 ms; one whose client leaves after 60 ms; one that is refused.
+    world.submit(ms(0), request(0, 10, 3));
+    world.advance(ms(1_000));
+    world.submit(ms(1_000), request(1, 10, 100));
+    world.advance(ms(1_060));
+    world.engine.abort(ms(1_060), RequestId(1));
+    world.advance(ms(2_000));
+    world.engine.refuse(ms(2_000));
+    let after = scrape(&world);
+    let at = |name: &str| *after.get(name).unwrap_or_else(|| panic!("{name} among {after:#?}"));
+    let handler = r#"handler="/v1/chat/completions""#;
+    let by_status = |status: &str| format!(r#"{{{handler},method="POST",status="{status}"}}"#);
+    for (status, count, first) in [("2xx", 2.0, 1_000_000.03), ("4xx", 1.0, 1_000_002.0)] {
+        assert_eq!(at(&format!("http_requests_total{}", by_status(status))), count, "{status}");
+        assert_eq!(at(&format!("http_requests_created{}", by_status(status))), first, "{status}");
+    }
+    for size in ["request", "response"] {
+        assert_eq!(at(&format!("http_{size}_size_bytes_count{{{handler}}}")), 3.0);
+        assert!(!after.contains_key(&format!("http_{size}_size_bytes_sum{{{handler}}}")), "no bytes are simulated");
+    }
+    for (le, count) in [("0.01", 1.0), ("0.025", 1.0), ("0.05", 2.0), ("0.075", 3.0), ("+Inf", 3.0)] {
+        assert_eq!(at(&format!(r#"http_request_duration_highr_seconds_bucket{{le="{le}"}}"#)), count, "{le}");
+    }
+    for (le, count) in [("0.1", 3.0), ("0.5", 3.0), ("1.0", 3.0), ("+Inf", 3.0)] {
+        let labels = format!(r#"{{{handler},le="{le}",method="POST"}}"#);
+        assert_eq!(at(&format!("http_request_duration_seconds_bucket{labels}")), count, "{le}");
+    }
+    assert_eq!(at("http_request_duration_highr_seconds_sum"), 0.09);
+    assert_eq!(at("http_request_duration_highr_seconds_created"), 999_900.0);
 }

@@ -119,6 +119,7 @@ fn config(unit: u64, knobs: (u32, u32, u32, bool, bool), overhead: u64, ck: u64,
     let coefficients = StepTimeCoefficients {
         t0_ms: ms(10),
         w_ms: ms(3),
+        experts: None,
         cp_us_per_token: if ck == 0 { 0.0 } else { ms(1) * 1e3 },
         ca_ns_per_pair: if ck == 0 { 0.0 } else { ms(2) * 1e6 },
         ck_ns_per_token: ms(ck) * 1e6,

@@ -16,6 +16,7 @@ fn small_world() -> impl Strategy<Value = EngineConfig> {
             let coefficients = StepTimeCoefficients {
                 t0_ms: 1.0,
                 w_ms: 5.0,
+                experts: None,
                 cp_us_per_token: 90.0,
                 ca_ns_per_pair: 3.0,
                 ck_ns_per_token: ck * 1e3,

@@ -83,6 +83,7 @@ fn settings() -> AnalysisSettings {
         }],
         gates: vec![GateLimit { name: "flapsPerHour".to_owned(), limit: 1.0 }],
         gpu_hour_price: Some(2.5),
+        estimated_profile: None,
     }
 }
 

@@ -83,7 +83,7 @@ gates: {gpuHours: 40, flapsPerHour: 1}";
 #[test]
 fn a_mistake_in_a_scenario_is_placed_and_explained() {
     // (spec, parts of the message)
-    let cases: [(&str, &[&str]); 15] = [
+    let cases: [(&str, &[&str]); 17] = [
         ("durration: 30m", &["test.yaml:5:3", "spec.durration", "did you mean duration?"]),
         ("replications: 5", &["spec.replications", "not modelled yet"]),
         ("cluster: {preset: cold-gpu}", &["cold-gpu is not modelled yet", "warm-gpu, cpu-demo"]),
@@ -94,7 +94,9 @@ fn a_mistake_in_a_scenario_is_placed_and_explained() {
         ("replica: {vllmVersion: 0.33}", &["spec.replica.vllmVersion", "quotes"]),
         ("replica: {vllmVersion: \"0.9\"}", &["0.11 or later"]),
         ("replica: {vllmVersion: \"0.34\"}", &["expected 0.11 to 0.33"]),
-        ("replica: {gpuMemoryUtilization: 0.8}", &["kvTokens"]),
+        ("replica: {gpuMemoryUtilization: 1.8}", &["spec.replica.gpuMemoryUtilization", "above 0 and at most 1"]),
+        ("replica: {kvCacheDtype: int4}", &["spec.replica.kvCacheDtype", "fp8"]),
+        ("replica: {tensorParallelSize: 0}", &["spec.replica.tensorParallelSize"]),
         ("cluster: {startup: {sandbox: {median: 5s, p95: 2s}}}", &["expected 0 < median <= p95"]),
         ("cluster: {startup: {sandbox: {median: 5s}}}", &["{min, max}"]),
         ("kubernetes: {version: \"1.40\"}", &["1.23 to 1.36"]),
@@ -197,8 +199,9 @@ fn a_profile_is_read_and_its_gaps_are_told() {
         "spec.gpu",
         "spec.stepTime.wMs",
         "spec.stepTime.cpUsPerToken",
-        "spec.memory: memory is not modelled yet",
-        "spec.kvTokens",
+        "spec.memory.gpuGiB",
+        "spec.memory.weightsGiB",
+        "spec.memory.kvBytesPerToken",
     ] {
         assert!(told.contains(part), "{part:?} is missing in\n{told}");
     }

@@ -1,13 +1,13 @@
 //! The exposition of every version against the table read from vLLM's own source distributions (`tests/golden/vllm`):
 //! names, types, label names and values, buckets, hidden or not. Nothing missing, nothing too much.
 
-mod replica_support;
+#[path = "replica_support/settings.rs"]
+mod settings;
 
-use kedasim::replica::{Engine, EngineConfig, ProcessTimes, exposition};
+use kedasim::replica::{EngineConfig, exposition};
 use kedasim::series::MetricKind;
-use kedasim::traffic::RequestId;
-use replica_support::{Driver, config, constant_step, ms, request};
 use serde_json::Value;
+use settings::{config, constant_step};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Lines of the table.
@@ -143,56 +143,4 @@ fn without_statistics_only_the_server_is_seen() {
     assert!(quiet.contains("http_requests_total") && quiet.contains("process_start_time_seconds"), "{quiet:?}");
     let kserve = names(&EngineConfig { http_metrics: false, ..engine(33, 512, false) });
     assert!(kserve.iter().all(|name| !name.starts_with("http_")), "{kserve:?}");
-}
-
-/// Values by series, absent ones left out.
-fn scrape(world: &Driver) -> BTreeMap<String, f64> {
-    let mut row = Vec::new();
-    world.engine.expose(world.now, &mut row);
-    let series = exposition(&world.config).series;
-    assert_eq!(series.len(), row.len(), "one value per series");
-    let named = series.iter().zip(row).map(|(series, value)| (series.labels.to_string(), value));
-    named.filter(|(_, value)| !value.is_nan()).collect()
-}
-
-#[test]
-fn the_middleware_counts_answers_cancellations_and_refusals() {
-    let mut world = Driver::new(engine(33, 512, false));
-    let times = ProcessTimes { run_start: 1_000_000.0, started: 999_000.0, listening: 999_900.0 };
-    world.engine = Engine::new(world.config.clone()).in_process(times);
-    let fresh = scrape(&world);
-    assert!(fresh.keys().all(|name| !name.contains("handler=")), "nothing was asked yet");
-    assert_eq!(fresh["process_start_time_seconds"], 999_000.0);
-    assert_eq!(fresh["http_request_duration_highr_seconds_count"], 0.0);
-    assert_eq!(fresh[r#"vllm:prompt_tokens_created{engine="0",model_name="m"}"#], 999_900.0);
-
-    // 3 steps of 10 ms; one whose client leaves after 60 ms; one that is refused.
-    world.submit(ms(0), request(0, 10, 3));
-    world.advance(ms(1_000));
-    world.submit(ms(1_000), request(1, 10, 100));
-    world.advance(ms(1_060));
-    world.engine.abort(ms(1_060), RequestId(1));
-    world.advance(ms(2_000));
-    world.engine.refuse(ms(2_000));
-    let after = scrape(&world);
-    let at = |name: &str| *after.get(name).unwrap_or_else(|| panic!("{name} among {after:#?}"));
-    let handler = r#"handler="/v1/chat/completions""#;
-    let by_status = |status: &str| format!(r#"{{{handler},method="POST",status="{status}"}}"#);
-    for (status, count, first) in [("2xx", 2.0, 1_000_000.03), ("4xx", 1.0, 1_000_002.0)] {
-        assert_eq!(at(&format!("http_requests_total{}", by_status(status))), count, "{status}");
-        assert_eq!(at(&format!("http_requests_created{}", by_status(status))), first, "{status}");
-    }
-    for size in ["request", "response"] {
-        assert_eq!(at(&format!("http_{size}_size_bytes_count{{{handler}}}")), 3.0);
-        assert!(!after.contains_key(&format!("http_{size}_size_bytes_sum{{{handler}}}")), "no bytes are simulated");
-    }
-    for (le, count) in [("0.01", 1.0), ("0.025", 1.0), ("0.05", 2.0), ("0.075", 3.0), ("+Inf", 3.0)] {
-        assert_eq!(at(&format!(r#"http_request_duration_highr_seconds_bucket{{le="{le}"}}"#)), count, "{le}");
-    }
-    for (le, count) in [("0.1", 3.0), ("0.5", 3.0), ("1.0", 3.0), ("+Inf", 3.0)] {
-        let labels = format!(r#"{{{handler},le="{le}",method="POST"}}"#);
-        assert_eq!(at(&format!("http_request_duration_seconds_bucket{labels}")), count, "{le}");
-    }
-    assert_eq!(at("http_request_duration_highr_seconds_sum"), 0.09);
-    assert_eq!(at("http_request_duration_highr_seconds_created"), 999_900.0);
 }

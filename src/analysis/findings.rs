@@ -31,6 +31,7 @@ pub fn findings(record: &RunRecord, summary: &Summary, settings: &AnalysisSettin
     findings.extend(finding_requests::failed_requests(record, summary));
     findings.extend(finding_requests::rejected_requests(summary));
     findings.extend(nothing_to_measure(summary, settings));
+    findings.extend(estimated_profile(settings));
     findings.extend(at_max_replicas(record));
     findings.extend(finding_flaps::start_up_transient(record));
     // A stable sort: within one severity the order above.
@@ -65,6 +66,13 @@ fn nothing_to_measure(summary: &Summary, settings: &AnalysisSettings) -> Vec<Fin
         findings.push(warning("cost-no-data", message.to_owned()));
     }
     findings
+}
+
+/// Latencies that rest on step times nobody measured.
+fn estimated_profile(settings: &AnalysisSettings) -> Option<Finding> {
+    let (name, error) = settings.estimated_profile.as_ref()?;
+    let message = format!("the step times of profile {name} are an estimate: latency and capacity are no measurement");
+    Some(finding("estimated-profile", Severity::Warning, message, vec![format!("stated error: {error}")]))
 }
 
 /// `1 flap`, `2 flaps`.

@@ -154,6 +154,9 @@ pub(super) struct ProfilesArgs {
     /// Print this profile as YAML.
     #[arg(value_name = "NAME")]
     pub(super) name: Option<String>,
+    /// What to print: the table (of one profile its YAML), or JSON.
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(super) format: LintFormat,
 }
 
 #[derive(Debug, Args)]

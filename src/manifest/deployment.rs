@@ -34,6 +34,8 @@ pub struct PodTemplate {
     /// GPUs in the serving container's limits (`nvidia.com/gpu`, `amd.com/gpu`, ...), 0 when the limits name none, `None`
     /// when there are no limits.
     pub gpus: Option<Located<i64>>,
+    /// Whether what is counted are slices of GPUs (`nvidia.com/mig-...`).
+    pub has_gpu_slices: bool,
     /// `terminationGracePeriodSeconds`.
     pub termination_grace_period_seconds: Option<Located<i64>>,
     /// `lifecycle.preStop.sleep.seconds`, or the seconds of an `exec: sleep N`.
@@ -48,6 +50,9 @@ pub struct PodTemplate {
     pub labels: Vec<(String, String)>,
     /// Cpu and memory of every container, in order.
     pub containers: Vec<ContainerResources>,
+    /// Labels that a node must have for the pods to be put there: `nodeSelector`, and what a required node affinity allows
+    /// one value for.
+    pub node_labels: Vec<(String, Located<String>)>,
 }
 
 /// One of a container's `ports`.
@@ -146,11 +151,15 @@ impl PodTemplate {
 
     /// From the serving container alone.
     pub(crate) fn of_container(container: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Self {
+        let has_gpu_slices = container.node("resources").and_then(|resources| resources.get("limits")).is_some_and(
+            |limits| matches!(&limits.value, Value::Map(entries) if entries.iter().any(|(key, _)| key.name.starts_with(MIG))),
+        );
         let mut args = strings(container, "command", diagnostics);
         args.extend(strings(container, "args", diagnostics));
         PodTemplate {
             args,
             gpus: gpus(container, diagnostics),
+            has_gpu_slices,
             termination_grace_period_seconds: None,
             pre_stop_seconds: pre_stop(container, diagnostics),
             readiness_probe: probe(container, "readinessProbe", diagnostics),
@@ -158,6 +167,7 @@ impl PodTemplate {
             ports: container.node("ports").map(|node| port_list(node, None)).unwrap_or_default(),
             labels: Vec::new(),
             containers: Vec::new(),
+            node_labels: Vec::new(),
         }
     }
 
@@ -172,7 +182,39 @@ impl PodTemplate {
     /// The fields of the pod itself.
     pub(crate) fn add_pod(&mut self, pod: &mut Fields<'_>, diagnostics: &mut Diagnostics) {
         self.termination_grace_period_seconds = pod.integer("terminationGracePeriodSeconds", COUNT, diagnostics);
+        self.node_labels = pod.node("nodeSelector").map(selected_labels).unwrap_or_default();
+        self.node_labels.extend(pod.node("affinity").map(required_labels).unwrap_or_default());
     }
+}
+
+/// `nodeSelector`; what is mistyped there is the API server's business.
+fn selected_labels(selector: &Node) -> Vec<(String, Located<String>)> {
+    let Value::Map(entries) = &selector.value else { return Vec::new() };
+    let label = |(key, value): &(Key, Node)| {
+        Some((key.name.clone(), Located::new(value.as_str()?.to_owned(), value.span.clone())))
+    };
+    entries.iter().filter_map(label).collect()
+}
+
+/// Labels for which `affinity.nodeAffinity` requires one value. Several terms are alternatives, so only a single one says
+/// for sure.
+fn required_labels(affinity: &Node) -> Vec<(String, Located<String>)> {
+    let items = |node: Option<&Node>| match node.map(|node| &node.value) {
+        Some(Value::Seq(items)) => items.clone(),
+        _ => Vec::new(),
+    };
+    let required =
+        affinity.get("nodeAffinity").and_then(|node| node.get("requiredDuringSchedulingIgnoredDuringExecution"));
+    let terms = items(required.and_then(|required| required.get("nodeSelectorTerms")));
+    let [term] = terms.as_slice() else { return Vec::new() };
+    let label = |expression: &Node| {
+        let key = expression.get("key").and_then(Node::as_str)?;
+        let is_in = expression.get("operator").and_then(Node::as_str) == Some("In");
+        let values = items(expression.get("values"));
+        let [value] = values.as_slice() else { return None };
+        is_in.then_some((key.to_owned(), Located::new(value.as_str()?.to_owned(), value.span.clone())))
+    };
+    items(term.get("matchExpressions")).iter().filter_map(label).collect()
 }
 
 /// The ports of a container.
@@ -206,9 +248,12 @@ fn serving<'a, 'n>(containers: &'a [(String, &'n Node)]) -> Option<&'a (String, 
     by_gpu.or_else(|| containers.iter().find(|(_, node)| named(node))).or_else(|| containers.first())
 }
 
+/// Resources that are slices of a GPU.
+const MIG: &str = "nvidia.com/mig-";
+
 /// Whether `resource` counts accelerators of a whole (or, for MIG, a slice of a) device.
 fn is_gpu(resource: &str) -> bool {
-    matches!(resource, "nvidia.com/gpu" | "amd.com/gpu" | "habana.ai/gaudi") || resource.starts_with("nvidia.com/mig-")
+    matches!(resource, "nvidia.com/gpu" | "amd.com/gpu" | "habana.ai/gaudi") || resource.starts_with(MIG)
 }
 
 /// GPUs in `resources.limits`: the sum over the kinds of device, 0 when there are limits without any, `None` when

@@ -27,6 +27,7 @@ fn config(minor: u32, shown: Option<(u32, u32)>) -> EngineConfig {
         step_time: crate::replica::StepTime::new(&crate::replica::StepTimeCoefficients {
             t0_ms: 1.0,
             w_ms: 0.0,
+            experts: None,
             cp_us_per_token: 0.0,
             ca_ns_per_pair: 0.0,
             ck_ns_per_token: 0.0,

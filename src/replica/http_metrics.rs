@@ -92,9 +92,10 @@ pub(super) fn series() -> Vec<SeriesDef> {
         add(MetricKind::Gauge, &format!("{name}_created"), &[handler]);
     }
     let coarse: Vec<f64> = COARSE.iter().map(|place| FINE[*place]).collect();
-    let durations: [(&str, &[f64], &[(&str, &str)]); 2] = [
-        ("http_request_duration_highr_seconds", &FINE, &[]),
-        ("http_request_duration_seconds", &coarse, &[handler, method]),
+    let by_handler = [handler, method];
+    let durations = [
+        ("http_request_duration_highr_seconds", FINE.as_slice(), [].as_slice()),
+        ("http_request_duration_seconds", coarse.as_slice(), by_handler.as_slice()),
     ];
     for (name, bounds, labels) in durations {
         let texts = bounds.iter().map(|bound| python_float(*bound)).chain(["+Inf".to_owned()]);

@@ -2,17 +2,23 @@
 //!
 //! Source: vLLM V1 engine (`vllm/v1/core/sched/scheduler.py`, `vllm/v1/core/kv_cache_manager.py`,
 //! `vllm/v1/metrics/loggers.py`). Nothing here knows pods, autoscaling or Prometheus' storage.
-//! Reading order: `profile` (numbers of a model on a GPU), `step_time`, `config`, `engine`, `scheduler`, `exposition`, `metrics`.
+//! Reading order: `profile` (numbers of a model on a GPU), `model_config`, `gpu`, `kv_capacity`, `roofline`, `profiles` (the
+//! built-in ones), `step_time`, `config`, `engine`, `scheduler`, `exposition`, `metrics`.
 
 mod config;
 mod engine;
 mod exposition;
+mod gpu;
 mod http_metrics;
 mod invariants;
+mod kv_capacity;
 mod metrics;
+mod model_config;
 mod profile;
+mod profile_parts;
 mod profiles;
 mod request;
+mod roofline;
 mod run;
 mod scheduler;
 mod step_time;
@@ -20,7 +26,13 @@ mod step_time;
 pub use config::EngineConfig;
 pub use engine::{Engine, EngineEvent, Finished};
 pub use exposition::{Absence, absence, exposition};
+pub use gpu::{GPUS, Gpu, gpu_by_label, gpu_by_name};
+pub use kv_capacity::{
+    BLOCK_SIZE_DEFAULT, DoesNotFit, KvCacheDtype, KvMemory, KvSettings, default_utilization, other_gib,
+};
 pub use metrics::ProcessTimes;
-pub use profile::{Profile, StepTimeCoefficients};
+pub use model_config::{KNOWN_MODELS, KnownModel, ModelConfig, WeightFormat, known_model, model_key};
+pub use profile::{ExpertWeights, Profile, ProfileKind, StepTimeCoefficients};
 pub use profiles::{built_in_profile, built_in_profiles};
+pub use roofline::{estimated_profile, kv_memory, roofline};
 pub use step_time::StepTime;

@@ -1,6 +1,6 @@
 //! How long a step takes, in integer picoseconds.
 
-use crate::replica::StepTimeCoefficients;
+use crate::replica::{ExpertWeights, StepTimeCoefficients};
 use crate::units::{SimDuration, math};
 
 /// Coefficients above this are refused: 1000 s for one token or one step is a mistake of units.
@@ -8,17 +8,48 @@ const LARGEST_PS: f64 = 1e15;
 
 /// The step-time model with integer coefficients: every step is an integer, so sums are exact however a run of steps is cut.
 ///
-/// `T = t0 + f(n) + ca A + ck K + cs S` with `f(n) = (w^p + (cp n)^p)^(1/p)` rounded to a picosecond (vllm.md 3.1).
+/// `T = t0 + f(n) + ca A + ck K + cs S` with `f(n) = (w^p + (cp n)^p)^(1/p)` rounded to a picosecond (vllm.md 3.1). With a
+/// mixture of experts w grows with n, by the share of the experts that n tokens touch.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StepTime {
     t0_ps: u64,
     w_ps: u64,
+    experts: Option<Experts>,
     cp_ps_per_token: u64,
     /// Half of `ca`, because callers sum doubled pairs: t(2s+t) stays an integer where t(s+t/2) does not.
     ca_ps_per_half_pair: u64,
     ck_ps_per_token: u64,
     cs_ps_per_seq: u64,
     knee: f64,
+}
+
+/// A mixture of experts' part of the memory floor.
+#[derive(Clone, Debug, PartialEq)]
+struct Experts {
+    /// When all experts are touched.
+    w_ps: u64,
+    /// Probability that one token leaves an expert untouched: 1 - k/E.
+    untouched: f64,
+}
+
+impl Experts {
+    fn floor_ps(&self, tokens: u64) -> u64 {
+        // The share is between 0 and 1, so the product is at most `w_ps`.
+        (self.w_ps as f64 * (1.0 - power(self.untouched, tokens))).round() as u64
+    }
+}
+
+/// `base` to a whole power by squaring: multiplications only, hence the same on every machine.
+fn power(base: f64, exponent: u64) -> f64 {
+    let (mut result, mut square, mut rest) = (1.0, base, exponent);
+    while rest > 0 {
+        if rest % 2 == 1 {
+            result *= square;
+        }
+        square *= square;
+        rest /= 2;
+    }
+    result
 }
 
 impl StepTime {
@@ -35,6 +66,7 @@ impl StepTime {
         let step_time = StepTime {
             t0_ps: whole_ps("t0Ms", c.t0_ms, 1e9)?,
             w_ps: whole_ps("wMs", c.w_ms, 1e9)?,
+            experts: c.experts.as_ref().map(experts).transpose()?,
             cp_ps_per_token: whole_ps("cpUsPerToken", c.cp_us_per_token, 1e6)?,
             ca_ps_per_half_pair: whole_ps("caNsPerPair", c.ca_ns_per_pair, 500.0)?,
             ck_ps_per_token: whole_ps("ckNsPerToken", c.ck_ns_per_token, 1e3)?,
@@ -69,10 +101,12 @@ impl StepTime {
     /// f(n): the smooth knee between the memory floor and the compute slope.
     fn linear_layers_ps(&self, tokens: u64) -> u64 {
         let compute = self.cp_ps_per_token.saturating_mul(tokens);
+        let touched = self.experts.as_ref().map_or(0, |experts| experts.floor_ps(tokens));
+        let floor = self.w_ps.saturating_add(touched);
         if self.knee == 1.0 {
-            return self.w_ps.saturating_add(compute);
+            return floor.saturating_add(compute);
         }
-        let (w, c) = (self.w_ps as f64, compute as f64);
+        let (w, c) = (floor as f64, compute as f64);
         // The square root and the four operations are exactly rounded, hence the same on every machine.
         let knee = if self.knee == 2.0 {
             (w * w + c * c).sqrt()
@@ -86,6 +120,15 @@ impl StepTime {
         // `as` saturates.
         knee.round() as u64
     }
+}
+
+fn experts(written: &ExpertWeights) -> Result<Experts, String> {
+    let ExpertWeights { w_ms, count, per_token } = *written;
+    if per_token == 0 || per_token > count {
+        return Err(format!("found {per_token} of {count} experts per token, expected from 1 to all of them"));
+    }
+    let untouched = 1.0 - f64::from(per_token) / f64::from(count);
+    Ok(Experts { w_ps: whole_ps("experts.wMs", w_ms, 1e9)?, untouched })
 }
 
 /// `value` in units of `ps_per_unit`, to the nearest picosecond.
@@ -108,6 +151,7 @@ mod tests {
     const LLAMA_8B_H100: StepTimeCoefficients = StepTimeCoefficients {
         t0_ms: 0.3,
         w_ms: 6.69,
+        experts: None,
         cp_us_per_token: 19.54,
         ca_ns_per_pair: 1.18,
         ck_ns_per_token: 40.7,
@@ -141,6 +185,7 @@ mod tests {
         let c = StepTimeCoefficients {
             t0_ms: 0.0,
             w_ms: 3.0,
+            experts: None,
             cp_us_per_token: 40.0,
             ca_ns_per_pair: 0.0,
             ck_ns_per_token: 0.0,

@@ -1,16 +1,20 @@
-//! Which profile a run uses: named by the command line or the Scenario, a Profile document among the input, or the one
-//! built-in that fits model and GPUs.
+//! Which profile a run uses: named by the command line or the Scenario, a Profile document among the input, or (in
+//! `hardware_choice`) the one that fits model and GPUs.
 
 use crate::manifest::{Bundle, Input, nearest};
-use crate::replica::{Profile, built_in_profiles};
+use crate::replica::{Profile, ProfileKind, built_in_profiles};
+use crate::scenario::hardware_choice::fitting_profile;
 use crate::scenario::ledger::{Ledger, flag};
+use crate::scenario::profile_file::step_time_yaml;
 use crate::scenario::values::at_reference;
 use crate::scenario::workload::Workload;
-use crate::scenario::{Origin, Overrides, ScenarioFile, read_profile, show};
+use crate::scenario::{HardwareWritten, Overrides, ScenarioFile, read_profile, show};
 use crate::units::{Diagnostic, Located, Span};
 use std::path::{Path, PathBuf};
 
 const PATH: &str = "spec.replica.profile";
+/// How the file of a profile is called that was chosen and put among the documents.
+pub(super) const ATTACHED: &str = "built-in profile ";
 
 /// Chooses the profile; `None` after an error in the ledger.
 pub(super) fn choose_profile(
@@ -22,9 +26,15 @@ pub(super) fn choose_profile(
 ) -> Option<Profile> {
     let typed = overrides.profile.as_ref().map(|name| (Located::new(name.clone(), flag("--profile")), PathBuf::new()));
     let written = scenario.replica.profile.as_ref().map(|name| (name.clone(), folder_of(&name.span.file)));
+    // What is typed goes before all that the Scenario says of model and GPU.
+    let is_typed = typed.is_some();
     if let Some((name, folder)) = typed.or(written) {
         let profile = named_profile(bundle, &name, &folder, ledger)?;
+        if !is_typed {
+            refuse_beside_profile(&scenario.replica.hardware, &name.value, ledger)?;
+        }
         ledger.given(PATH, show::text(&name.value), &name.span);
+        tell_estimate(&profile, ledger);
         return Some(profile);
     }
     let mut documents = bundle.of_kind("Profile");
@@ -36,10 +46,44 @@ pub(super) fn choose_profile(
             return None;
         }
         let profile = ledger.take(read_profile(document))?;
+        // One that was attached for `--set` is what model and GPU had led to.
+        if !document.root.span.file.starts_with(ATTACHED) {
+            refuse_beside_profile(&scenario.replica.hardware, &profile.name, ledger)?;
+        }
         ledger.given(PATH, show::text(&profile.name), &document.root.span);
+        tell_estimate(&profile, ledger);
         return Some(profile);
     }
-    fitting_profile(workload, ledger)
+    let profile = fitting_profile(&scenario.replica.hardware, workload, ledger)?;
+    tell_estimate(&profile, ledger);
+    Some(profile)
+}
+
+/// A profile says model, GPU and their number itself.
+fn refuse_beside_profile(hardware: &HardwareWritten, profile: &str, ledger: &mut Ledger) -> Option<()> {
+    let HardwareWritten { model, gpu, tensor_parallel_size, .. } = hardware;
+    let given = [
+        ("model", model.as_ref().map(|own| &own.span)),
+        ("gpu", gpu.as_ref().map(|own| &own.span)),
+        ("tensorParallelSize", tensor_parallel_size.as_ref().map(|own| &own.span)),
+    ];
+    let mut refused = None;
+    for (key, span) in given {
+        let Some(span) = span else { continue };
+        let message = format!("found {key} beside the profile {profile}, which says it already");
+        let diagnostic = Diagnostic::error(span.clone(), format!("spec.replica.{key}"), message);
+        ledger.push(diagnostic.help("remove one of the two"));
+        refused = Some(());
+    }
+    if refused.is_some() { None } else { Some(()) }
+}
+
+/// Whoever reads the result must know that nobody measured the step times.
+fn tell_estimate(profile: &Profile, ledger: &mut Ledger) {
+    if profile.kind == ProfileKind::Estimate {
+        let why = format!("estimate, not measured: {}", profile.source);
+        ledger.tell("spec.replica.stepTime", step_time_yaml(&profile.step_time), why);
+    }
 }
 
 fn is_file(name: &str) -> bool {
@@ -91,51 +135,6 @@ fn named_profile(bundle: &Bundle, name: &Located<String>, folder: &Path, ledger:
     let message = format!("found {} Profile documents in {}, expected one", documents.len(), name.value);
     ledger.push(Diagnostic::error(name.span.clone(), PATH, message));
     None
-}
-
-fn fitting_profile(workload: Option<&Workload>, ledger: &mut Ledger) -> Option<Profile> {
-    let built_in = built_in_profiles();
-    let help = "name one with --profile or in the Scenario's replica.profile";
-    let Some(workload) = workload else {
-        let message = format!("no profile given and no model to choose one by; candidates: {}", names(&built_in));
-        ledger.push(Diagnostic::error(None, PATH, message).help(help));
-        return None;
-    };
-    let gpus = workload.gpus();
-    let model = workload.model_id.as_ref().map(|id| model_key(&id.value));
-    let of_model: Vec<Profile> = match &model {
-        Some(model) => built_in.iter().filter(|profile| model_key(&profile.model) == *model).cloned().collect(),
-        None => Vec::new(),
-    };
-    let fitting: Vec<&Profile> =
-        of_model.iter().filter(|profile| gpus.is_none_or(|gpus| gpus == profile.gpus)).collect();
-    if let [profile] = fitting.as_slice() {
-        let hardware = if profile.gpus == 0 { "on CPU".to_owned() } else { format!("on {} GPU(s)", profile.gpus) };
-        let why = format!("the only built-in profile for the model of {} {hardware}", workload.what);
-        ledger.tell(PATH, show::text(&profile.name), why);
-        ledger.note(PATH, show::text(&profile.name), Origin::Assumed);
-        return Some((*profile).clone());
-    }
-    let candidates = if !fitting.is_empty() {
-        fitting.iter().map(|profile| profile.name.as_str()).collect::<Vec<_>>().join(", ")
-    } else if of_model.is_empty() {
-        names(&built_in)
-    } else {
-        names(&of_model)
-    };
-    let found = workload.model_id.as_ref().map_or("no model id".to_owned(), |id| format!("model {:?}", id.value));
-    let asked = gpus.map_or("no resource limits".to_owned(), |gpus| format!("{gpus} GPUs"));
-    let message =
-        format!("{} ({found}, {asked}) does not point at one profile; candidates: {candidates}", workload.what);
-    let span = workload.model_id.as_ref().map_or_else(|| workload.span.clone(), |id| id.span.clone());
-    ledger.push(Diagnostic::error(span, PATH, message).help(help));
-    None
-}
-
-/// The last part of a model's name, without case, and without the suffix that only says it is tuned for chat.
-fn model_key(model: &str) -> String {
-    let last = model.trim_end_matches('/').rsplit('/').next().unwrap_or(model).to_lowercase();
-    last.strip_suffix("-instruct").map_or_else(|| last.clone(), str::to_owned)
 }
 
 fn names(profiles: &[Profile]) -> String {

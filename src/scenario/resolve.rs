@@ -4,21 +4,20 @@
 //! `traffic_choice`.
 
 use crate::manifest::{Bundle, Document, Input};
-use crate::replica::exposition;
+use crate::replica::{ProfileKind, exposition};
 use crate::scenario::ledger::{Ledger, flag};
 use crate::scenario::pod_selector::check_selectors;
 use crate::scenario::policy_choice::{PolicyWritten, choose_policy, warn_of_rivals};
-use crate::scenario::profile_choice::{choose_profile, profile_path};
+use crate::scenario::profile_choice::{ATTACHED, choose_profile, profile_path};
 use crate::scenario::query_check::check_queries;
 use crate::scenario::resolve_engine::resolve_engine;
 use crate::scenario::resolve_faults::{check_patience, resolve_faults};
-use crate::scenario::resolve_gateway::{resolve_gateway, resolve_router};
+use crate::scenario::resolve_gateway::{resolve_gateway, resolve_router, tell_push};
 use crate::scenario::resolve_monitoring::resolve_monitoring;
 use crate::scenario::resolve_policy::{resolve_controllers, resolve_initial};
 use crate::scenario::resolve_sources::resolve_sources;
 use crate::scenario::resolve_usage::{check_requests, resolve_usage};
 use crate::scenario::resolve_world::resolve_cluster;
-use crate::scenario::run_inputs::BUILT_IN_PREFIX;
 use crate::scenario::scrape_pools::Pods;
 use crate::scenario::signals_choice::{choose_signals, tell_overlap};
 use crate::scenario::traffic_choice::{choose_traffic, end_of, ends, is_document, traffic_path};
@@ -147,7 +146,7 @@ pub fn attach_profile(bundle: &mut Bundle, overrides: &Overrides) -> Result<(), 
     let document = match bundle.documents.iter().position(is_chosen) {
         Some(at) => bundle.documents.remove(at),
         None => {
-            let file = format!("{BUILT_IN_PREFIX}{}", profile.name);
+            let file = format!("{ATTACHED}{}", profile.name);
             Bundle::from_text(&profile_yaml(&profile), &file)?.documents.remove(0)
         }
     };
@@ -204,6 +203,7 @@ fn resolve_into(bundle: &Bundle, overrides: &Overrides, ledger: &mut Ledger) -> 
     let monitoring = resolve_monitoring(bundle, &scenario, &pods, engine.as_ref(), ledger)?;
     if let Some(keda) = &controllers.keda {
         check_queries(&keda.scaled_object, monitoring.server.version, (engine.as_ref(), &signals), ledger);
+        tell_push(gateway.as_ref(), &keda.scaled_object, ledger);
     }
     let initial_replicas = resolve_initial(overrides, &scenario, &controllers, ledger);
     let usage = resolve_usage(&scenario, &controllers.hpa, workload.as_ref(), gpus, ledger);
@@ -211,7 +211,10 @@ fn resolve_into(bundle: &Bundle, overrides: &Overrides, ledger: &mut Ledger) -> 
     let traffic = traffic?;
     let (duration, warmup) = resolve_duration(overrides, &scenario, &traffic.spec, ledger)?;
     let faults = resolve_faults(&scenario, duration, overrides.fixed_replicas.is_some(), ledger);
-    let analysis = resolve_analysis(overrides, &scenario, ledger);
+    let mut analysis = resolve_analysis(overrides, &scenario, ledger);
+    if profile.kind == ProfileKind::Estimate {
+        analysis.estimated_profile = Some((profile.name.clone(), profile.error.clone()));
+    }
     let traffic_name = traffic.name.clone().unwrap_or_default();
     let name = scenario.name.as_ref().map(|name| name.value.clone()).or(traffic.name);
     let kubernetes = KubernetesSettings {
@@ -391,5 +394,6 @@ fn resolve_analysis(overrides: &Overrides, scenario: &ScenarioFile, ledger: &mut
         slo: scenario.slo.iter().map(|limit| limit.value.clone()).collect(),
         gates: gates.into_iter().map(|gate| gate.value).collect(),
         gpu_hour_price: scenario.gpu_hour.as_ref().map(|price| price.value),
+        estimated_profile: None,
     }
 }

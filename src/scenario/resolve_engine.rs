@@ -1,14 +1,16 @@
 //! The engine of each replica: profile, then the workload's arguments, then the Scenario, the last word winning.
 
-use crate::replica::{EngineConfig, Profile, StepTime};
+use crate::replica::{
+    BLOCK_SIZE_DEFAULT, EngineConfig, Profile, ProfileKind, StepTime, WeightFormat, built_in_profile, known_model,
+};
+use crate::scenario::kv_cache::profile_origin;
 use crate::scenario::ledger::Ledger;
 use crate::scenario::workload::{Runtime, Workload};
-use crate::scenario::{Origin, ScenarioFile, show};
+use crate::scenario::{Origin, ScenarioFile, kv_cache, show};
 use crate::units::{Diagnostic, Located, SimDuration};
 
 /// The profile fitted to the 2025 CPU demo, whose engine scheduled synchronously.
 const CPU_DEMO_PROFILE: &str = "opt-125m-cpu";
-const BLOCK_SIZE_DEFAULT: u32 = 16;
 
 /// Resolves the engine; `None` after an error in the ledger.
 pub(super) fn resolve_engine(
@@ -18,7 +20,7 @@ pub(super) fn resolve_engine(
     ledger: &mut Ledger,
 ) -> Option<EngineConfig> {
     let written = &scenario.replica;
-    let from_profile = || Origin::Profile(profile.name.clone());
+    let from_profile = || profile_origin(profile);
     let version = vllm_version(scenario, profile, ledger);
     let number = |path: &str, own: &Option<Located<u32>>, flag: &str, default: (u32, Origin), ledger: &mut Ledger| {
         // A broken argument that the Scenario overrides does not matter.
@@ -46,17 +48,28 @@ pub(super) fn resolve_engine(
         (profile.request_overhead_ms, from_profile()),
         f64::to_string,
     );
-    let kv_blocks = kv_blocks(scenario, profile, workload, block_size, max_model_len, ledger);
+    let length_span = written.max_model_len.as_ref().map(|given| given.span.clone());
+    let of_args = workload.and_then(|workload| workload.args.get("max-model-len")).map(|given| given.span.clone());
+    if length_span.is_none() && of_args.is_none() {
+        warn_of_lowered_length(profile, workload, ledger);
+    }
+    // As above: the Scenario's own word makes the argument idle.
+    let is_given = written.kv_blocks.is_some() || written.kv_tokens.is_some();
+    let overridden = if is_given { None } else { argument(workload, "num-gpu-blocks-override", ledger) };
+    let engine = kv_cache::Engine {
+        written,
+        profile,
+        workload,
+        vllm_version: version,
+        block_size,
+        max_num_batched_tokens: batched,
+        max_model_len,
+        length_span: length_span.or(of_args),
+    };
+    let kv_blocks = kv_cache::kv_blocks(&engine, overridden, ledger);
     let model_name = model_name(scenario, profile, workload, ledger);
     warn_of_unused_arguments(workload, profile, ledger);
-    let step_time = match StepTime::new(&profile.step_time) {
-        Ok(step_time) => step_time,
-        Err(why) => {
-            let message = format!("profile {}: {why}", profile.name);
-            ledger.push(Diagnostic::error(None, "spec.stepTime", message));
-            return None;
-        }
-    };
+    let step_time = step_time(scenario, profile, ledger)?;
     let has_flag = |name: &str| workload.is_some_and(|workload| workload.args.get(name).is_some());
     let async_scheduling = has_flag("async-scheduling") || (version >= (0, 14) && !has_flag("no-async-scheduling"));
     Some(EngineConfig {
@@ -75,6 +88,52 @@ pub(super) fn resolve_engine(
         log_stats: !has_flag("disable-log-stats"),
         http_metrics: workload.is_none_or(|workload| workload.runtime == Runtime::Vllm),
     })
+}
+
+/// The profile's coefficients, those of `replica.stepTime` replaced; `None` after an error in the ledger.
+fn step_time(scenario: &ScenarioFile, profile: &Profile, ledger: &mut Ledger) -> Option<StepTime> {
+    const PATH: &str = "spec.replica.stepTime";
+    let mut coefficients = profile.step_time;
+    let mut place = None;
+    for (key, given) in &scenario.replica.hardware.step_time {
+        let coefficient = match *key {
+            "t0Ms" => &mut coefficients.t0_ms,
+            "wMs" => &mut coefficients.w_ms,
+            "cpUsPerToken" => &mut coefficients.cp_us_per_token,
+            "caNsPerPair" => &mut coefficients.ca_ns_per_pair,
+            "ckNsPerToken" => &mut coefficients.ck_ns_per_token,
+            "csUsPerSeq" => &mut coefficients.cs_us_per_seq,
+            _ => &mut coefficients.knee,
+        };
+        *coefficient = given.value;
+        ledger.given(&format!("{PATH}.{key}"), given.value.to_string(), &given.span);
+        place.get_or_insert_with(|| given.span.clone());
+    }
+    match StepTime::new(&coefficients) {
+        Ok(step_time) => Some(step_time),
+        Err(why) => {
+            ledger.push(Diagnostic::error(place, PATH, format!("profile {}: {why}", profile.name)));
+            None
+        }
+    }
+}
+
+/// A built-in profile's length is what its cache holds where that is less than the model's own, with which vLLM would refuse
+/// to start.
+fn warn_of_lowered_length(profile: &Profile, workload: Option<&Workload>, ledger: &mut Ledger) {
+    let own = known_model(&profile.model).map_or(0, |model| model.config.max_model_len);
+    let is_built_in = built_in_profile(&profile.name).is_some_and(|built_in| built_in == *profile);
+    if !(is_built_in || profile.kind == ProfileKind::Estimate) || own <= profile.max_model_len {
+        return;
+    }
+    let message = format!(
+        "the model's own length of {own} tokens is more than the KV cache holds: vLLM would not start without \
+         --max-model-len; {} is taken",
+        profile.max_model_len
+    );
+    let span = workload.map(|workload| workload.span.clone());
+    let diagnostic = Diagnostic::warning(span, "spec.replica.maxModelLen", message);
+    ledger.push(diagnostic.help("give --max-model-len, or maxModelLen in the Scenario's replica section"));
 }
 
 /// The version, on which async scheduling and the reservation of whole prompts hang.
@@ -115,42 +174,6 @@ fn argument(workload: Option<&Workload>, flag: &str, ledger: &mut Ledger) -> Opt
     }
 }
 
-/// Usable blocks: what vLLM logs, less the null block (`BlockPool`).
-fn kv_blocks(
-    scenario: &ScenarioFile,
-    profile: &Profile,
-    workload: Option<&Workload>,
-    block_size: u32,
-    max_model_len: u32,
-    ledger: &mut Ledger,
-) -> Option<u32> {
-    const BLOCKS: &str = "spec.replica.kvBlocks";
-    const TOKENS: &str = "spec.replica.kvTokens";
-    let written = &scenario.replica;
-    let (blocks, path, span) = if let Some(given) = &written.kv_blocks {
-        ledger.given(BLOCKS, given.value.to_string(), &given.span);
-        (u64::from(given.value), BLOCKS, Some(given.span.clone()))
-    } else if let Some(given) = &written.kv_tokens {
-        ledger.given(TOKENS, given.value.to_string(), &given.span);
-        (given.value / u64::from(block_size), TOKENS, Some(given.span.clone()))
-    } else if let Some(given) = argument(workload, "num-gpu-blocks-override", ledger) {
-        ledger.given(BLOCKS, given.value.to_string(), &given.span);
-        (u64::from(given.value), BLOCKS, Some(given.span))
-    } else {
-        ledger.note(TOKENS, profile.kv_tokens.to_string(), Origin::Profile(profile.name.clone()));
-        (profile.kv_tokens / u64::from(block_size), TOKENS, None)
-    };
-    let usable = u32::try_from(blocks.saturating_sub(1)).unwrap_or(u32::MAX);
-    if u64::from(usable) * u64::from(block_size) < u64::from(max_model_len) {
-        let tokens = u64::from(usable) * u64::from(block_size);
-        let message = format!("a KV cache of {tokens} usable tokens cannot hold one request of {max_model_len} tokens");
-        let help = "vLLM would not start: raise kvTokens or lower maxModelLen (--max-model-len)";
-        ledger.push(Diagnostic::error(span, path, message).help(help));
-        return None;
-    }
-    Some(usable)
-}
-
 fn model_name(scenario: &ScenarioFile, profile: &Profile, workload: Option<&Workload>, ledger: &mut Ledger) -> String {
     const PATH: &str = "spec.replica.servedModelName";
     let written = scenario.replica.served_model_name.clone();
@@ -172,10 +195,8 @@ fn warn_of_unused_arguments(workload: Option<&Workload>, profile: &Profile, ledg
     let own_profile = "describe the engine with a kind: Profile of its own";
     let not_modelled = "it is not modelled yet; leave it out, or take the run as one without it";
     let unused = [
-        ("gpu-memory-utilization", kv_cache),
-        ("kv-cache-dtype", kv_cache),
         ("cpu-offload-gb", kv_cache),
-        ("quantization", own_profile),
+        ("enforce-eager", own_profile),
         ("pipeline-parallel-size", own_profile),
         ("data-parallel-size", own_profile),
         ("enable-expert-parallel", own_profile),
@@ -201,6 +222,11 @@ fn warn_of_unused_arguments(workload: Option<&Workload>, profile: &Profile, ledg
     };
     if !is("tensor-parallel-size", &[&profile.gpus.max(1).to_string()]) {
         warn("tensor-parallel-size", own_profile);
+    }
+    // Weights that are quantized in the model's own files are part of the profile.
+    let is_quantized = known_model(&profile.model).is_some_and(|model| model.config.weights != WeightFormat::Bf16);
+    if !is_quantized {
+        warn("quantization", own_profile);
     }
     // The CPU profile was fitted in float32, the GPU profiles in 16 bit.
     let types: &[&str] =

@@ -1,6 +1,7 @@
 //! The gateway of a run: each kind's defaults (cluster.md 4.5, 4.6, 6.2) and the labels of its metrics.
 
 use crate::cluster::{Gateway, GatewayKind, GatewaySettings, RouterPolicy};
+use crate::keda::{ScaledObjectSpec, TriggerKind};
 use crate::scenario::ledger::Ledger;
 use crate::scenario::signals_choice::tell_overlap;
 use crate::scenario::{GatewayWritten, Origin, ScenarioFile, show};
@@ -163,5 +164,22 @@ fn tell_scores(written: &GatewayWritten, ledger: &mut Ledger) {
     if written.kind.value == GatewayKind::EppFlowControl {
         let message = "the endpoint picker's scores are not modelled: spec.router.policy picks the pods";
         ledger.push(Diagnostic::warning(written.kind.span.clone(), "spec.gateway.kind", message));
+    }
+}
+
+/// A push scaler beside the add-on's gateway follows its signal, not the requests that the gateway has.
+pub(super) fn tell_push(gateway: Option<&GatewaySettings>, spec: &ScaledObjectSpec, ledger: &mut Ledger) {
+    if gateway.is_none_or(|gateway| gateway.kind != GatewayKind::KedaHttp) {
+        return;
+    }
+    for (index, trigger) in spec.triggers.iter().enumerate() {
+        let TriggerKind::Signal(own) = &trigger.kind else { continue };
+        if own.pushes {
+            let message = "the interceptor's push is not modelled: this trigger has the value of its signal, whatever the \
+                           gateway holds";
+            let help = "a prometheus trigger on interceptor_request_concurrency follows the gateway";
+            let path = format!("spec.triggers[{index}]");
+            ledger.push(Diagnostic::warning(trigger.span.clone(), path, message).help(help));
+        }
     }
 }

@@ -239,4 +239,6 @@ pub struct AnalysisSettings {
     pub gates: Vec<GateLimit>,
     /// Price of a GPU-hour.
     pub gpu_hour_price: Option<f64>,
+    /// The profile's name and stated error when its step times are an estimate.
+    pub estimated_profile: Option<(String, String)>,
 }

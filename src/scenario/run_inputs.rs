@@ -5,7 +5,7 @@
 //! What the command line said is put into them, and files that they name are kept beside them under names of our own.
 
 use crate::manifest::{Bundle, Document, Key, Node, Value};
-use crate::scenario::profile_choice::folder_of;
+use crate::scenario::profile_choice::{ATTACHED, folder_of};
 use crate::scenario::signals_choice::signals_document;
 use crate::scenario::traffic_choice::{is_document, traffic_path};
 use crate::scenario::values::join;
@@ -17,9 +17,6 @@ use std::path::{Path, PathBuf};
 
 /// The file that holds the Scenario, its Traffic and its Profile.
 pub const INPUTS_SCENARIO: &str = "scenario.yaml";
-
-/// How the file of a built-in profile that was made a document is called.
-pub(super) const BUILT_IN_PREFIX: &str = "built-in profile ";
 
 /// A file that a run was made from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,7 +59,7 @@ pub fn run_inputs(bundle: &Bundle, overrides: &Overrides, run: &ResolvedRun) -> 
     let traffic = put_traffic(&mut root, &own, overrides, &written, &mut kept)?;
     // A built-in one needs no document, unless `--set` has changed the one that stands for it.
     let was_there = bundle.of_kind("Profile").any(|document| document.name == run.profile);
-    let needed = |document: &&Document| was_there || !document.root.span.file.starts_with(BUILT_IN_PREFIX);
+    let needed = |document: &&Document| was_there || !document.root.span.file.starts_with(ATTACHED);
     let profile = own.of_kind("Profile").next().filter(needed).cloned();
     put(&mut root, &["spec", "replica", "profile"], Value::Str(run.profile.clone()));
     put_signals(&mut root, overrides, &mut kept)?;

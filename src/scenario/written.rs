@@ -13,7 +13,7 @@ use crate::scenario::gateway_written::{GatewayWritten, gateway};
 use crate::scenario::signals_written::read_signals;
 use crate::scenario::values::{name_kind, not_modelled, positive_duration, spec_of};
 use crate::scenario::written_sections as sections;
-use crate::scenario::{GateLimit, SignalsWritten, SloLimit};
+use crate::scenario::{GateLimit, HardwareWritten, SignalsWritten, SloLimit};
 use crate::traffic::TrafficSpec;
 use crate::units::{Diagnostics, Located, Quantity, SimDuration, SimTime};
 
@@ -109,6 +109,8 @@ pub struct ReplicaWritten {
     pub cpu_idle: Option<Located<Quantity>>,
     /// `memory`: what it uses once the model is loaded.
     pub memory: Option<Located<Quantity>>,
+    /// Model, GPU and what a profile's numbers are changed by.
+    pub hardware: HardwareWritten,
 }
 
 /// `cluster`.

@@ -5,6 +5,7 @@ use crate::hpa::KubernetesVersion;
 use crate::keda::KedaVersion;
 use crate::manifest::{Fields, Node, UnknownKeys, Value};
 use crate::prometheus::PrometheusVersion;
+use crate::scenario::hardware_written::read_hardware;
 use crate::scenario::traffic_file::read_window;
 use crate::scenario::values::{choice, count, distribution, non_negative, not_modelled, positive_duration};
 use crate::scenario::written::{
@@ -53,20 +54,13 @@ pub(super) fn replica(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) ->
         cpu_busy: positive_quantity(fields, "cpuBusy", diagnostics),
         cpu_idle: positive_quantity(fields, "cpuIdle", diagnostics),
         memory: positive_quantity(fields, "memory", diagnostics),
+        hardware: read_hardware(fields, diagnostics),
     };
     if let (Some(tokens), Some(_)) = (&written.kv_tokens, &written.kv_blocks) {
         let message = "found both kvTokens and kvBlocks, expected one of them";
         diagnostics.push(Diagnostic::error(tokens.span.clone(), fields.path_of("kvTokens"), message));
     }
-    const UTILIZATION: &str = "gpuMemoryUtilization";
-    if fields.keys().any(|key| key.name == UTILIZATION)
-        && let Some(node) = fields.node(UTILIZATION)
-    {
-        let message = "gpuMemoryUtilization is not modelled yet: profiles state the KV cache itself";
-        let diagnostic = Diagnostic::error(node.span.clone(), fields.path_of(UTILIZATION), message);
-        diagnostics.push(diagnostic.help("give kvTokens or kvBlocks as vLLM logs it at start-up"));
-    }
-    let later = ["stepTime", "gpus", "gpu", "model", "prefixCaching", "enablePrefixCaching", "tensorParallelSize"];
+    let later = ["gpus", "prefixCaching", "enablePrefixCaching"];
     not_modelled(fields, &later, diagnostics);
     written
 }

@@ -1,42 +1,12 @@
 //! What the replica tests share: small configurations and a driver that orders one instant as the simulator does.
 
-use kedasim::replica::{Engine, EngineConfig, EngineEvent, Finished, StepTime, StepTimeCoefficients, exposition};
+pub mod settings;
+
+use kedasim::replica::{Engine, EngineConfig, EngineEvent, Finished, exposition};
 use kedasim::traffic::{OutputLength, Request, RequestId};
-use kedasim::units::{SimDuration, SimTime};
+use kedasim::units::SimTime;
+pub use settings::config;
 use std::sync::Arc;
-
-/// Nothing takes time but one constant per step.
-pub fn constant_step(millis: f64) -> StepTimeCoefficients {
-    StepTimeCoefficients {
-        t0_ms: millis,
-        w_ms: 0.0,
-        cp_us_per_token: 0.0,
-        ca_ns_per_pair: 0.0,
-        ck_ns_per_token: 0.0,
-        cs_us_per_seq: 0.0,
-        knee: 1.0,
-    }
-}
-
-/// Roomy, synchronous, no overhead.
-pub fn config(coefficients: &StepTimeCoefficients) -> EngineConfig {
-    EngineConfig {
-        model_name: "m".to_owned(),
-        step_time: StepTime::new(coefficients).expect("valid coefficients"),
-        request_overhead: SimDuration::ZERO,
-        kv_blocks: 10_000,
-        block_size: 16,
-        max_num_seqs: 256,
-        max_num_batched_tokens: 2048,
-        max_model_len: 32_768,
-        reserve_full_prompt: true,
-        async_scheduling: false,
-        vllm_version: (0, 33),
-        log_stats: true,
-        http_metrics: true,
-        show_hidden_metrics: None,
-    }
-}
 
 pub fn request(id: u64, prompt_tokens: u32, output: u32) -> Request {
     Request { id: RequestId(id), prompt_tokens, output: OutputLength::new(output), worker: None }
