@@ -3,17 +3,20 @@
 
 mod replica_literal;
 
-use kedasim::replica::{Engine, EngineConfig, EngineEvent, StepTime, StepTimeCoefficients, built_in_profile};
-use kedasim::traffic::{OutputLength, Request, RequestId};
+use kedasim::replica::{
+    Engine, EngineConfig, EngineEvent, Scheduling, StepTime, StepTimeCoefficients, built_in_profile,
+};
+use kedasim::traffic::{OutputLength, Request, RequestAttributes, RequestId, SharedText};
 use kedasim::units::{Seed, SimDuration, SimTime};
 use proptest::prelude::*;
 use replica_literal::LiteralEngine;
 use std::sync::Arc;
 
 /// Something that happens to an engine.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum Call {
-    Submit(u64, u32, u32),
+    /// Id, prompt, output, the rest.
+    Submit(u64, u32, u32, RequestAttributes),
     Abort(u64),
     Scrape,
     CatchUp,
@@ -24,7 +27,7 @@ trait Replica {
     fn next(&self) -> Option<SimTime>;
     fn starts_step(&self) -> bool;
     fn wake(&mut self, at: SimTime, events: &mut Vec<EngineEvent>);
-    fn call(&mut self, at: SimTime, call: Call, events: &mut Vec<EngineEvent>, rows: &mut Vec<Vec<f64>>);
+    fn call(&mut self, at: SimTime, call: &Call, events: &mut Vec<EngineEvent>, rows: &mut Vec<Vec<f64>>);
 }
 
 macro_rules! replica {
@@ -40,16 +43,16 @@ macro_rules! replica {
                 self.wake(at, events);
                 self.check().expect("invariants hold");
             }
-            fn call(&mut self, at: SimTime, call: Call, events: &mut Vec<EngineEvent>, rows: &mut Vec<Vec<f64>>) {
+            fn call(&mut self, at: SimTime, call: &Call, events: &mut Vec<EngineEvent>, rows: &mut Vec<Vec<f64>>) {
                 match call {
-                    Call::Submit(id, prompt_tokens, output) => {
-                        let output = OutputLength::new(output);
-                        let request = Request { id: RequestId(id), prompt_tokens, output, worker: None };
+                    Call::Submit(id, prompt, output, attributes) => {
+                        let (id, output) = (RequestId(*id), OutputLength::new(*output));
+                        let request = Request { id, prompt_tokens: *prompt, output, worker: None };
                         if self.accepts(&request) {
-                            self.submit(at, request);
+                            self.submit_with(at, request, attributes.clone());
                         }
                     }
-                    Call::Abort(id) => self.abort(at, RequestId(id)),
+                    Call::Abort(id) => self.abort(at, RequestId(*id)),
                     Call::CatchUp => self.catch_up(at, events),
                     Call::Scrape => {
                         let mut row = Vec::new();
@@ -81,14 +84,14 @@ fn run(engine: &mut dyn Replica, calls: &[(SimTime, Call)]) -> (Vec<EngineEvent>
             engine.wake(next, &mut events);
             wakes += 1;
         }
-        engine.call(*at, *call, &mut events, &mut rows);
+        engine.call(*at, call, &mut events, &mut rows);
     }
     while let Some(next) = engine.next() {
         engine.wake(next, &mut events);
         wakes += 1;
     }
     let end = calls.last().map_or(SimTime::ZERO, |(at, _)| *at).saturating_add(SimDuration::from_secs(100_000));
-    engine.call(end, Call::Scrape, &mut events, &mut rows);
+    engine.call(end, &Call::Scrape, &mut events, &mut rows);
     (events.into_iter().flat_map(EngineEvent::expanded).collect(), rows, wakes)
 }
 
@@ -142,60 +145,113 @@ fn config(unit: u64, knobs: (u32, u32, u32, bool, bool), overhead: u64, ck: u64,
         log_stats: true,
         http_metrics: false,
         show_hidden_metrics: Some((0, 10)),
+        scheduling: Scheduling::default(),
     }
 }
 
-/// Requests (gap, prompt, output, abort after), scrapes (time).
-type Workload = (Vec<(u64, u32, u32, Option<u64>)>, Vec<u64>);
-
-fn workload(gap: u64) -> impl Strategy<Value = Workload> {
-    let request = (0..gap, 1u32..120, 1u32..150, prop::option::weighted(0.15, 0u64..3_000));
-    (prop::collection::vec(request, 1..40), prop::collection::vec(0u64..8_000, 0..30))
+/// vLLM's minor version, and the settings of the scheduler.
+fn features() -> impl Strategy<Value = (u32, Scheduling)> {
+    let version = prop::sample::select(vec![8, 11, 15, 33, 33]);
+    let threshold = prop_oneof![3 => Just(0u32), 2 => 1u32..60];
+    let watermark = prop_oneof![3 => Just(0u32), 1 => 1u32..6];
+    let odds = (prop::bool::weighted(0.85), prop::bool::weighted(0.35), prop::bool::weighted(0.9));
+    (version, threshold, watermark, odds).prop_map(|(version, threshold, watermark, (caching, priority, chunked))| {
+        let scheduling = Scheduling {
+            prefix_caching: caching,
+            by_priority: priority,
+            chunked_prefill: chunked,
+            long_prefill_token_threshold: threshold,
+            watermark_blocks: watermark,
+        };
+        (version, scheduling)
+    })
 }
 
-fn calls((requests, scrapes): Workload, unit: u64) -> Vec<(SimTime, Call)> {
+/// A shared text as a path in a tree of texts, what share of the prompt it covers, and whether the output belongs to it.
+type Shares = Option<(Vec<u8>, u32, bool)>;
+
+fn shares() -> impl Strategy<Value = Shares> {
+    let path = prop::collection::vec(0u8..2, 1..5);
+    prop::option::weighted(0.6, (path, prop_oneof![Just(100u32), 10u32..130], prop::bool::weighted(0.3)))
+}
+
+fn attributes(priority: i32, shares: Shares, prompt: u32, output: u32, tokens_per_id: u32) -> RequestAttributes {
+    let text = shares.map(|(path, percent, goes_on)| SharedText {
+        // The id of a node names the way to it.
+        ids: path.iter().scan(1, |id, step| Some(std::mem::replace(id, *id * 2 + u64::from(*step)))).collect(),
+        tokens_per_id,
+        tokens: if goes_on { prompt + output } else { (prompt * percent / 100).min(prompt) },
+    });
+    RequestAttributes { priority, text }
+}
+
+/// Gap, prompt, output, abort after, priority, shared text.
+type Sent = (u64, u32, u32, Option<u64>, i32, Shares);
+
+/// Requests, scrapes (time), tokens per id of the texts.
+type Workload = (Vec<Sent>, Vec<u64>, u32);
+
+fn workload(gap: u64) -> impl Strategy<Value = Workload> {
+    let abort = prop::option::weighted(0.15, 0u64..3_000);
+    let request = (0..gap, 1u32..120, 1u32..150, abort, 0i32..3, shares());
+    let tokens_per_id = prop_oneof![1u32..50, Just(1_000u32)];
+    (prop::collection::vec(request, 1..40), prop::collection::vec(0u64..8_000, 0..16), tokens_per_id)
+}
+
+fn calls((requests, scrapes, tokens_per_id): Workload, unit: u64) -> Vec<(SimTime, Call)> {
     let at = |units: u64| SimTime::from_ps(units * unit);
     // Every third one only makes the engine catch up: later scrapes must not show it.
     let observe = |(n, units)| (at(units), if n % 3 == 2 { Call::CatchUp } else { Call::Scrape });
     let mut calls: Vec<_> = scrapes.into_iter().enumerate().map(observe).collect();
     let mut now = 0;
-    for (id, (gap, prompt, output, abort)) in requests.into_iter().enumerate() {
+    for (id, (gap, prompt, output, abort, priority, shares)) in requests.into_iter().enumerate() {
         now += gap;
-        calls.push((at(now), Call::Submit(id as u64, prompt, output)));
+        let attributes = attributes(priority, shares, prompt, output, tokens_per_id);
+        calls.push((at(now), Call::Submit(id as u64, prompt, output, attributes)));
         calls.extend(abort.map(|after| (at(now + after), Call::Abort(id as u64))));
     }
     calls
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, max_shrink_iters: 150, ..ProptestConfig::default() })]
 
     #[test]
     fn every_instant_agrees_where_all_ties(
         knobs in (20u32..60, 1u32..14, 8u32..150, any::<bool>(), any::<bool>()),
-        overhead in 0u64..3, ck in 0u64..2, workload in workload(120),
+        features in features(), overhead in 0u64..3, ck in 0u64..2, workload in workload(120),
     ) {
         // Steps of 13 units and more; with ck = 0 every boundary of an idle start falls on the same grid.
-        compare(config(1_000_000_000, knobs, overhead * 13, ck, 16), calls(workload, 1_000_000_000))?;
+        let (version, scheduling) = features;
+        let base = config(1_000_000_000, knobs, overhead * 13, ck, 16);
+        let config = EngineConfig { vllm_version: (0, version), scheduling, ..base };
+        compare(config, calls(workload, 1_000_000_000))?;
     }
 
     #[test]
     fn every_instant_agrees_off_the_grid(
         knobs in (20u32..200, 1u32..30, 8u32..300, any::<bool>(), any::<bool>()),
-        overhead in 0u64..40, ck in 0u64..50, block_size in 1u32..40, workload in workload(100),
+        features in features(), overhead in 0u64..40, ck in 0u64..50, block_size in 1u32..40, workload in workload(100),
     ) {
         // A grid of 97 ps against a step grid of 89 ps: hardly anything ties.
-        compare(config(89, knobs, overhead, ck, block_size), calls(workload, 97))?;
+        let (version, scheduling) = features;
+        let config = EngineConfig {
+            vllm_version: (0, version),
+            scheduling,
+            ..config(89, knobs, overhead, ck, block_size)
+        };
+        compare(config, calls(workload, 97))?;
     }
 }
 
 #[test]
 fn runs_are_taken_at_once() {
     // Four long outputs and nothing else: a handful of wakes instead of two per step.
-    let requests = (0..4).map(|id| (id * 7, 50, 140, None)).collect();
+    let requests = (0..4).map(|id| (id * 7, 50, 140, None, 0, None)).collect();
     let scrapes = (0..200).map(|n| n * 11).collect();
     let knobs = (1000, 256, 2048, true, true);
-    let (fast, literal, _) = compare(config(1_000, knobs, 1, 1, 16), calls((requests, scrapes), 1_000)).expect("equal");
+    let (fast, literal, _) =
+        compare(config(1_000, knobs, 1, 1, 16), calls((requests, scrapes, 1), 1_000)).expect("equal");
     assert!(literal > 280, "{literal} wakes step by step");
     assert!(fast < 40, "{fast} wakes");
 }
@@ -218,7 +274,7 @@ fn a_real_profile_under_pressure_agrees() {
         for id in 0..250 {
             at += SimDuration::from_secs_f64(stream.exponential() / 30.0);
             let (prompt, output) = (1 + stream.below(1_500) as u32, 1 + stream.below(600) as u32);
-            calls.push((at, Call::Submit(id, prompt, output)));
+            calls.push((at, Call::Submit(id, prompt, output, RequestAttributes::default())));
             if id % 12 == 0 {
                 calls.push((at + stream.duration_below(SimDuration::from_secs(9)), Call::Abort(id)));
             }

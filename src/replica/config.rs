@@ -1,6 +1,6 @@
 //! Engine settings as resolved.
 
-use crate::replica::StepTime;
+use crate::replica::{Scheduling, StepTime};
 use crate::units::SimDuration;
 
 /// Everything one engine needs to run; shared by all replicas.
@@ -37,4 +37,6 @@ pub struct EngineConfig {
     /// Whether the server has the HTTP middleware of `vllm serve`; KServe's huggingfaceserver has none
     /// (kserve/protocol/rest/server.py).
     pub http_metrics: bool,
+    /// The scheduler's other settings.
+    pub scheduling: Scheduling,
 }

@@ -9,15 +9,18 @@
 //! the simulator delivers what else arrives at that instant, so that a request which arrives exactly on a boundary is
 //! drained before that boundary's schedule.
 //!
-//! Not modelled: prefix caching (every prompt counts as new text), priorities, LoRA, speculative decoding. Of async
-//! scheduling only the admission lag is modelled; the slot-step that it wastes after a stop, and that a finished request's
-//! place and blocks are free one step later than here, are not (a fraction of a percent of capacity at 200 output tokens). Reading order: `request`, `run`, this file, `scheduler`.
+//! Not modelled: LoRA, speculative decoding. Of async scheduling only the admission lag is modelled; the slot-step that it
+//! wastes after a stop, and that a finished request's place and blocks are free one step later than here, are not (a
+//! fraction of a percent of capacity at 200 output tokens). Reading order: `request`, `run`, this file, `scheduler`,
+//! `running`, `outputs`, then `free_queue` and `prefix`.
 
 use crate::replica::EngineConfig;
+use crate::replica::free_queue::FreeQueue;
 use crate::replica::metrics::{Gauges, Metrics, ProcessTimes};
+use crate::replica::prefix::Ties;
 use crate::replica::request::{Live, NO_SLOT, Place, Slot};
 use crate::replica::run::{Decodes, Run};
-use crate::traffic::{Request, RequestId};
+use crate::traffic::{Request, RequestAttributes, RequestId};
 use crate::units::{SimDuration, SimTime};
 use rustc_hash::FxHashMap;
 use std::cmp::Reverse;
@@ -140,10 +143,19 @@ pub struct Engine {
     /// As of the start of the run in progress, prefill chunks included, decodes not.
     pub(super) free_blocks: u32,
     pub(super) peak_used_blocks: u32,
+    /// The order of the free blocks; unused without prefix caching.
+    pub(super) queue: FreeQueue,
+    /// Blocks of the decodes for the step in progress that left the queue and still count as free above.
+    pub(super) popped: u64,
+    /// Running requests whose output is named for others, how many write under each id, and how many ids have several.
+    pub(super) writers: Vec<Slot>,
+    pub(super) written: FxHashMap<u64, u32>,
+    pub(super) contended: u32,
     pub(super) metrics: Metrics,
     pub(super) published: Gauges,
     /// Prompt tokens looked up since the last step ended; counted when it ends.
     pub(super) unpublished_queries: u64,
+    pub(super) unpublished_hits: u64,
     pub(super) evictions: u64,
     busy_since: SimTime,
     busy_before: SimDuration,
@@ -177,9 +189,15 @@ impl Engine {
             last_boundary: SimTime::ZERO,
             free_blocks: config.kv_blocks,
             peak_used_blocks: 0,
+            queue: FreeQueue::new(config.kv_blocks),
+            popped: 0,
+            writers: Vec::new(),
+            written: FxHashMap::default(),
+            contended: 0,
             metrics: Metrics::new(&config),
             published: Gauges::default(),
             unpublished_queries: 0,
+            unpublished_hits: 0,
             evictions: 0,
             busy_since: SimTime::ZERO,
             busy_before: SimDuration::ZERO,
@@ -210,6 +228,14 @@ impl Engine {
     /// # Panics
     /// When the engine does not accept it, or when a request with this id is already inside.
     pub fn submit(&mut self, now: SimTime, request: Request) {
+        self.submit_with(now, request, RequestAttributes::default());
+    }
+
+    /// [`Self::submit`] of a request that shares text with others or has a priority.
+    ///
+    /// # Panics
+    /// As [`Self::submit`], and when its text has ids that stand for no tokens.
+    pub fn submit_with(&mut self, now: SimTime, request: Request, attributes: RequestAttributes) {
         assert!(self.accepts(&request), "a request of {} prompt tokens cannot run here", request.prompt_tokens);
         if self.by_id.is_empty() {
             self.busy_since = now;
@@ -218,9 +244,11 @@ impl Engine {
         let room = self.model_length() - u64::from(request.prompt_tokens);
         let limit = u32::try_from(room).map_or(wanted, |room| wanted.min(room));
         let entered = now.saturating_add(self.config.request_overhead);
+        let by_priority = self.config.scheduling.by_priority;
         let live = Live {
             id: request.id,
             sequence: self.next_sequence,
+            priority: if by_priority { attributes.priority } else { 0 },
             place: Place::Inbox,
             arrived: now,
             entered,
@@ -242,6 +270,8 @@ impl Engine {
             older: NO_SLOT,
             newer: NO_SLOT,
             admission: 0,
+            cached: 0,
+            ties: self.ties_of(attributes),
         };
         self.next_sequence += 1;
         let slot = self.vacant.pop().unwrap_or_else(|| {
@@ -250,15 +280,30 @@ impl Engine {
         });
         self.slab[slot as usize] = Some(live);
         assert!(self.by_id.insert(request.id, slot).is_none(), "request {} is already inside", request.id.0);
-        // If others are ahead, the run already ends for them, or they are blocked and so is this one.
+        // If others are ahead, the run already ends for them, or they are blocked and so is this one; unless it may
+        // overtake them.
         if let Phase::Step(mut run) = self.phase
             && run.steps > 1
-            && self.inbox.is_empty()
+            && (by_priority || self.inbox.is_empty())
         {
             self.cut_for_arrival(&mut run, entered);
             self.phase = Phase::Step(run);
         }
         self.inbox.push_back(slot);
+    }
+
+    /// What ties a new request to the cache: its shared text; by priority all its blocks, because a victim may then have
+    /// been scheduled already.
+    fn ties_of(&self, attributes: RequestAttributes) -> Option<Box<Ties>> {
+        let scheduling = &self.config.scheduling;
+        let text = attributes.text.filter(|_| scheduling.prefix_caching);
+        assert!(text.as_ref().is_none_or(|text| text.tokens_per_id > 0), "an id of a text stands for tokens");
+        let shared = text.as_ref().map_or(0, |text| text.covered() / u64::from(self.config.block_size));
+        if scheduling.prefix_caching && scheduling.by_priority {
+            return Some(Box::new(Ties::new(text, u32::MAX)));
+        }
+        // A text shorter than a block is nobody's prefix.
+        (shared > 0).then(|| Box::new(Ties::new(text, u32::try_from(shared).unwrap_or(u32::MAX))))
     }
 
     /// The client left: the request goes away at the next step boundary. No effect when it is not here.
@@ -425,7 +470,10 @@ impl Engine {
     /// cache is a bound as well: without it a request could outgrow the whole pool and wait for ever.
     fn model_length(&self) -> u64 {
         let cache = u64::from(self.config.kv_blocks) * u64::from(self.config.block_size);
-        u64::from(self.config.max_model_len).min(cache)
+        let whole = u64::from(self.config.max_model_len).min(cache);
+        // Without chunks vLLM wants `max_num_batched_tokens` to be at least `max_model_len`.
+        let step = u64::from(self.config.max_num_batched_tokens);
+        if self.config.scheduling.chunked_prefill { whole } else { whole.min(step) }
     }
 
     pub(super) fn live(&self, slot: Slot) -> &Live {
@@ -436,10 +484,9 @@ impl Engine {
         self.slab[slot as usize].as_mut().expect("queues hold occupied slots only")
     }
 
-    /// Forgets a request that is in no queue any more; its blocks become free.
+    /// Forgets a request that is in no queue any more and has no blocks.
     pub(super) fn remove(&mut self, slot: Slot, now: SimTime) {
         let live = self.slab[slot as usize].take().expect("queues hold occupied slots only");
-        self.free_blocks += live.blocks;
         self.by_id.remove(&live.id);
         self.vacant.push(slot);
         if self.by_id.is_empty() {
@@ -458,6 +505,9 @@ impl Engine {
         self.newest = slot;
         self.next_admission += 1;
         self.running += 1;
+        if self.live(slot).ties.is_some() {
+            self.note_writer(slot, true);
+        }
     }
 
     /// Takes a request out of the order of admission.
@@ -472,5 +522,8 @@ impl Engine {
             self.live_mut(newer).older = older;
         }
         self.running -= 1;
+        if self.live(slot).ties.is_some() {
+            self.note_writer(slot, false);
+        }
     }
 }

@@ -25,6 +25,7 @@ pub(crate) enum Family {
     GenerationTokens,
     MaxTokens,
     Preemptions,
+    KvComputed,
 }
 
 /// Upper bounds of a family's buckets.
@@ -51,7 +52,7 @@ const PREEMPTIONS: &[u64] = &[1, 2, 3, 4, 5, 10, 20];
 /// Bounds of `request_params_n`, whose samples are all 1: requests ask for one completion here.
 pub(super) const COMPLETIONS: &[u64] = &[1, 2, 5, 10, 20];
 
-pub(super) const BOUNDS: [Bounds; 13] = [
+pub(super) const BOUNDS: [Bounds; 14] = [
     Bounds::Seconds(TTFT),
     Bounds::Seconds(PER_TOKEN),
     Bounds::Seconds(PER_TOKEN),
@@ -65,6 +66,7 @@ pub(super) const BOUNDS: [Bounds; 13] = [
     Bounds::UpToModelLength,
     Bounds::UpToModelLength,
     Bounds::Tokens(PREEMPTIONS),
+    Bounds::UpToModelLength,
 ];
 
 /// Where a metric's numbers come from.
@@ -77,6 +79,10 @@ pub(super) enum Source {
     GenerationTokens,
     Preempted,
     PrefixQueries,
+    PrefixHits,
+    /// Of [`Source::PromptTokens`], those found in the cache, and the others.
+    CachedTokens,
+    ComputedTokens,
     Stopped,
     CutByLength,
     /// What never happens here.
@@ -129,8 +135,8 @@ const fn finished(reason: &'static str, source: Source) -> Metric {
 const fn by_source(source: &'static str, value: Source) -> Metric {
     counter("vllm:prompt_tokens_by_source_total", value).label("source", source).since(16)
 }
-const fn cached_by(source: &'static str) -> Metric {
-    counter("vllm:prompt_tokens_cached_by_source_total", Source::Zero).label("source", source).since(32)
+const fn cached_by(source: &'static str, value: Source) -> Metric {
+    counter("vllm:prompt_tokens_cached_by_source_total", value).label("source", source).since(32)
 }
 const fn rejections(reason: &'static str) -> Metric {
     counter("vllm:admission_rejections_total", Source::Zero).label("reason", reason).of_server().since(32)
@@ -176,23 +182,22 @@ const METRICS: [Metric; 58] = [
     gauge("vllm:kv_cache_usage_perc", Source::KvUsage).since(10),
     gauge("vllm:gpu_cache_usage_perc", Source::KvUsage).until(11, 12),
     counter("vllm:prompt_tokens_total", Source::PromptTokens),
-    // Prefix caching is not modelled: every prompt is new and computed here.
-    by_source("local_compute", Source::PromptTokens),
-    by_source("local_cache_hit", Source::Zero),
+    by_source("local_compute", Source::ComputedTokens),
+    by_source("local_cache_hit", Source::CachedTokens),
     by_source("external_kv_transfer", Source::Zero),
-    counter("vllm:prompt_tokens_cached_total", Source::Zero).since(16),
+    counter("vllm:prompt_tokens_cached_total", Source::CachedTokens).since(16),
     counter("vllm:prompt_tokens_recomputed_total", Source::Zero).since(16).until(20, 20),
-    cached_by("device"),
-    cached_by("host"),
-    cached_by("p2p"),
-    cached_by("disk"),
-    cached_by("external_unspecified"),
+    cached_by("device", Source::CachedTokens),
+    cached_by("host", Source::Zero),
+    cached_by("p2p", Source::Zero),
+    cached_by("disk", Source::Zero),
+    cached_by("external_unspecified", Source::Zero),
     counter("vllm:generation_tokens_total", Source::GenerationTokens),
     counter("vllm:num_preemptions_total", Source::Preempted),
     counter("vllm:prefix_cache_queries_total", Source::PrefixQueries).since(10),
-    counter("vllm:prefix_cache_hits_total", Source::Zero).since(10),
+    counter("vllm:prefix_cache_hits_total", Source::PrefixHits).since(10),
     counter("vllm:gpu_prefix_cache_queries_total", Source::PrefixQueries).until(11, 12),
-    counter("vllm:gpu_prefix_cache_hits_total", Source::Zero).until(11, 12),
+    counter("vllm:gpu_prefix_cache_hits_total", Source::PrefixHits).until(11, 12),
     // No connector and no images here, no limit on the queue.
     counter("vllm:external_prefix_cache_queries_total", Source::Zero).since(12),
     counter("vllm:external_prefix_cache_hits_total", Source::Zero).since(12),
@@ -223,7 +228,7 @@ const METRICS: [Metric; 58] = [
     samples("vllm:request_max_num_generation_tokens", Family::GenerationTokens),
     histogram("vllm:request_params_n", Source::Completions),
     samples("vllm:request_params_max_tokens", Family::MaxTokens),
-    samples("vllm:request_prefill_kv_computed_tokens", Family::PromptTokens).since(13),
+    samples("vllm:request_prefill_kv_computed_tokens", Family::KvComputed).since(13),
     samples("vllm:request_num_preemptions", Family::Preemptions).since(30),
     gauge("vllm:cache_config_info", Source::CacheConfig),
 ];

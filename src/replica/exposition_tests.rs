@@ -45,6 +45,7 @@ fn config(minor: u32, shown: Option<(u32, u32)>) -> EngineConfig {
         async_scheduling: false,
         vllm_version: (0, minor),
         show_hidden_metrics: shown,
+        scheduling: crate::replica::Scheduling::default(),
         log_stats: true,
         http_metrics: true,
     }

@@ -1,7 +1,7 @@
 //! What must hold of an engine between any two calls. Reads only.
 
 use crate::replica::engine::Engine;
-use crate::replica::request::{NO_SLOT, Place};
+use crate::replica::request::{NO_SLOT, Place, Slot};
 
 impl Engine {
     /// Checks the engine's invariants: KV blocks conserved, each request in one place, running <= max_num_seqs.
@@ -33,11 +33,20 @@ impl Engine {
             ensure(computed <= live.prompt + out && out < live.limit, || {
                 format!("request {} has {out} of {} tokens, {computed} computed", live.id.0, live.limit)
             })?;
+            ensure(live.place != Place::Stalled || computed + 1 == live.length(), || {
+                format!("request {} has {computed} tokens computed and emitted {out}", live.id.0)
+            })?;
             let waits = matches!(live.place, Place::Inbox | Place::Waiting);
             ensure(!waits || blocks == 0, || format!("request {} waits with {blocks} KV blocks", live.id.0))?;
         }
         let (free, all) = (u64::from(self.free_blocks), u64::from(self.config.kv_blocks));
+        // Blocks that several requests hold are counted once.
+        let held = held - self.queue.shared();
         ensure(free + held == all, || format!("{free} free and {held} held KV blocks, expected {all} together"))?;
+        let queued = self.queue.len() + self.popped;
+        ensure(!self.config.scheduling.prefix_caching || queued == free, || {
+            format!("{queued} KV blocks in the queue or on their way out, {free} are free")
+        })?;
         let counted = (self.decodes.count, self.decodes.cached);
         ensure(counted == (decoding, cached), || format!("{decoding} decode {cached} tokens, counted {counted:?}"))?;
         let chunks: u64 = self.chunks.iter().map(|(_, tokens)| u64::from(*tokens)).sum();
@@ -54,15 +63,17 @@ impl Engine {
         ensure(inside == queued + running as usize, || format!("{inside} inside, {queued} queued, {running} running"))?;
         for (place, queue) in [(Place::Inbox, &self.inbox), (Place::Waiting, &self.waiting)] {
             // Strictly rising, so nobody is there twice.
-            let sequences: Vec<u64> = queue.iter().map(|slot| self.live(*slot).sequence).collect();
-            ensure(sequences.is_sorted_by(|a, b| a < b), || format!("{place:?} is out of order: {sequences:?}"))?;
+            let by_rank = place == Place::Waiting;
+            let rank = |slot: &Slot| if by_rank { self.live(*slot).rank() } else { (0, self.live(*slot).sequence) };
+            let ranks: Vec<(i32, u64)> = queue.iter().map(rank).collect();
+            ensure(ranks.is_sorted_by(|a, b| a < b), || format!("{place:?} is out of order: {ranks:?}"))?;
             ensure(queue.iter().all(|slot| self.live(*slot).place == place), || format!("not all are in {place:?}"))?;
         }
         let (mut slot, mut listed, mut younger) = (self.newest, 0, u64::MAX);
         while slot != NO_SLOT {
             let live = self.live(slot);
             listed += 1;
-            let admitted = matches!(live.place, Place::Prefilling | Place::Decoding);
+            let admitted = matches!(live.place, Place::Prefilling | Place::Decoding | Place::Stalled);
             ensure(admitted && live.admission < younger, || format!("request {} is out of order", live.id.0))?;
             younger = live.admission;
             slot = live.older;

@@ -3,24 +3,30 @@
 //! Source: vLLM V1 engine (`vllm/v1/core/sched/scheduler.py`, `vllm/v1/core/kv_cache_manager.py`,
 //! `vllm/v1/metrics/loggers.py`). Nothing here knows pods, autoscaling or Prometheus' storage.
 //! Reading order: `profile` (numbers of a model on a GPU), `model_config`, `gpu`, `kv_capacity`, `roofline`, `profiles` (the
-//! built-in ones), `step_time`, `config`, `engine`, `scheduler`, `exposition`, `metrics`.
+//! built-in ones), `step_time`, `config`, `scheduling`, `engine`, `scheduler`, `running`, `outputs`,
+//! `free_queue`, `prefix`, `exposition`, `metrics`.
 
 mod config;
 mod engine;
 mod exposition;
+mod free_queue;
 mod gpu;
 mod http_metrics;
 mod invariants;
 mod kv_capacity;
 mod metrics;
 mod model_config;
+mod outputs;
+mod prefix;
 mod profile;
 mod profile_parts;
 mod profiles;
 mod request;
 mod roofline;
 mod run;
+mod running;
 mod scheduler;
+mod scheduling;
 mod step_time;
 
 pub use config::EngineConfig;
@@ -35,4 +41,5 @@ pub use model_config::{KNOWN_MODELS, KnownModel, ModelConfig, WeightFormat, know
 pub use profile::{ExpertWeights, Profile, ProfileKind, StepTimeCoefficients};
 pub use profiles::{built_in_profile, built_in_profiles};
 pub use roofline::{estimated_profile, kv_memory, roofline};
+pub use scheduling::Scheduling;
 pub use step_time::StepTime;

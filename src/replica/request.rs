@@ -1,5 +1,6 @@
 //! A request inside the engine.
 
+use crate::replica::prefix::Ties;
 use crate::traffic::RequestId;
 use crate::units::SimTime;
 
@@ -20,6 +21,8 @@ pub(crate) enum Place {
     /// Admitted, has emitted, computes one token per step. A state, not arithmetic: the last chunk of a prefill may be one
     /// token too.
     Decoding,
+    /// As decoding, but the last schedule had no tokens for it.
+    Stalled,
 }
 
 /// A request from the API server to its last token.
@@ -27,8 +30,10 @@ pub(crate) enum Place {
 pub(crate) struct Live {
     pub(crate) id: RequestId,
     /// Order of arrival. Inbox and waiting queue are both in this order: first come, first served, and victims return to
-    /// the front in their original order.
+    /// the front in their original order. By priority it decides among equals.
     pub(crate) sequence: u64,
+    /// Smaller goes first; 0 for all when first come is first served.
+    pub(crate) priority: i32,
     pub(crate) place: Place,
     /// At the API server.
     pub(crate) arrived: SimTime,
@@ -66,11 +71,19 @@ pub(crate) struct Live {
     pub(crate) newer: Slot,
     /// Order of admission.
     pub(crate) admission: u64,
+    /// Prompt tokens that it found in the cache when it was first admitted.
+    pub(crate) cached: u32,
+    pub(crate) ties: Option<Box<Ties>>,
 }
 
 impl Live {
     /// Tokens it has: prompt and generated. Not while decoding.
     pub(crate) fn length(&self) -> u32 {
         self.prompt + self.out
+    }
+
+    /// Its place among the waiting, and from the other end among the victims.
+    pub(crate) fn rank(&self) -> (i32, u64) {
+        (self.priority, self.sequence)
     }
 }

@@ -1,19 +1,25 @@
-//! One schedule of the engine: which requests get how many tokens, how many steps the batch stays as it is, and what comes
-//! out when they have ended.
+//! One schedule of the engine: which requests get how many tokens, and how many steps the batch stays as it is.
 //!
-//! Source: vLLM 0.33 `vllm/v1/core/sched/scheduler.py` (`schedule`, `_preempt_request`, `update_from_output`,
-//! `make_stats`), FCFS policy. The meaning is step by step; the cost is per batch change: nothing here loops over the
+//! Source: vLLM 0.33 `vllm/v1/core/sched/scheduler.py` (`schedule`, `_preempt_request`). The meaning is step by step; the
+//! cost is per batch change: with first come, first served and no long-prefill threshold nothing here loops over the
 //! decoding requests. Two facts carry that (vllm.md 1.3): requests decode before and apart from prefills, one token each,
 //! because `max_num_seqs` is at most the token budget; and at most one request is half prefilled, the newest admitted,
-//! because a prompt that does not fit the budget ends the admission.
+//! because a prompt that does not fit the budget ends the admission. Otherwise `running` takes such a step.
 
-use crate::replica::engine::{Engine, EngineEvent, Finished, Phase};
-use crate::replica::exposition::Family;
-use crate::replica::metrics::Gauges;
+use crate::replica::engine::{Engine, Phase};
+use crate::replica::prefix::Hit;
 use crate::replica::request::{Place, Slot};
 use crate::replica::run::Run;
-use crate::units::{SimDuration, SimTime};
+use crate::units::SimTime;
 use std::cmp::Reverse;
+
+/// What a waiting request would get.
+#[derive(Clone, Copy, Debug)]
+struct Admission {
+    tokens: u32,
+    hit: Hit,
+    fits: bool,
+}
 
 /// A run without an end in sight is planned in pieces of this many steps.
 const LONGEST_RUN: u64 = 1 << 20;
@@ -21,30 +27,24 @@ const LONGEST_RUN: u64 = 1 << 20;
 impl Engine {
     /// The top of the loop: aborts, arrivals, schedule; then the batch starts.
     pub(super) fn start_step(&mut self, now: SimTime) {
-        self.drop_leaving(now, now);
+        self.drop_leaving(now, now, false);
         self.drain(now, now);
         // With async scheduling this step was put together when the previous one started, unless nothing ran then.
         let lagging = self.config.async_scheduling && self.running > 0;
         let seen_until = if lagging { self.step_start } else { now };
-        self.chunks.clear();
-        let undisturbed = self.make_room();
-        if self.schedule_half_done() && undisturbed {
-            self.admit_waiting(seen_until);
-        } else {
-            self.disturbed = true;
-        }
-        if self.running == 0 {
-            // Only when aborts emptied the engine: whoever runs or waits first can always be scheduled.
-            debug_assert!(self.waiting.is_empty(), "work, but nothing to schedule");
-            self.phase = Phase::Idle;
-            self.publish(0, self.free_blocks);
-            return;
+        while !self.schedule(seen_until) {
+            self.publish(self.unseen(seen_until), self.free_blocks);
+            if self.running == 0 && self.waiting.is_empty() {
+                // Aborts emptied the engine.
+                self.phase = Phase::Idle;
+                return;
+            }
+            // By priority the request that asks first may evict itself, which ends the schedule: an empty step.
         }
         if lagging {
             // The step that just ended reports a scheduler that has already gone one step further.
-            let unseen = self.waiting.iter().rev().take_while(|slot| self.live(**slot).queued > seen_until).count();
             let free = self.free_after_step();
-            self.publish(unseen, free);
+            self.publish(self.unseen(seen_until), free);
         }
         self.step_start = now;
         let run = self.plan(now, seen_until);
@@ -52,8 +52,52 @@ impl Engine {
         self.disturbed = false;
     }
 
+    /// Both passes; false when nothing is scheduled.
+    fn schedule(&mut self, seen_until: SimTime) -> bool {
+        self.chunks.clear();
+        self.disturbed = false;
+        let lone = self.is_lone(seen_until);
+        let undisturbed = if self.config.is_plain() {
+            let enough = self.make_room();
+            self.pop_for_decodes();
+            self.enter_written();
+            self.schedule_half_done() && enough
+        } else if self.decodes.count == u64::from(self.running)
+            && self.decodes.blocks_for(1) <= u64::from(self.free_blocks)
+        {
+            self.pop_for_decodes();
+            self.enter_written();
+            true
+        } else {
+            self.schedule_one_by_one(lone)
+        };
+        if undisturbed {
+            self.admit_waiting(seen_until, lone);
+        } else {
+            self.disturbed = true;
+        }
+        self.decodes.count > 0 || !self.chunks.is_empty()
+    }
+
+    /// Whether a request is the only one the scheduler knows, where that lifts the long-prefill threshold.
+    fn is_lone(&self, seen_until: SimTime) -> bool {
+        self.config.scheduling.long_prefill_token_threshold > 0
+            && self.config.lone_request_is_uncapped()
+            && self.running as usize + self.waiting.len() - self.unseen(seen_until) <= 1
+    }
+
+    /// Waiting requests that came too late for the schedule.
+    fn unseen(&self, seen_until: SimTime) -> usize {
+        let is_unseen = |slot: &&Slot| self.live(**slot).queued > seen_until;
+        if self.config.scheduling.by_priority {
+            self.waiting.iter().filter(is_unseen).count()
+        } else {
+            self.waiting.iter().rev().take_while(is_unseen).count()
+        }
+    }
+
     /// Moves what entered by `until` to the waiting queue, as of the boundary `at`.
-    fn drain(&mut self, until: SimTime, at: SimTime) {
+    pub(super) fn drain(&mut self, until: SimTime, at: SimTime) {
         while let Some(&slot) = self.inbox.front()
             && self.live(slot).entered <= until
         {
@@ -61,8 +105,18 @@ impl Engine {
             let live = self.live_mut(slot);
             live.queued = at;
             live.place = Place::Waiting;
-            self.waiting.push_back(slot);
+            if self.config.scheduling.by_priority {
+                self.queue_by_rank(slot);
+            } else {
+                self.waiting.push_back(slot);
+            }
         }
+    }
+
+    fn queue_by_rank(&mut self, slot: Slot) {
+        let rank = self.live(slot).rank();
+        let place = self.waiting.partition_point(|other| self.live(*other).rank() < rank);
+        self.waiting.insert(place, slot);
     }
 
     /// Blocks left once the decodes have theirs for the next step.
@@ -77,6 +131,11 @@ impl Engine {
     fn make_room(&mut self) -> bool {
         let mut undisturbed = true;
         while self.decodes.blocks_for(1) > u64::from(self.free_blocks) {
+            if self.config.scheduling.prefix_caching {
+                // Whoever is older took all free blocks before the victim's came.
+                self.queue.pop(u64::from(self.free_blocks) - self.popped);
+                self.popped = u64::from(self.free_blocks);
+            }
             self.preempt(self.newest);
             undisturbed = false;
         }
@@ -107,41 +166,91 @@ impl Engine {
         self.config.max_num_batched_tokens - chunks - u32::try_from(self.decodes.count).unwrap_or(u32::MAX)
     }
 
-    fn take_chunk(&mut self, slot: Slot, tokens: u32, blocks: u32) {
+    /// A request's tokens of this step, as far as the long-prefill threshold lets them be.
+    pub(super) fn capped(&self, tokens: u32, lone: bool) -> u32 {
+        let threshold = self.config.scheduling.long_prefill_token_threshold;
+        if threshold == 0 || lone { tokens } else { tokens.min(threshold) }
+    }
+
+    /// Puts tokens of a request into the batch; `blocks` of the free ones become its.
+    pub(super) fn take_chunk(&mut self, slot: Slot, tokens: u32, blocks: u32) {
         self.free_blocks -= blocks;
-        self.live_mut(slot).blocks += blocks;
+        let live = self.live_mut(slot);
+        live.blocks += blocks;
+        let upto = live.computed + tokens;
+        if self.config.scheduling.prefix_caching {
+            self.queue.pop(u64::from(blocks));
+            self.enter_blocks(slot, upto);
+        }
         self.chunks.push((slot, tokens));
     }
 
-    /// Pass 2: waiting requests, strictly first come first served; `seen_until` hides later arrivals.
-    fn admit_waiting(&mut self, seen_until: SimTime) {
+    /// Pass 2: waiting requests, strictly in the order of the queue; `seen_until` hides later arrivals.
+    fn admit_waiting(&mut self, seen_until: SimTime, lone: bool) {
         let mut budget = self.budget();
         while budget > 0 && self.running < self.most_running() {
-            let Some(&slot) = self.waiting.front() else { return };
-            if self.live(slot).queued > seen_until || !self.fits(slot, budget) {
+            let Some((place, slot)) = self.first_seen(seen_until) else { return };
+            let admission = self.fits(slot, budget, lone);
+            let (tokens, hit) = (admission.tokens, admission.hit);
+            let every_lookup = self.config.counts_every_lookup();
+            if admission.fits || every_lookup {
+                self.count_lookup(slot, hit, every_lookup);
+            }
+            if !admission.fits {
                 return;
             }
-            let length = self.live(slot).length();
-            let tokens = length.min(budget);
-            self.waiting.pop_front();
+            self.waiting.remove(place);
             self.link(slot);
-            self.take_chunk(slot, tokens, tokens.div_ceil(self.config.block_size));
-            budget -= tokens;
+            self.hold_hit(slot, hit);
+            self.free_blocks -= hit.free;
+            let computed = hit.blocks * self.config.block_size;
             let live = self.live_mut(slot);
             live.place = Place::Prefilling;
+            live.computed = computed;
+            live.blocks = hit.blocks;
             if live.scheduled.is_none() {
                 // With the lag it was scheduled when the step before started, into the step after.
                 live.scheduled = Some(seen_until);
-                self.unpublished_queries += u64::from(live.prompt);
+                live.cached = computed;
             }
+            self.take_chunk(slot, tokens, (computed + tokens).div_ceil(self.config.block_size) - hit.blocks);
+            budget -= tokens;
         }
     }
 
-    /// Whether there are blocks to admit a waiting request.
-    fn fits(&self, slot: Slot, budget: u32) -> bool {
+    /// The first of the queue that this schedule knows.
+    fn first_seen(&self, seen_until: SimTime) -> Option<(usize, Slot)> {
+        let is_seen = |slot: Slot| self.live(slot).queued <= seen_until;
+        if self.config.scheduling.by_priority {
+            self.waiting.iter().copied().enumerate().find(|(_, slot)| is_seen(*slot))
+        } else {
+            self.waiting.front().map(|slot| (0, *slot)).filter(|(_, slot)| is_seen(*slot))
+        }
+    }
+
+    /// The counters of the cache; those who return after an eviction count only where every look-up does.
+    fn count_lookup(&mut self, slot: Slot, hit: Hit, every_lookup: bool) {
+        let live = self.live(slot);
+        if self.config.scheduling.prefix_caching && (every_lookup || live.scheduled.is_none()) {
+            let length = u64::from(live.length());
+            self.unpublished_queries += length;
+            self.unpublished_hits += u64::from(hit.blocks) * u64::from(self.config.block_size);
+        }
+    }
+
+    /// What a waiting request would get, and whether there are blocks to admit it.
+    fn fits(&self, slot: Slot, budget: u32, lone: bool) -> Admission {
+        let scheduling = &self.config.scheduling;
         let length = self.live(slot).length();
-        let reserved = if self.config.reserve_full_prompt { length } else { length.min(budget) };
-        reserved.div_ceil(self.config.block_size) <= self.free_after_step()
+        let hit = self.look_up(slot);
+        let cached = hit.blocks * self.config.block_size;
+        let wanted = self.capped(length - cached, lone);
+        let tokens = wanted.min(budget);
+        let reserved = if self.config.reserve_full_prompt { length } else { cached + tokens };
+        let watermark = if self.running > 0 { scheduling.watermark_blocks } else { 0 };
+        let missing = reserved.div_ceil(self.config.block_size) - hit.blocks + hit.free;
+        let whole = scheduling.chunked_prefill || wanted <= budget;
+        Admission { tokens, hit, fits: whole && missing.saturating_add(watermark) <= self.free_after_step() }
     }
 
     /// vLLM refuses to start with a smaller token budget than `max_num_seqs`.
@@ -149,22 +258,31 @@ impl Engine {
         self.config.max_num_seqs.min(self.config.max_num_batched_tokens)
     }
 
-    /// Recompute preemption: the victim keeps its tokens, loses its blocks, and goes to the front of the queue.
-    fn preempt(&mut self, slot: Slot) {
+    /// Recompute preemption: the victim keeps its tokens, loses its blocks, and goes to the front of the queue, or by
+    /// priority to its place there.
+    pub(super) fn preempt(&mut self, slot: Slot) {
         self.settle_request(slot);
+        self.evict(slot, 0);
+    }
+
+    /// [`Self::preempt`] of a settled request that has `scheduled` tokens in the batch.
+    pub(super) fn evict(&mut self, slot: Slot, scheduled: u32) {
         self.unlink(slot);
+        self.free_all(slot, scheduled, true);
         let last_boundary = self.last_boundary;
         let live = self.live_mut(slot);
         if live.place == Place::Decoding {
             live.last_token = last_boundary;
         }
-        let blocks = std::mem::take(&mut live.blocks);
         live.computed = 0;
         live.place = Place::Waiting;
         live.evictions += 1;
-        self.free_blocks += blocks;
         self.evictions += 1;
-        self.waiting.push_front(slot);
+        if self.config.scheduling.by_priority {
+            self.queue_by_rank(slot);
+        } else {
+            self.waiting.push_front(slot);
+        }
     }
 
     /// Takes a request out of the decodes, if it is there, and writes its numbers down. Its place stays for the caller.
@@ -185,17 +303,23 @@ impl Engine {
     /// How long the batch lasts, in steps and in time.
     fn plan(&mut self, now: SimTime, seen_until: SimTime) -> Run {
         let decodes = self.decodes.count;
-        let (mut tokens, mut pairs_doubled) = (decodes, 0u64);
+        let (mut tokens, mut pairs_doubled, mut cached) = (decodes, 0u64, self.decodes.cached);
         for (slot, count) in &self.chunks {
-            let (computed, count) = (u64::from(self.live(*slot).computed), u64::from(*count));
+            let (live, count) = (self.live(*slot), u64::from(*count));
+            let computed = u64::from(live.computed);
             tokens += count;
-            pairs_doubled += count * (2 * computed + count);
+            if live.place == Place::Stalled {
+                cached += computed;
+            } else {
+                pairs_doubled += count * (2 * computed + count);
+            }
         }
         let seqs = decodes + self.chunks.len() as u64;
-        let first = self.config.step_time.step(tokens, pairs_doubled, self.decodes.cached, seqs);
+        let first = self.config.step_time.step(tokens, pairs_doubled, cached, seqs);
         let growth_ps = self.config.step_time.growth_ps(decodes);
         let mut run = Run { start: now, first_ps: first.as_ps(), growth_ps, steps: 1 };
-        if !self.chunks.is_empty() || self.head_may_move(seen_until) {
+        let all_decode = decodes == u64::from(self.running);
+        if !self.chunks.is_empty() || !all_decode || self.head_may_move(seen_until) || self.contended > 0 {
             return run;
         }
         let finish = self.next_finish().map_or(LONGEST_RUN, |step| step - self.decodes.steps_done);
@@ -207,19 +331,30 @@ impl Engine {
     }
 
     /// Whether the head of the queue may be admitted at the next boundary although the batch stays the same until then.
-    /// Whoever is blocked by `max_num_seqs` or by blocks stays so: during a run nobody leaves and blocks only get fewer.
+    /// Whoever is blocked by `max_num_seqs` or by blocks stays so: during a run nobody leaves, blocks only get fewer, and
+    /// what the head finds in the cache can only shrink, unless somebody writes its text.
     fn head_may_move(&self, seen_until: SimTime) -> bool {
         let Some(&slot) = self.waiting.front() else { return false };
         if self.running >= self.most_running() {
             return false;
         }
+        let live = self.live(slot);
+        if let Some(ties) = live.ties.as_deref()
+            && ties.has_text_of(|id| self.written.contains_key(id))
+        {
+            return true;
+        }
+        if self.config.counts_every_lookup() && self.config.scheduling.prefix_caching {
+            return true;
+        }
         // Passed over because it came too late for the lag, or because this schedule evicted somebody.
-        (self.disturbed || self.live(slot).queued > seen_until) && self.fits(slot, self.budget())
+        (self.disturbed || live.queued > seen_until) && self.fits(slot, self.budget(), false).fits
     }
 
-    /// Ends `run` where an arrival that enters at `entered` may be admitted.
+    /// Ends `run` where an arrival that enters at `entered` may be admitted: by priority it may overtake those who wait.
     pub(super) fn cut_for_arrival(&self, run: &mut Run, entered: SimTime) {
-        if self.waiting.is_empty() && self.running < self.most_running() {
+        let blocked = !self.waiting.is_empty() && !self.config.scheduling.by_priority;
+        if !blocked && self.running < self.most_running() {
             let lag = u64::from(self.config.async_scheduling);
             let drained = run.first_boundary_from(entered.min(run.ends()));
             run.steps = run.steps.min(drained + lag);
@@ -238,224 +373,7 @@ impl Engine {
     }
 
     /// Whether an entry of the finish heap still holds: its request may have been evicted or have left.
-    fn stops_at(&self, slot: Slot, step: u64) -> bool {
+    pub(super) fn stops_at(&self, slot: Slot, step: u64) -> bool {
         self.slab[slot as usize].as_ref().is_some_and(|live| live.place == Place::Decoding && live.finish_step == step)
-    }
-
-    /// The end of a run: tokens go out, finished requests leave, statistics are published.
-    pub(super) fn complete_run(&mut self, run: &Run, now: SimTime, events: &mut Vec<EngineEvent>) {
-        self.take_steps(run, run.steps - 1, events);
-        // Aborts are processed before a step's outputs, so an aborted request gets no token from it.
-        self.drop_leaving(now, SimTime::from_ps(now.as_ps() - 1));
-        let decodes = self.decodes.count;
-        let mut gaps = Vec::new();
-        if decodes > 0 {
-            gaps.push((run.duration(run.steps - 1), decodes));
-        }
-        self.advance(1);
-        self.last_boundary = now;
-        let mut finished = self.pop_finished();
-        let (prompt_tokens, mut generated) = self.complete_chunks(now, &mut gaps, &mut finished, events);
-        gaps.sort_unstable();
-        for (gap, count) in gaps {
-            generated += count;
-            self.metrics.observe_time(Family::InterToken, gap, count);
-            events.push(EngineEvent::TokenGaps { at: now, gap, count });
-        }
-        if generated > 0 {
-            // A step whose chunks complete nothing has no outputs, hence no sample.
-            self.metrics.observe(Family::IterationTokens, generated + prompt_tokens, 1);
-        }
-        self.metrics.generation_tokens += generated;
-        self.metrics.prompt_tokens += prompt_tokens;
-        finished.sort_unstable_by_key(|slot| self.live(*slot).admission);
-        for slot in finished {
-            self.finish(slot, now, events);
-        }
-        self.publish(0, self.free_blocks);
-    }
-
-    /// The first `steps` steps of a run, fewer than all: everybody decodes, and nothing else happens than that arrivals
-    /// are drained.
-    pub(super) fn take_steps(&mut self, run: &Run, steps: u64, events: &mut Vec<EngineEvent>) {
-        let count = self.decodes.count;
-        self.metrics.observe_run(run, steps, count);
-        self.advance(steps);
-        if steps > 0 && count > 0 {
-            let growth = SimDuration::from_ps(run.growth_ps);
-            events.push(EngineEvent::TokenGapRun { start: run.start, first: run.duration(0), growth, steps, count });
-        }
-        // Whoever entered meanwhile was drained at the first boundary after it.
-        let last = run.boundary(steps);
-        while let Some(entered) =
-            self.inbox.front().map(|slot| self.live(*slot).entered).filter(|entered| *entered <= last)
-            && steps > 0
-        {
-            let boundary = run.boundary(run.first_boundary_from(entered));
-            self.drain(boundary, boundary);
-        }
-        self.step_start = last;
-    }
-
-    /// The prefill chunks of a step: whoever is computed to its end emits. Returns the prompt tokens of first tokens and
-    /// how many there were.
-    fn complete_chunks(
-        &mut self,
-        now: SimTime,
-        gaps: &mut Vec<(SimDuration, u64)>,
-        finished: &mut Vec<Slot>,
-        events: &mut Vec<EngineEvent>,
-    ) -> (u64, u64) {
-        let (mut prompt_tokens, mut first_tokens) = (0, 0);
-        let mut chunks = std::mem::take(&mut self.chunks);
-        for (slot, tokens) in chunks.drain(..) {
-            let live = self.live_mut(slot);
-            live.computed += tokens;
-            if live.computed < live.length() {
-                continue;
-            }
-            live.out += 1;
-            let evictions = std::mem::take(&mut live.evictions);
-            live.preemptions += evictions;
-            if live.out == 1 {
-                live.first_token = now;
-                let (id, arrived) = (live.id, live.arrived);
-                prompt_tokens += u64::from(live.prompt);
-                first_tokens += 1;
-                self.metrics.observe_time(Family::TimeToFirstToken, now.since(arrived), 1);
-                events.push(EngineEvent::FirstToken { id, at: now });
-            } else {
-                let gap = now.since(live.last_token);
-                match gaps.iter_mut().find(|(other, _)| *other == gap) {
-                    Some((_, count)) => *count += 1,
-                    None => gaps.push((gap, 1)),
-                }
-            }
-            self.metrics.preemptions += u64::from(evictions);
-            if !self.start_decoding(slot) {
-                finished.push(slot);
-            }
-        }
-        // Keeps the allocation.
-        self.chunks = chunks;
-        (prompt_tokens, first_tokens)
-    }
-
-    /// Decoding requests advance and take the blocks for it.
-    fn advance(&mut self, steps: u64) {
-        let blocks = self.decodes.blocks_for(steps);
-        self.free_blocks -= u32::try_from(blocks).expect("a run is planned within the free blocks");
-        // Within a run blocks are only taken, and chunks have theirs already, so the end is the peak.
-        self.peak_used_blocks = self.peak_used_blocks.max(self.config.kv_blocks - self.free_blocks);
-        self.decodes.advance(steps);
-    }
-
-    /// A request whose text is computed joins the decodes, unless the token it just emitted was its last.
-    fn start_decoding(&mut self, slot: Slot) -> bool {
-        let live = self.live(slot);
-        if live.out == live.limit {
-            return false;
-        }
-        let finish_step = self.decodes.steps_done + u64::from(live.limit - live.out);
-        let origin = self.decodes.join(live.computed);
-        let live = self.live_mut(slot);
-        live.place = Place::Decoding;
-        live.origin = origin;
-        live.finish_step = finish_step;
-        self.finishes.push(Reverse((finish_step, slot)));
-        true
-    }
-
-    /// The decoding requests that stop now, out of the decodes.
-    fn pop_finished(&mut self) -> Vec<Slot> {
-        let mut finished = Vec::new();
-        while let Some(&Reverse((step, slot))) = self.finishes.peek()
-            && step <= self.decodes.steps_done
-        {
-            self.finishes.pop();
-            if self.stops_at(slot, step) {
-                self.settle_request(slot);
-                // A second entry for the same slot and step must not find it decoding.
-                self.live_mut(slot).place = Place::Prefilling;
-                finished.push(slot);
-            }
-        }
-        finished
-    }
-
-    fn finish(&mut self, slot: Slot, now: SimTime, events: &mut Vec<EngineEvent>) {
-        let live = self.live(slot);
-        let scheduled = live.scheduled.expect("a request that emitted tokens was scheduled");
-        let (first, prompt, out, queued) = (live.first_token, live.prompt, live.out, live.queued);
-        let decode = now.since(first);
-        let done = Finished {
-            id: live.id,
-            at: now,
-            arrived: live.arrived,
-            scheduled,
-            first_token: first,
-            prompt_tokens: prompt,
-            generated_tokens: out,
-        };
-        let (cut_by_length, preemptions, aborted) = (live.cut_by_length, live.preemptions, live.aborted);
-        // A client that names no limit gets what the model's length leaves (`get_max_tokens`).
-        let max_tokens = u64::from(self.config.max_model_len.saturating_sub(prompt));
-        if aborted {
-            self.leaving.retain(|(other, _)| *other != slot);
-        } else {
-            self.metrics.answer(done.arrived, now, false);
-        }
-        let metrics = &mut self.metrics;
-        *(if cut_by_length { &mut metrics.cut_by_length } else { &mut metrics.stopped }) += 1;
-        // Whole picoseconds, rounded down; vLLM reports 0 for a single token.
-        let per_token = decode.as_ps().checked_div(u64::from(out) - 1).unwrap_or(0);
-        metrics.observe_time(Family::RequestTimePerOutputToken, SimDuration::from_ps(per_token), 1);
-        metrics.observe_time(Family::EndToEnd, now.since(done.arrived), 1);
-        metrics.observe_time(Family::Queue, scheduled.since(queued), 1);
-        metrics.observe_time(Family::Prefill, first.since(scheduled), 1);
-        metrics.observe_time(Family::Decode, decode, 1);
-        metrics.observe_time(Family::Inference, now.since(scheduled), 1);
-        metrics.observe(Family::PromptTokens, u64::from(prompt), 1);
-        metrics.observe(Family::GenerationTokens, u64::from(out), 1);
-        metrics.observe(Family::MaxTokens, max_tokens, 1);
-        metrics.observe(Family::Preemptions, u64::from(preemptions), 1);
-        events.push(EngineEvent::Finished(done));
-        self.unlink(slot);
-        self.remove(slot, now);
-    }
-
-    /// Drops the requests whose clients left at `until` or before.
-    fn drop_leaving(&mut self, now: SimTime, until: SimTime) {
-        let mut index = 0;
-        while index < self.leaving.len() {
-            let (slot, left) = self.leaving[index];
-            if left > until {
-                index += 1;
-                continue;
-            }
-            self.leaving.remove(index);
-            match self.live(slot).place {
-                // It was drained at a boundary within the run that just ended, or never.
-                Place::Inbox => self.inbox.retain(|other| *other != slot),
-                Place::Waiting => self.waiting.retain(|other| *other != slot),
-                Place::Prefilling | Place::Decoding => {
-                    self.settle_request(slot);
-                    self.unlink(slot);
-                    self.chunks.retain(|(other, _)| *other != slot);
-                }
-            }
-            self.remove(slot, now);
-        }
-    }
-
-    /// Publishes the state after a step; `unseen` requests at the end of the queue are not known to the scheduler yet.
-    fn publish(&mut self, unseen: usize, free_blocks: u32) {
-        let count = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
-        self.published = Gauges {
-            running: self.running,
-            waiting: count(self.waiting.len() - unseen),
-            used_blocks: self.config.kv_blocks - free_blocks,
-        };
-        self.metrics.prefix_queries += std::mem::take(&mut self.unpublished_queries);
     }
 }

@@ -36,6 +36,7 @@ mod rules_choice;
 mod run_inputs;
 mod scale_target;
 mod scenario_yaml;
+mod scheduling_choice;
 mod scrape_pools;
 mod show;
 mod signals_choice;

@@ -5,6 +5,7 @@ use crate::replica::{
 };
 use crate::scenario::kv_cache::profile_origin;
 use crate::scenario::ledger::Ledger;
+use crate::scenario::scheduling_choice::scheduling;
 use crate::scenario::workload::{Runtime, Workload};
 use crate::scenario::{Origin, ScenarioFile, kv_cache, show};
 use crate::units::{Diagnostic, Located, SimDuration};
@@ -87,6 +88,7 @@ pub(super) fn resolve_engine(
         show_hidden_metrics: hidden_metrics(workload, ledger),
         log_stats: !has_flag("disable-log-stats"),
         http_metrics: workload.is_none_or(|workload| workload.runtime == Runtime::Vllm),
+        scheduling: scheduling(workload, batched, max_model_len, ledger),
     })
 }
 
@@ -194,6 +196,7 @@ fn warn_of_unused_arguments(workload: Option<&Workload>, profile: &Profile, ledg
     let kv_cache = "give kvTokens or kvBlocks in the Scenario's replica section, as vLLM logs it";
     let own_profile = "describe the engine with a kind: Profile of its own";
     let not_modelled = "it is not modelled yet; leave it out, or take the run as one without it";
+    let not_enforced = "the V1 scheduler does not enforce it either (vLLM pull request 49075)";
     let unused = [
         ("cpu-offload-gb", kv_cache),
         ("enforce-eager", own_profile),
@@ -202,10 +205,8 @@ fn warn_of_unused_arguments(workload: Option<&Workload>, profile: &Profile, ledg
         ("enable-expert-parallel", own_profile),
         ("speculative-config", own_profile),
         ("enable-lora", not_modelled),
-        ("no-enable-chunked-prefill", not_modelled),
-        ("scheduling-policy", not_modelled),
-        ("long-prefill-token-threshold", not_modelled),
-        ("max-num-partial-prefills", not_modelled),
+        ("max-num-partial-prefills", not_enforced),
+        ("max-long-partial-prefills", not_enforced),
         ("kv-transfer-config", not_modelled),
     ];
     let mut warn = |name: &str, help: &str| {

@@ -138,13 +138,13 @@ impl World<'_> {
     /// Sends a request to a pod. When that refuses the connection, the gateway tries others as often as it may, those not
     /// tried yet first.
     fn forward(&mut self, id: RequestId, room: &Room) {
-        let Some(request) = self.traffic.flights.get(&id).map(|flight| flight.request) else { return };
+        let Some(flight) = self.traffic.flights.get(&id).copied() else { return };
         let settings = self.gateway_mut().settings();
         let (retries, refused) = (settings.retries, settings.kind.status_when_refused());
         let mut tried: Vec<PodId> = Vec::new();
         for _ in 0..=retries {
             let Some(pod) = self.pick_for(id, room, &tried) else { break };
-            match self.submit(request, pod) {
+            match self.submit(&flight, pod) {
                 Ok(()) => {
                     let flight = self.traffic.flights.get_mut(&id).expect("a request on its way is known");
                     flight.pod = Some(pod);

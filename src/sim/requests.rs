@@ -88,7 +88,7 @@ impl World<'_> {
         let Some(pod) = self.route(request.id) else {
             return self.fail(flight, Failure::Refused);
         };
-        if let Err(failure) = self.submit(request, pod) {
+        if let Err(failure) = self.submit(&flight, pod) {
             return self.fail(flight, failure);
         }
         flight.pod = Some(pod);
@@ -97,9 +97,11 @@ impl World<'_> {
     }
 
     /// The engine of `pod` takes the request, or why it does not.
-    pub(super) fn submit(&mut self, request: Request, pod: PodId) -> Result<(), Failure> {
+    pub(super) fn submit(&mut self, flight: &Flight, pod: PodId) -> Result<(), Failure> {
+        let Flight { request, source, .. } = *flight;
         let arrives = self.now + self.run.router_latency;
         let accepting = self.deployment.pod(pod).is_some_and(|pod| pod.accepting);
+        let attributes = self.traffic.sources[source].attributes(request.id);
         let host = self.host_mut(pod);
         let Some(engine) = host.engine.as_mut().filter(|_| accepting) else {
             return Err(Failure::Refused);
@@ -108,7 +110,7 @@ impl World<'_> {
             engine.refuse(arrives);
             return Err(Failure::Rejected);
         }
-        engine.submit(arrives, request);
+        engine.submit_with(arrives, request, attributes);
         host.in_flight += 1;
         Ok(())
     }

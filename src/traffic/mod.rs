@@ -1,10 +1,11 @@
 //! Requests over time: arrival and length generators, closed-loop clients, recorded traces.
 //!
 //! Nothing here knows replicas, clusters or policies: open-loop arrivals are the same whatever the autoscaler does.
-//! Reading order: `spec`, `request`, `source`, then `arrivals`, `closed_loop` and `length`; `trace` and `import` stand
+//! Reading order: `spec`, `request`, `attributes`, `source`, then `arrivals`, `closed_loop` and `length`; `trace` and `import` stand
 //! apart.
 
 mod arrivals;
+mod attributes;
 mod closed_loop;
 mod import;
 mod length;
@@ -13,6 +14,7 @@ mod source;
 mod spec;
 mod trace;
 
+pub use attributes::{RequestAttributes, SharedText};
 pub use length::{LengthDistribution, LengthSampler};
 pub use request::{OutputLength, Request, RequestId};
 pub use source::TrafficSource;

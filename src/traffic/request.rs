@@ -22,6 +22,10 @@ impl RequestId {
         debug_assert!(worker < Self::MAX_WORKERS, "more workers than an id can count");
         RequestId(u64::from(source) << Self::SOURCE_SHIFT | u64::from(worker) << 32 | u64::from(n))
     }
+    /// Of an open loop: the arrival's number.
+    pub(crate) fn arrival(self) -> u64 {
+        self.0 & ((1 << Self::SOURCE_SHIFT) - 1)
+    }
     /// Number of the traffic source that sent it.
     pub fn source(self) -> u8 {
         // Eight bits are left after the shift.

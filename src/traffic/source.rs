@@ -4,7 +4,7 @@
 
 use crate::traffic::arrivals::OpenLoop;
 use crate::traffic::closed_loop::ClosedLoop;
-use crate::traffic::{Arrivals, OutputLength, Request, RequestId, Trace, TrafficSpec};
+use crate::traffic::{Arrivals, OutputLength, Request, RequestAttributes, RequestId, Trace, TrafficSpec};
 use crate::units::{Seed, SimDuration, SimTime, Stream};
 use std::sync::Arc;
 
@@ -104,6 +104,12 @@ impl TrafficSource {
                 }
             }
         }
+    }
+    /// What a request of this source says of itself beyond its lengths: the shared text of a trace's row.
+    pub fn attributes(&self, id: RequestId) -> RequestAttributes {
+        let Kind::Recorded { trace, .. } = &self.kind else { return RequestAttributes::default() };
+        let text = usize::try_from(id.arrival()).ok().and_then(|row| trace.texts.get(row).cloned().flatten());
+        RequestAttributes { text, ..RequestAttributes::default() }
     }
     /// A worker's request ended at `now` (completed or failed): the worker thinks, then sends again unless that would be at
     /// or after `stop`. Nothing happens for a request of an open loop.

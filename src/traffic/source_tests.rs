@@ -30,6 +30,7 @@ fn trace(seconds: &[u64]) -> Arrivals {
     Arrivals::Recorded(Arc::new(Trace {
         name: "t".to_owned(),
         rows: seconds.iter().map(row).collect(),
+        texts: Vec::new(),
         notes: Vec::new(),
     }))
 }

@@ -1,5 +1,6 @@
 //! Recorded traces: one importer per format, told apart by the header line.
 
+use crate::traffic::SharedText;
 use crate::traffic::import::import;
 use crate::units::SimTime;
 use std::fmt;
@@ -28,6 +29,8 @@ pub struct Trace {
     pub name: String,
     /// The rows.
     pub rows: Vec<TraceRow>,
+    /// The text of each row that it shares with others; empty when the trace tells of none.
+    pub texts: Vec<Option<SharedText>>,
     /// What of the file was not used, such as failed requests; lower-case fragments for the user to see.
     pub notes: Vec<String>,
 }
@@ -49,7 +52,7 @@ pub struct TraceError {
 impl Trace {
     /// Reads `path`: Azure (`TIMESTAMP,ContextTokens,GeneratedTokens`), Vidur/ServeGen
     /// (`arrived_at,num_prefill_tokens,num_decode_tokens`), BurstGPT (`Timestamp,...,Request tokens,Response tokens`), or
-    /// Mooncake JSONL (`timestamp` ms, `input_length`, `output_length`).
+    /// Mooncake JSONL (`timestamp` ms, `input_length`, `output_length`, `hash_ids` of 512 tokens each).
     ///
     /// # Errors
     /// Missing, empty or huge file, unknown header, a row that does not parse, rows that are not in order of time.

@@ -1,10 +1,13 @@
 //! Counters, and every histogram sample as it came; buckets are counted at a scrape from the printed `le`.
 
 use kedasim::replica::{EngineConfig, exposition};
+use kedasim::series::Exposition;
 use kedasim::units::SimDuration;
+use std::cell::OnceCell;
+use std::collections::HashMap;
 
 /// Histogram families.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Family {
     TimeToFirstToken,
     InterToken,
@@ -54,10 +57,14 @@ pub struct Metrics {
     pub generation_tokens: u64,
     pub preemptions: u64,
     pub prefix_queries: u64,
+    pub prefix_hits: u64,
+    pub cached_tokens: u64,
     pub stopped: u64,
     pub cut_by_length: u64,
-    /// Family, value in ps or tokens, how often.
-    samples: Vec<(Family, u64, u64)>,
+    /// Made at the first scrape.
+    layout: OnceCell<Exposition>,
+    /// Values in ps or tokens as they came, and how often in a row.
+    samples: HashMap<Family, Vec<(u64, u64)>>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -69,7 +76,11 @@ pub struct Gauges {
 
 impl Metrics {
     pub fn observe(&mut self, family: Family, value: u64, times: u64) {
-        self.samples.push((family, value, times));
+        let own = self.samples.entry(family).or_default();
+        match own.last_mut() {
+            Some((last, count)) if *last == value => *count += times,
+            _ => own.push((value, times)),
+        }
     }
 
     pub fn observe_time(&mut self, family: Family, value: SimDuration, times: u64) {
@@ -78,7 +89,7 @@ impl Metrics {
 
     pub fn write(&self, config: &EngineConfig, gauges: Gauges, kv_usage: f64, row: &mut Vec<f64>) {
         row.clear();
-        for def in exposition(config).series {
+        for def in &self.layout.get_or_init(|| exposition(config)).series {
             let name = def.labels.metric_name();
             if name.ends_with("_created") || name == "process_start_time_seconds" {
                 row.push(0.0);
@@ -92,9 +103,14 @@ impl Metrics {
                     f64::from(gauges.waiting)
                 }
                 ("vllm:kv_cache_usage_perc" | "vllm:gpu_cache_usage_perc", _) => kv_usage,
-                ("vllm:prompt_tokens_total", _) | ("vllm:prompt_tokens_by_source_total", "local_compute") => {
-                    self.prompt_tokens as f64
+                ("vllm:prompt_tokens_total", _) => self.prompt_tokens as f64,
+                ("vllm:prompt_tokens_by_source_total", "local_compute") => {
+                    (self.prompt_tokens - self.cached_tokens) as f64
                 }
+                ("vllm:prompt_tokens_by_source_total", "local_cache_hit")
+                | ("vllm:prompt_tokens_cached_by_source_total", "device")
+                | ("vllm:prompt_tokens_cached_total", _) => self.cached_tokens as f64,
+                ("vllm:prefix_cache_hits_total" | "vllm:gpu_prefix_cache_hits_total", _) => self.prefix_hits as f64,
                 ("vllm:generation_tokens_total", _) => self.generation_tokens as f64,
                 ("vllm:num_preemptions_total", _) => self.preemptions as f64,
                 ("vllm:prefix_cache_queries_total" | "vllm:gpu_prefix_cache_queries_total", _) => {
@@ -104,12 +120,9 @@ impl Metrics {
                 ("vllm:request_success_total", "length") => self.cut_by_length as f64,
                 ("vllm:cache_config_info", _) | ("vllm:engine_sleep_state", "awake") => 1.0,
                 (
-                    "vllm:prefix_cache_hits_total"
-                    | "vllm:gpu_prefix_cache_hits_total"
-                    | "vllm:request_success_total"
+                    "vllm:request_success_total"
                     | "vllm:num_requests_waiting_by_reason"
                     | "vllm:prompt_tokens_by_source_total"
-                    | "vllm:prompt_tokens_cached_total"
                     | "vllm:prompt_tokens_cached_by_source_total"
                     | "vllm:engine_sleep_state"
                     | "vllm:admission_rejections_total"
@@ -130,15 +143,15 @@ impl Metrics {
     fn histogram(&self, series: &str, le: &str) -> f64 {
         let (name, kind) = series.rsplit_once('_').expect("a histogram's series has a suffix");
         let (family, unit) = Family::of(name);
-        let own = self.samples.iter().filter(|(other, ..)| *other == family);
+        let own = self.samples.get(&family).map_or(&[][..], Vec::as_slice).iter();
         if kind == "sum" {
-            let sum: u128 = own.map(|(_, value, times)| u128::from(*value) * u128::from(*times)).sum();
+            let sum: u128 = own.map(|(value, times)| u128::from(*value) * u128::from(*times)).sum();
             return sum as f64 / unit;
         }
         let limit = match le {
             "" | "+Inf" => f64::INFINITY,
             text => text.parse().expect("le is a number"),
         };
-        own.filter(|(_, value, _)| *value as f64 / unit <= limit).map(|(.., times)| *times).sum::<u64>() as f64
+        own.filter(|(value, _)| *value as f64 / unit <= limit).map(|(_, times)| *times).sum::<u64>() as f64
     }
 }

@@ -3,12 +3,14 @@
 //! One wake per step end and one per schedule, a loop over all running requests in each, no closed form anywhere, and
 //! samples kept one by one. Only public types of the crate are used.
 
+mod cache;
 mod metrics;
 mod request;
 mod scheduler;
 
+use cache::Cache;
 use kedasim::replica::{EngineConfig, EngineEvent};
-use kedasim::traffic::{Request, RequestId};
+use kedasim::traffic::{Request, RequestAttributes, RequestId};
 use kedasim::units::{SimDuration, SimTime};
 use metrics::{Gauges, Metrics};
 use request::{Live, Slot};
@@ -45,11 +47,12 @@ pub struct LiteralEngine {
     phase: Phase,
     /// Start of the last step.
     step_start: SimTime,
-    free_blocks: u32,
+    cache: Cache,
     metrics: Metrics,
     published: Gauges,
     /// Prompt tokens looked up since the last step ended; counted when it ends.
     unpublished_queries: u64,
+    unpublished_hits: u64,
     evictions: u64,
     busy_since: SimTime,
     busy_before: SimDuration,
@@ -75,10 +78,11 @@ impl LiteralEngine {
             leaving: Vec::new(),
             phase: Phase::Idle,
             step_start: SimTime::ZERO,
-            free_blocks: config.kv_blocks,
+            cache: Cache::new(config.kv_blocks, config.vllm_version >= (0, 33)),
             metrics: Metrics::default(),
             published: Gauges::default(),
             unpublished_queries: 0,
+            unpublished_hits: 0,
             evictions: 0,
             busy_since: SimTime::ZERO,
             busy_before: SimDuration::ZERO,
@@ -96,7 +100,7 @@ impl LiteralEngine {
     ///
     /// # Panics
     /// When the engine does not accept it, or when a request with this id is already inside.
-    pub fn submit(&mut self, now: SimTime, request: Request) {
+    pub fn submit_with(&mut self, now: SimTime, request: Request, attributes: RequestAttributes) {
         assert!(self.accepts(&request), "a request of {} prompt tokens cannot run here", request.prompt_tokens);
         if self.by_id.is_empty() {
             self.busy_since = now;
@@ -119,7 +123,10 @@ impl LiteralEngine {
             cut_by_length: limit < wanted,
             out: 0,
             computed: 0,
-            blocks: 0,
+            blocks: Vec::new(),
+            findable: 0,
+            attributes,
+            cached: 0,
             decoding: false,
             evictions: 0,
             preemptions: 0,
@@ -233,22 +240,21 @@ impl LiteralEngine {
     /// What is broken, with its numbers.
     pub fn check(&self) -> Result<(), String> {
         let ensure = |holds: bool, what: String| if holds { Ok(()) } else { Err(what) };
-        let (mut held, mut inside) = (0u64, 0usize);
+        let (mut held, mut inside) = (Vec::new(), 0usize);
         for live in self.slab.iter().flatten() {
             inside += 1;
-            held += u64::from(live.blocks);
-            let covered = u64::from(live.blocks) * u64::from(self.config.block_size);
+            held.extend(&live.blocks);
+            let covered = live.blocks.len() as u64 * u64::from(self.config.block_size);
             ensure(
                 covered >= u64::from(live.computed),
-                format!("request {} computed {} tokens in {} blocks", live.id.0, live.computed, live.blocks),
+                format!("request {} computed {} tokens in {} blocks", live.id.0, live.computed, live.blocks.len()),
             )?;
             ensure(
                 live.computed <= live.length() && live.out < live.limit,
                 format!("request {} is beyond its end: {live:?}", live.id.0),
             )?;
         }
-        let (free, all) = (u64::from(self.free_blocks), u64::from(self.config.kv_blocks));
-        ensure(free + held == all, format!("{free} free and {held} held KV blocks, expected {all} together"))?;
+        self.cache.check(&held)?;
         let mut places = vec![0u32; self.slab.len()];
         for slot in self.inbox.iter().chain(&self.waiting).chain(&self.running) {
             places[*slot as usize] += 1;
@@ -260,7 +266,7 @@ impl LiteralEngine {
         ensure(inside == self.by_id.len(), format!("{inside} requests, {} ids", self.by_id.len()))?;
         for slot in self.inbox.iter().chain(&self.waiting) {
             let live = self.live(*slot);
-            ensure(live.blocks == 0, format!("request {} waits with {} KV blocks", live.id.0, live.blocks))?;
+            ensure(live.blocks.is_empty(), format!("request {} waits with KV blocks", live.id.0))?;
         }
         let (running, limit) = (self.running.len(), self.config.max_num_seqs as usize);
         ensure(running <= limit, format!("{running} requests run, expected at most {limit}"))?;
@@ -273,7 +279,9 @@ impl LiteralEngine {
     /// cache is a bound as well: without it a request could outgrow the whole pool and wait for ever.
     fn model_length(&self) -> u64 {
         let cache = u64::from(self.config.kv_blocks) * u64::from(self.config.block_size);
-        u64::from(self.config.max_model_len).min(cache)
+        let whole = u64::from(self.config.max_model_len).min(cache);
+        let step = u64::from(self.config.max_num_batched_tokens);
+        if self.config.scheduling.chunked_prefill { whole } else { whole.min(step) }
     }
 
     fn live(&self, slot: Slot) -> &Live {
@@ -287,7 +295,7 @@ impl LiteralEngine {
     /// Forgets a request that is in no queue any more; its blocks become free.
     fn remove(&mut self, slot: Slot, now: SimTime) {
         let live = self.slab[slot as usize].take().expect("queues hold occupied slots only");
-        self.free_blocks += live.blocks;
+        self.cache.give_back(live.blocks);
         self.by_id.remove(&live.id);
         self.vacant.push(slot);
         if self.by_id.is_empty() {

@@ -1,6 +1,7 @@
 //! A request inside the engine.
 
-use kedasim::traffic::RequestId;
+use super::cache::Content;
+use kedasim::traffic::{RequestAttributes, RequestId};
 use kedasim::units::SimTime;
 
 /// Place of a request in the engine's slab.
@@ -31,7 +32,12 @@ pub struct Live {
     pub out: u32,
     /// Tokens whose keys and values exist or will at the end of the step in progress.
     pub computed: u32,
-    pub blocks: u32,
+    pub blocks: Vec<usize>,
+    /// How many of the blocks, from the start, can be found by others.
+    pub findable: usize,
+    pub attributes: RequestAttributes,
+    /// Found in the cache at the first admission, tokens.
+    pub cached: u32,
     /// Charged as a decode. A state, not arithmetic: the last chunk of a prefill may be one token too.
     pub decoding: bool,
     /// Evictions not yet counted by the metric.
@@ -44,5 +50,17 @@ impl Live {
     /// Tokens it has: prompt and generated.
     pub fn length(&self) -> u32 {
         self.prompt + self.out
+    }
+
+    /// What its block of this number holds once it is full.
+    pub fn content(&self, number: usize, block_size: u32) -> Content {
+        let end = (number + 1) * block_size as usize;
+        if let Some(text) = &self.attributes.text
+            && end <= text.tokens as usize
+            && let Some(id) = text.ids.get((end - 1) / text.tokens_per_id as usize)
+        {
+            return Content::Text(*id, number);
+        }
+        Content::Own(self.sequence, number)
     }
 }

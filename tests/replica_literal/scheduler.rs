@@ -22,22 +22,27 @@ impl LiteralEngine {
         // With async scheduling this step was put together when the previous one started, unless nothing ran then.
         let lagging = self.config.async_scheduling && busy;
         let seen_until = if lagging { previous_start } else { now };
-        let mut budget = self.config.max_num_batched_tokens;
-        self.batch.clear();
-        if self.schedule_running(&mut budget) {
-            self.admit_waiting(&mut budget, seen_until);
-        }
-        if self.batch.is_empty() {
-            // Only when aborts emptied the engine: whoever runs or waits first can always be scheduled.
-            debug_assert!(self.running.is_empty() && self.waiting.is_empty(), "work, but nothing to schedule");
-            self.phase = Phase::Idle;
-            self.publish(0);
-            return;
+        loop {
+            self.batch.clear();
+            let mut budget = self.config.max_num_batched_tokens;
+            let known = self.running.len() + self.waiting.len() - self.unseen(seen_until);
+            let lone = known <= 1 && self.config.vllm_version >= (0, 33);
+            if self.schedule_running(&mut budget, lone) {
+                self.admit_waiting(&mut budget, seen_until, lone);
+            }
+            if !self.batch.is_empty() {
+                break;
+            }
+            // An empty step, or nothing left to do.
+            self.publish(self.unseen(seen_until));
+            if self.running.is_empty() && self.waiting.is_empty() {
+                self.phase = Phase::Idle;
+                return;
+            }
         }
         if lagging {
             // The step that just ended reports a scheduler that has already gone one step further.
-            let unseen = self.waiting.iter().rev().take_while(|slot| self.live(**slot).queued > seen_until).count();
-            self.publish(unseen);
+            self.publish(self.unseen(seen_until));
         }
         self.step_start = now;
         self.phase = Phase::Step { ends: now.saturating_add(self.batch_duration()) };
@@ -47,17 +52,44 @@ impl LiteralEngine {
         }
     }
 
+    fn unseen(&self, seen_until: SimTime) -> usize {
+        self.waiting.iter().filter(|slot| self.live(**slot).queued > seen_until).count()
+    }
+
+    /// Place in the order of priority: smaller first, then who came first.
+    fn rank(&self, slot: Slot) -> (i32, u64) {
+        (self.live(slot).attributes.priority, self.live(slot).sequence)
+    }
+
+    fn capped(&self, tokens: u32, lone: bool) -> u32 {
+        match self.config.scheduling.long_prefill_token_threshold {
+            0 => tokens,
+            _ if lone => tokens,
+            threshold => tokens.min(threshold),
+        }
+    }
+
     /// Pass 1: running requests in order of admission. False when something was preempted, which closes admission.
-    fn schedule_running(&mut self, budget: &mut u32) -> bool {
+    fn schedule_running(&mut self, budget: &mut u32, lone: bool) -> bool {
         let mut undisturbed = true;
         let mut index = 0;
         while index < self.running.len() && *budget > 0 {
             let slot = self.running[index];
             let live = self.live(slot);
-            let tokens = (live.length() - live.computed).min(*budget);
+            let tokens = self.capped(live.length() - live.computed, lone).min(*budget);
             while !self.allocate(slot, tokens) {
                 undisturbed = false;
-                let victim = self.running.pop().expect("the request that asks for blocks is running");
+                let victim = if self.config.scheduling.by_priority {
+                    let worst = self.running.iter().copied().max_by_key(|slot| self.rank(*slot));
+                    worst.expect("the request that asks for blocks is running")
+                } else {
+                    *self.running.last().expect("the request that asks for blocks is running")
+                };
+                self.running.retain(|other| *other != victim);
+                if let Some(place) = self.batch.iter().position(|(other, _)| *other == victim) {
+                    *budget += self.batch.remove(place).1;
+                    index -= 1;
+                }
                 self.preempt(victim);
                 if victim == slot {
                     return false;
@@ -70,46 +102,94 @@ impl LiteralEngine {
         undisturbed
     }
 
-    /// Pass 2: waiting requests, strictly first come first served; `seen_until` hides later arrivals.
-    fn admit_waiting(&mut self, budget: &mut u32, seen_until: SimTime) {
+    /// Pass 2: waiting requests, strictly first come first served or by rank; `seen_until` hides later arrivals.
+    fn admit_waiting(&mut self, budget: &mut u32, seen_until: SimTime, lone: bool) {
         // vLLM refuses to start with a smaller token budget than `max_num_seqs`.
         let limit = self.config.max_num_seqs.min(self.config.max_num_batched_tokens) as usize;
+        let block_size = self.config.block_size;
         while *budget > 0 && self.running.len() < limit {
-            let Some(&slot) = self.waiting.front() else { return };
+            let slot = if self.config.scheduling.by_priority {
+                let seen = self.waiting.iter().copied().filter(|slot| self.live(*slot).queued <= seen_until);
+                seen.min_by_key(|slot| self.rank(*slot))
+            } else {
+                self.waiting.front().copied().filter(|slot| self.live(*slot).queued <= seen_until)
+            };
+            let Some(slot) = slot else { return };
+            let hit = self.look_up(slot);
+            let found = hit.len() as u32 * block_size;
+            let old = self.config.vllm_version < (0, 12);
+            if old {
+                self.count_lookup(slot, found);
+            }
             let live = self.live(slot);
-            if live.queued > seen_until {
+            let wanted = self.capped(live.length() - found, lone);
+            if wanted > *budget && !self.config.scheduling.chunked_prefill {
                 return;
             }
-            let tokens = live.length().min(*budget);
-            let reserved = if self.config.reserve_full_prompt { live.length() } else { tokens };
-            if reserved.div_ceil(self.config.block_size) > self.free_blocks {
+            let tokens = wanted.min(*budget);
+            let last = if self.config.reserve_full_prompt { live.length() } else { found + tokens };
+            let watermark = if self.running.is_empty() { 0 } else { self.config.scheduling.watermark_blocks };
+            let from_queue = hit.iter().filter(|block| self.cache.is_free(**block)).count() as u32;
+            let needed = last.div_ceil(block_size) - hit.len() as u32 + from_queue;
+            if needed + watermark > self.cache.free() {
                 return;
             }
-            let allocated = self.allocate(slot, tokens);
-            debug_assert!(allocated, "the blocks were counted before");
-            self.waiting.pop_front();
-            self.running.push(slot);
-            self.batch.push((slot, tokens));
-            *budget -= tokens;
+            if !old && live.scheduled.is_none() {
+                self.count_lookup(slot, found);
+            }
+            hit.iter().for_each(|block| self.cache.touch(*block));
             let live = self.live_mut(slot);
+            live.computed = found;
+            live.findable = hit.len();
+            live.blocks = hit;
             if live.scheduled.is_none() {
                 // With the lag it was scheduled when the step before started, into the step after.
                 live.scheduled = Some(seen_until.max(live.queued));
-                self.unpublished_queries += u64::from(live.prompt);
+                live.cached = found;
             }
+            let allocated = self.allocate(slot, tokens);
+            debug_assert!(allocated, "the blocks were counted before");
+            self.waiting.retain(|other| *other != slot);
+            self.running.push(slot);
+            self.batch.push((slot, tokens));
+            *budget -= tokens;
         }
     }
 
-    /// Blocks for the next `tokens` of a request; false (and nothing taken) when there are not enough.
+    /// The cached blocks that a waiting request starts with; at least one token is left to compute.
+    fn look_up(&self, slot: Slot) -> Vec<usize> {
+        let live = self.live(slot);
+        let most = (live.length() - 1) / self.config.block_size;
+        (0..most as usize).map_while(|number| self.cache.find(live.content(number, self.config.block_size))).collect()
+    }
+
+    fn count_lookup(&mut self, slot: Slot, found: u32) {
+        if self.config.scheduling.prefix_caching {
+            self.unpublished_queries += u64::from(self.live(slot).length());
+            self.unpublished_hits += u64::from(found);
+        }
+    }
+
+    /// Blocks for the next `tokens` of a request; false (and nothing taken) when there are not enough. Those that get full
+    /// can be found at once.
     fn allocate(&mut self, slot: Slot, tokens: u32) -> bool {
         let block_size = self.config.block_size;
         let live = self.live(slot);
-        let missing = (live.computed + tokens).div_ceil(block_size) - live.blocks;
-        if missing > self.free_blocks {
+        let upto = live.computed + tokens;
+        let missing = upto.div_ceil(block_size) as usize - live.blocks.len();
+        if missing > self.cache.free() as usize {
             return false;
         }
-        self.free_blocks -= missing;
-        self.live_mut(slot).blocks += missing;
+        for _ in 0..missing {
+            let block = self.cache.take();
+            self.live_mut(slot).blocks.push(block);
+        }
+        while self.config.scheduling.prefix_caching && self.live(slot).findable < (upto / block_size) as usize {
+            let live = self.live(slot);
+            let (block, content) = (live.blocks[live.findable], live.content(live.findable, block_size));
+            self.cache.fill(block, content);
+            self.live_mut(slot).findable += 1;
+        }
         true
     }
 
@@ -117,10 +197,11 @@ impl LiteralEngine {
     fn preempt(&mut self, slot: Slot) {
         let live = self.live_mut(slot);
         let blocks = std::mem::take(&mut live.blocks);
+        live.findable = 0;
         live.computed = 0;
         live.decoding = false;
         live.evictions += 1;
-        self.free_blocks += blocks;
+        self.cache.give_back(blocks);
         self.evictions += 1;
         self.waiting.push_front(slot);
     }
@@ -145,7 +226,7 @@ impl LiteralEngine {
         // Aborts are processed before the step's outputs, so an aborted request gets no token from it.
         self.drop_leaving(now, SimTime::from_ps(now.as_ps() - 1));
         let batch = std::mem::take(&mut self.batch);
-        let (mut generated, mut prompt_tokens) = (0u64, 0u64);
+        let (mut generated, mut prompt_tokens, mut cached_tokens) = (0u64, 0u64, 0u64);
         let mut gaps: Vec<(SimDuration, u64)> = Vec::new();
         let mut finished = Vec::new();
         for (slot, _) in &batch {
@@ -161,6 +242,7 @@ impl LiteralEngine {
             live.decoding = true;
             if live.out == 1 {
                 prompt_tokens += u64::from(live.prompt);
+                cached_tokens += u64::from(live.cached);
                 live.first_token = now;
                 self.metrics.observe_time(Family::TimeToFirstToken, now.since(live.arrived), 1);
                 events.push(EngineEvent::FirstToken { id: live.id, at: now });
@@ -183,10 +265,11 @@ impl LiteralEngine {
         }
         if generated > 0 {
             // A step whose chunks complete nothing has no outputs, hence no sample.
-            self.metrics.observe(Family::IterationTokens, generated + prompt_tokens, 1);
+            self.metrics.observe(Family::IterationTokens, generated + prompt_tokens - cached_tokens, 1);
         }
         self.metrics.generation_tokens += generated;
         self.metrics.prompt_tokens += prompt_tokens;
+        self.metrics.cached_tokens += cached_tokens;
         if !finished.is_empty() {
             self.finish(&finished, now, events);
         }
@@ -211,6 +294,7 @@ impl LiteralEngine {
                 generated_tokens: out,
             };
             let (cut_by_length, preemptions) = (live.cut_by_length, live.preemptions);
+            let cached = live.cached;
             let max_tokens = u64::from(self.config.max_model_len.saturating_sub(prompt));
             let metrics = &mut self.metrics;
             *(if cut_by_length { &mut metrics.cut_by_length } else { &mut metrics.stopped }) += 1;
@@ -225,7 +309,7 @@ impl LiteralEngine {
             metrics.observe(Family::PromptTokens, u64::from(prompt), 1);
             metrics.observe(Family::GenerationTokens, u64::from(out), 1);
             metrics.observe(Family::MaxGenerationTokens, u64::from(out), 1);
-            metrics.observe(Family::KvComputed, u64::from(prompt), 1);
+            metrics.observe(Family::KvComputed, u64::from(prompt - cached), 1);
             metrics.observe(Family::Completions, 1, 1);
             metrics.observe(Family::MaxTokens, max_tokens, 1);
             metrics.observe(Family::Preemptions, u64::from(preemptions), 1);
@@ -257,8 +341,9 @@ impl LiteralEngine {
         self.published = Gauges {
             running: count(self.running.len()),
             waiting: count(self.waiting.len() - unseen),
-            used_blocks: self.config.kv_blocks - self.free_blocks,
+            used_blocks: self.config.kv_blocks - self.cache.free(),
         };
         self.metrics.prefix_queries += std::mem::take(&mut self.unpublished_queries);
+        self.metrics.prefix_hits += std::mem::take(&mut self.unpublished_hits);
     }
 }

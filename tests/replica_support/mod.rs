@@ -3,7 +3,7 @@
 pub mod settings;
 
 use kedasim::replica::{Engine, EngineConfig, EngineEvent, Finished, exposition};
-use kedasim::traffic::{OutputLength, Request, RequestId};
+use kedasim::traffic::{OutputLength, Request, RequestAttributes, RequestId};
 use kedasim::units::SimTime;
 pub use settings::config;
 use std::sync::Arc;
@@ -56,6 +56,11 @@ impl Driver {
     pub fn submit(&mut self, at: SimTime, request: Request) {
         self.advance(at);
         self.engine.submit(at, request);
+    }
+
+    pub fn submit_with(&mut self, at: SimTime, request: Request, attributes: RequestAttributes) {
+        self.advance(at);
+        self.engine.submit_with(at, request, attributes);
     }
 
     /// Runs until nothing is left to do.

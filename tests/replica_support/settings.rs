@@ -1,6 +1,6 @@
 //! Small configurations.
 
-use kedasim::replica::{EngineConfig, StepTime, StepTimeCoefficients};
+use kedasim::replica::{EngineConfig, Scheduling, StepTime, StepTimeCoefficients};
 use kedasim::units::SimDuration;
 
 /// Nothing takes time but one constant per step.
@@ -34,5 +34,6 @@ pub fn config(coefficients: &StepTimeCoefficients) -> EngineConfig {
         log_stats: true,
         http_metrics: true,
         show_hidden_metrics: None,
+        scheduling: Scheduling::default(),
     }
 }

@@ -1,7 +1,7 @@
 //! Takes rows in file order and keeps the rules that hold for every format: time never falls, requests without tokens
 //! are left out and counted, times count from the first row kept.
 
-use crate::traffic::{Trace, TraceError, TraceRow};
+use crate::traffic::{SharedText, Trace, TraceError, TraceRow};
 use crate::units::SimTime;
 
 /// Picoseconds since whatever the format counts from; may lie before it.
@@ -11,6 +11,8 @@ pub(super) type Picoseconds = i128;
 pub(super) struct Collector {
     name: String,
     rows: Vec<TraceRow>,
+    /// As in [`Trace`], but may end before the rows do.
+    texts: Vec<Option<SharedText>>,
     /// Time of the first row kept.
     origin: Option<Picoseconds>,
     /// Time of the last row seen, kept or not.
@@ -25,6 +27,7 @@ impl Collector {
         Collector {
             name: name.to_owned(),
             rows: Vec::new(),
+            texts: Vec::new(),
             origin: None,
             latest: None,
             without_output: 0,
@@ -39,6 +42,15 @@ impl Collector {
     /// Something the user should know about what was not used.
     pub(super) fn note(&mut self, note: String) {
         self.notes.push(note);
+    }
+    /// The text of the row that was kept last.
+    pub(super) fn text(&mut self, text: SharedText) {
+        self.texts.resize(self.rows.len() - 1, None);
+        self.texts.push(Some(text));
+    }
+    /// Rows kept so far.
+    pub(super) fn kept(&self) -> usize {
+        self.rows.len()
     }
     /// One row, its time written in field `column` of `line`.
     pub(super) fn push(
@@ -90,6 +102,9 @@ impl Collector {
         if self.without_prompt > 0 {
             self.notes.push(format!("{} with 0 prompt tokens left out", rows(self.without_prompt)));
         }
-        Ok(Trace { name: self.name, rows: self.rows, notes: self.notes })
+        if !self.texts.is_empty() {
+            self.texts.resize(self.rows.len(), None);
+        }
+        Ok(Trace { name: self.name, rows: self.rows, texts: self.texts, notes: self.notes })
     }
 }

@@ -67,7 +67,10 @@ fn mooncake_counts_milliseconds() {
          {\"timestamp\": 3500, \"input_length\": 600, \"output_length\": 90, \"hash_ids\": []}\n",
     );
     assert_eq!(trace.rows, [row(0, 1300, 40), row(3000, 600, 90)]);
-    assert_eq!(trace.notes.len(), 1, "unused hash_ids are told");
+    assert!(trace.notes.is_empty(), "{:?}", trace.notes);
+    let text = trace.texts[0].as_ref().expect("the first row has hash ids");
+    assert_eq!((&text.ids[..], text.tokens_per_id, text.tokens), (&[1, 2][..], 512, 1300));
+    assert_eq!((trace.texts.len(), &trace.texts[1]), (2, &None));
 }
 
 #[test]

@@ -3,11 +3,12 @@
 //! an error, because guessing would change every arrival.
 
 use super::collector::{Collector, Picoseconds};
-use crate::traffic::{Trace, TraceError};
+use crate::traffic::{SharedText, Trace, TraceError};
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 
 const PS_PER_MILLI: Picoseconds = 1_000_000_000;
+/// An id stands for so many tokens of the prompt, the last one for what is left; equal ids imply equal text before them.
+const TOKENS_PER_ID: u32 = 512;
 
 /// One line.
 #[derive(Deserialize)]
@@ -16,11 +17,11 @@ struct Line {
     timestamp: u64,
     input_length: u32,
     output_length: u32,
-    hash_ids: Option<IgnoredAny>,
+    #[serde(default)]
+    hash_ids: Vec<u64>,
 }
 
 pub(super) fn read(bytes: &[u8], mut collector: Collector) -> Result<Trace, TraceError> {
-    let mut hashes = false;
     for (number, line) in (1u64..).zip(bytes.split(|byte| *byte == b'\n')) {
         if line.iter().all(u8::is_ascii_whitespace) {
             continue;
@@ -36,12 +37,13 @@ pub(super) fn read(bytes: &[u8], mut collector: Collector) -> Result<Trace, Trac
             );
             collector.error(number, error.column() as u64, message)
         })?;
-        hashes |= row.hash_ids.is_some();
         let at = Picoseconds::from(row.timestamp) * PS_PER_MILLI;
+        let before = collector.kept();
         collector.push(at, row.input_length, row.output_length, (number, 0))?;
-    }
-    if hashes {
-        collector.note("hash_ids not used: shared prefixes are computed anew".to_owned());
+        if collector.kept() > before && !row.hash_ids.is_empty() {
+            let (ids, tokens) = (row.hash_ids.into(), row.input_length);
+            collector.text(SharedText { ids, tokens_per_id: TOKENS_PER_ID, tokens });
+        }
     }
     collector.finish()
 }

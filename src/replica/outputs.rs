@@ -1,0 +1,249 @@
+//! What comes out when a batch has run: tokens, finished requests, statistics.
+//!
+//! Source: vLLM 0.33 `vllm/v1/core/sched/scheduler.py` (`update_from_output`, `make_stats`) and
+//! `vllm/v1/metrics/stats.py` (`IterationStats`).
+
+use crate::replica::engine::{Engine, EngineEvent, Finished};
+use crate::replica::exposition::Family;
+use crate::replica::metrics::Gauges;
+use crate::replica::request::{Place, Slot};
+use crate::replica::run::Run;
+use crate::units::{SimDuration, SimTime};
+use std::cmp::Reverse;
+
+impl Engine {
+    /// The end of a run: tokens go out, finished requests leave, statistics are published.
+    pub(super) fn complete_run(&mut self, run: &Run, now: SimTime, events: &mut Vec<EngineEvent>) {
+        self.take_steps(run, run.steps - 1, events);
+        // Aborts are processed before a step's outputs, so an aborted request gets no token from it.
+        self.drop_leaving(now, SimTime::from_ps(now.as_ps() - 1), true);
+        let decodes = self.decodes.count;
+        let mut gaps = Vec::new();
+        if decodes > 0 {
+            gaps.push((run.duration(run.steps - 1), decodes));
+        }
+        self.advance(1);
+        self.last_boundary = now;
+        let mut finished = self.pop_finished();
+        let (prompt_tokens, cached_tokens, mut generated) = self.complete_chunks(now, &mut gaps, &mut finished, events);
+        gaps.sort_unstable();
+        for (gap, count) in gaps {
+            generated += count;
+            self.metrics.observe_time(Family::InterToken, gap, count);
+            events.push(EngineEvent::TokenGaps { at: now, gap, count });
+        }
+        if generated > 0 {
+            // A step whose chunks complete nothing has no outputs, hence no sample.
+            self.metrics.observe(Family::IterationTokens, generated + prompt_tokens - cached_tokens, 1);
+        }
+        self.metrics.generation_tokens += generated;
+        self.metrics.prompt_tokens += prompt_tokens;
+        self.metrics.cached_tokens += cached_tokens;
+        finished.sort_unstable_by_key(|slot| self.live(*slot).admission);
+        for slot in finished {
+            self.finish(slot, now, events);
+        }
+        self.publish(0, self.free_blocks);
+    }
+
+    /// The first `steps` steps of a run, fewer than all: everybody decodes, and nothing else happens than that arrivals
+    /// are drained.
+    pub(super) fn take_steps(&mut self, run: &Run, steps: u64, events: &mut Vec<EngineEvent>) {
+        let count = self.decodes.count;
+        self.metrics.observe_run(run, steps, count);
+        self.advance(steps);
+        if steps > 0 && count > 0 {
+            let growth = SimDuration::from_ps(run.growth_ps);
+            events.push(EngineEvent::TokenGapRun { start: run.start, first: run.duration(0), growth, steps, count });
+        }
+        // Whoever entered meanwhile was drained at the first boundary after it.
+        let last = run.boundary(steps);
+        while let Some(entered) =
+            self.inbox.front().map(|slot| self.live(*slot).entered).filter(|entered| *entered <= last)
+            && steps > 0
+        {
+            let boundary = run.boundary(run.first_boundary_from(entered));
+            self.drain(boundary, boundary);
+        }
+        self.step_start = last;
+    }
+
+    /// The prefill chunks of a step: whoever is computed to its end emits. Returns the prompt tokens of first tokens, how
+    /// many of those were cached, and how many first tokens there were.
+    fn complete_chunks(
+        &mut self,
+        now: SimTime,
+        gaps: &mut Vec<(SimDuration, u64)>,
+        finished: &mut Vec<Slot>,
+        events: &mut Vec<EngineEvent>,
+    ) -> (u64, u64, u64) {
+        let (mut prompt_tokens, mut cached_tokens, mut first_tokens) = (0, 0, 0);
+        let mut chunks = std::mem::take(&mut self.chunks);
+        for (slot, tokens) in chunks.drain(..) {
+            let live = self.live_mut(slot);
+            live.computed += tokens;
+            if live.computed < live.length() {
+                continue;
+            }
+            live.out += 1;
+            let evictions = std::mem::take(&mut live.evictions);
+            live.preemptions += evictions;
+            if live.out == 1 {
+                live.first_token = now;
+                let (id, arrived) = (live.id, live.arrived);
+                prompt_tokens += u64::from(live.prompt);
+                cached_tokens += u64::from(live.cached);
+                first_tokens += 1;
+                self.metrics.observe_time(Family::TimeToFirstToken, now.since(arrived), 1);
+                events.push(EngineEvent::FirstToken { id, at: now });
+            } else {
+                let gap = now.since(live.last_token);
+                match gaps.iter_mut().find(|(other, _)| *other == gap) {
+                    Some((_, count)) => *count += 1,
+                    None => gaps.push((gap, 1)),
+                }
+            }
+            self.metrics.preemptions += u64::from(evictions);
+            if !self.start_decoding(slot) {
+                finished.push(slot);
+            }
+        }
+        // Keeps the allocation.
+        self.chunks = chunks;
+        (prompt_tokens, cached_tokens, first_tokens)
+    }
+
+    /// Decoding requests advance and take the blocks for it.
+    #[inline]
+    fn advance(&mut self, steps: u64) {
+        let blocks = self.decodes.blocks_for(steps);
+        self.free_blocks -= u32::try_from(blocks).expect("a run is planned within the free blocks");
+        if self.config.scheduling.prefix_caching && steps > 0 {
+            self.queue.pop(blocks - std::mem::take(&mut self.popped));
+        }
+        // Within a run blocks are only taken, and chunks have theirs already, so the end is the peak.
+        self.peak_used_blocks = self.peak_used_blocks.max(self.config.kv_blocks - self.free_blocks);
+        self.decodes.advance(steps);
+    }
+
+    /// A request whose text is computed joins the decodes, unless the token it just emitted was its last.
+    fn start_decoding(&mut self, slot: Slot) -> bool {
+        let live = self.live(slot);
+        if live.out == live.limit {
+            return false;
+        }
+        let finish_step = self.decodes.steps_done + u64::from(live.limit - live.out);
+        let origin = self.decodes.join(live.computed);
+        let live = self.live_mut(slot);
+        live.place = Place::Decoding;
+        live.origin = origin;
+        live.finish_step = finish_step;
+        self.finishes.push(Reverse((finish_step, slot)));
+        true
+    }
+
+    /// The decoding requests that stop now, out of the decodes.
+    fn pop_finished(&mut self) -> Vec<Slot> {
+        let mut finished = Vec::new();
+        while let Some(&Reverse((step, slot))) = self.finishes.peek()
+            && step <= self.decodes.steps_done
+        {
+            self.finishes.pop();
+            if self.stops_at(slot, step) {
+                self.settle_request(slot);
+                // A second entry for the same slot and step must not find it decoding.
+                self.live_mut(slot).place = Place::Prefilling;
+                finished.push(slot);
+            }
+        }
+        finished
+    }
+
+    fn finish(&mut self, slot: Slot, now: SimTime, events: &mut Vec<EngineEvent>) {
+        let live = self.live(slot);
+        let scheduled = live.scheduled.expect("a request that emitted tokens was scheduled");
+        let (first, prompt, out, queued) = (live.first_token, live.prompt, live.out, live.queued);
+        let decode = now.since(first);
+        let done = Finished {
+            id: live.id,
+            at: now,
+            arrived: live.arrived,
+            scheduled,
+            first_token: first,
+            prompt_tokens: prompt,
+            generated_tokens: out,
+        };
+        let (cut_by_length, preemptions, cached) = (live.cut_by_length, live.preemptions, live.cached);
+        let aborted = live.aborted;
+        // A client that names no limit gets what the model's length leaves (`get_max_tokens`).
+        let max_tokens = u64::from(self.config.max_model_len.saturating_sub(prompt));
+        if aborted {
+            self.leaving.retain(|(other, _)| *other != slot);
+        } else {
+            self.metrics.answer(done.arrived, now, false);
+        }
+        let metrics = &mut self.metrics;
+        *(if cut_by_length { &mut metrics.cut_by_length } else { &mut metrics.stopped }) += 1;
+        // Whole picoseconds, rounded down; vLLM reports 0 for a single token.
+        let per_token = decode.as_ps().checked_div(u64::from(out) - 1).unwrap_or(0);
+        metrics.observe_time(Family::RequestTimePerOutputToken, SimDuration::from_ps(per_token), 1);
+        metrics.observe_time(Family::EndToEnd, now.since(done.arrived), 1);
+        metrics.observe_time(Family::Queue, scheduled.since(queued), 1);
+        metrics.observe_time(Family::Prefill, first.since(scheduled), 1);
+        metrics.observe_time(Family::Decode, decode, 1);
+        metrics.observe_time(Family::Inference, now.since(scheduled), 1);
+        metrics.observe(Family::PromptTokens, u64::from(prompt), 1);
+        metrics.observe(Family::GenerationTokens, u64::from(out), 1);
+        metrics.observe(Family::MaxTokens, max_tokens, 1);
+        metrics.observe(Family::Preemptions, u64::from(preemptions), 1);
+        metrics.observe(Family::KvComputed, u64::from(prompt - cached), 1);
+        events.push(EngineEvent::Finished(done));
+        self.unlink(slot);
+        let live = self.live(slot);
+        let (blocks, computed) = (live.blocks, live.computed);
+        self.free_blocks += self.free_request(slot, blocks, computed, false);
+        self.remove(slot, now);
+    }
+
+    /// Drops the requests whose clients left at `until` or before, while a step runs (`in_step`) or between two.
+    pub(super) fn drop_leaving(&mut self, now: SimTime, until: SimTime, in_step: bool) {
+        let mut index = 0;
+        while index < self.leaving.len() {
+            let (slot, left) = self.leaving[index];
+            if left > until {
+                index += 1;
+                continue;
+            }
+            self.leaving.remove(index);
+            match self.live(slot).place {
+                // It was drained at a boundary within the run that just ended, or never.
+                Place::Inbox => self.inbox.retain(|other| *other != slot),
+                Place::Waiting => self.waiting.retain(|other| *other != slot),
+                Place::Prefilling | Place::Decoding | Place::Stalled => {
+                    self.unlink(slot);
+                    let mut scheduled = 0;
+                    if in_step {
+                        self.pop_for_decodes();
+                        scheduled = self.withdraw(slot);
+                    } else {
+                        self.settle_request(slot);
+                    }
+                    self.free_all(slot, scheduled, false);
+                }
+            }
+            self.remove(slot, now);
+        }
+    }
+
+    /// Publishes the state after a step; `unseen` requests at the end of the queue are not known to the scheduler yet.
+    pub(super) fn publish(&mut self, unseen: usize, free_blocks: u32) {
+        let count = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
+        self.published = Gauges {
+            running: self.running,
+            waiting: count(self.waiting.len() - unseen),
+            used_blocks: self.config.kv_blocks - free_blocks,
+        };
+        self.metrics.prefix_queries += std::mem::take(&mut self.unpublished_queries);
+        self.metrics.prefix_hits += std::mem::take(&mut self.unpublished_hits);
+    }
+}

@@ -1,0 +1,137 @@
+//! Pass 1 of the schedule request by request, and how requests lose what they have.
+//!
+//! Source: vLLM 0.33 `vllm/v1/core/sched/scheduler.py` (`schedule`, `_preempt_request`). With a long-prefill threshold
+//! several prompts may be half done in the middle of the list, by priority the victim may be anybody, and the budget may
+//! end before the list does: then the closed form of `scheduler` does not hold and this one takes the step.
+
+use crate::replica::engine::Engine;
+use crate::replica::request::{NO_SLOT, Place, Slot};
+
+impl Engine {
+    /// Pass 1 in order of admission. False when anybody was evicted.
+    pub(super) fn schedule_one_by_one(&mut self, lone: bool) -> bool {
+        let mut order = Vec::with_capacity(self.running as usize);
+        let mut slot = self.newest;
+        while slot != NO_SLOT {
+            order.push(slot);
+            slot = self.live(slot).older;
+        }
+        order.reverse();
+        let mut budget = self.config.max_num_batched_tokens;
+        let (mut index, mut undisturbed) = (0, true);
+        // Blocks that decodes scheduled so far need; counted when their step ends.
+        let mut due = 0;
+        'schedule: while index < order.len() && budget > 0 {
+            let slot = order[index];
+            let (tokens, missing) = self.wants(slot, budget, lone);
+            while missing > self.free_blocks - due {
+                undisturbed = false;
+                let victim = self.victim(&order);
+                let place = order.iter().position(|other| *other == victim).expect("it is one of them");
+                order.remove(place);
+                if place < index {
+                    let (scheduled, blocks) = self.take_back(victim);
+                    budget += scheduled;
+                    due -= blocks;
+                    index -= 1;
+                } else {
+                    self.preempt(victim);
+                }
+                if victim == slot {
+                    break 'schedule;
+                }
+            }
+            if self.live(slot).place == Place::Decoding {
+                due += missing;
+                self.pop_one_by_one(slot, missing);
+            } else {
+                self.take_chunk(slot, tokens, missing);
+            }
+            budget -= tokens;
+            index += 1;
+        }
+        for slot in order.drain(index..) {
+            self.stall(slot);
+        }
+        undisturbed
+    }
+
+    /// Tokens that a running request gets of this budget, and blocks that it misses for them.
+    fn wants(&self, slot: Slot, budget: u32, lone: bool) -> (u32, u32) {
+        let block_size = self.config.block_size;
+        let live = self.live(slot);
+        if live.place == Place::Decoding {
+            return (1, u32::from(self.decodes.computed(live.origin).is_multiple_of(block_size)));
+        }
+        let tokens = self.capped(live.length() - live.computed, lone).min(budget);
+        (tokens, (live.computed + tokens).div_ceil(block_size) - live.blocks)
+    }
+
+    /// A decoding request's block for the next step leaves the queue.
+    fn pop_one_by_one(&mut self, slot: Slot, missing: u32) {
+        if self.config.scheduling.prefix_caching {
+            self.queue.pop(u64::from(missing));
+            self.popped += u64::from(missing);
+            let upto = self.decodes.computed(self.live(slot).origin) + 1;
+            self.enter_blocks(slot, upto);
+        }
+    }
+
+    /// Who is evicted: the last admitted, or by priority the last in rank.
+    fn victim(&self, running: &[Slot]) -> Slot {
+        if self.config.scheduling.by_priority {
+            *running.iter().max_by_key(|slot| self.live(**slot).rank()).expect("the one that asks runs")
+        } else {
+            *running.last().expect("the one that asks runs")
+        }
+    }
+
+    /// Evicts a request that this schedule has already given tokens; those, and the blocks that were due to it.
+    fn take_back(&mut self, slot: Slot) -> (u32, u32) {
+        let decodes = self.live(slot).place == Place::Decoding;
+        let blocks = if decodes { self.wants(slot, 1, false).1 } else { 0 };
+        let scheduled = self.withdraw(slot);
+        self.evict(slot, scheduled);
+        (scheduled, blocks)
+    }
+
+    /// Takes a request out of the batch; its tokens there. A decoding one holds the block that it was given.
+    pub(super) fn withdraw(&mut self, slot: Slot) -> u32 {
+        match self.live(slot).place {
+            Place::Decoding => {
+                let (_, missing) = self.wants(slot, 1, false);
+                if self.config.scheduling.prefix_caching {
+                    debug_assert!(self.popped >= u64::from(missing), "its block was taken");
+                    self.popped -= u64::from(missing);
+                }
+                self.settle_request(slot);
+                // It counts as taken as well as free, until `free_all` gives it back.
+                self.free_blocks -= missing;
+                self.live_mut(slot).blocks += missing;
+                1
+            }
+            _ => {
+                let Some(place) = self.chunks.iter().position(|(other, _)| *other == slot) else { return 0 };
+                self.chunks.remove(place).1
+            }
+        }
+    }
+
+    /// Frees all blocks of a settled request, of whose tokens `scheduled` more than the computed ones are in the batch.
+    pub(super) fn free_all(&mut self, slot: Slot, scheduled: u32, returns: bool) {
+        let live = self.live_mut(slot);
+        let (blocks, filled) = (std::mem::take(&mut live.blocks), live.computed + scheduled);
+        self.free_blocks += self.free_request(slot, blocks, filled, returns);
+    }
+
+    /// The budget or an eviction left a decoding request without its token.
+    fn stall(&mut self, slot: Slot) {
+        if self.live(slot).place == Place::Decoding {
+            self.settle_request(slot);
+            let last_boundary = self.last_boundary;
+            let live = self.live_mut(slot);
+            live.place = Place::Stalled;
+            live.last_token = last_boundary;
+        }
+    }
+}
