@@ -332,11 +332,11 @@ fn version<T>(
 
 fn vllm_version(numbers: &[u32]) -> Result<(u32, u32), &'static str> {
     match numbers {
-        [0, minor @ 11..=33, ..] => Ok((0, *minor)),
+        [0, minor @ 8..=33, ..] => Ok((0, *minor)),
         [major, minor, ..] if (*major, *minor) > (0, 33) => {
-            Err("expected 0.11 to 0.33 (later engines are not modelled yet)")
+            Err("expected 0.8 to 0.33 (later engines are not modelled yet)")
         }
-        [_, _, ..] => Err("expected 0.11 or later (earlier engines are not modelled)"),
+        [_, _, ..] => Err("expected 0.8 or later (the V1 engine; earlier ones are not modelled)"),
         _ => Err("expected a version with major and minor"),
     }
 }
