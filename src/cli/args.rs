@@ -24,6 +24,8 @@ pub(super) enum Command {
     Plot(PlotArgs),
     /// Write all that Prometheus stored in a run, for a real Prometheus.
     Export(ExportArgs),
+    /// Fit a profile to measurements of one replica, and say what threshold they imply.
+    Calibrate(CalibrateArgs),
     /// List the built-in profiles, or print one as a file to copy and edit.
     Profiles(ProfilesArgs),
     /// Replay vectors recorded from the real components.
@@ -147,6 +149,72 @@ pub(super) struct ExportArgs {
     /// Write OpenMetrics text for promtool's backfill, without staleness markers.
     #[arg(long, value_name = "FILE", group = "files")]
     pub(super) openmetrics: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CalibrateArgs {
+    /// Results of `vllm bench serve --save-result`, guidellm's JSON, a CSV, or what calibrate.py printed.
+    #[arg(required = true, value_name = "MEASUREMENTS")]
+    pub(super) measurements: Vec<PathBuf>,
+    /// Measurements to judge the fit by: compared, not fitted.
+    #[arg(long, value_name = "MEASUREMENTS")]
+    pub(super) holdout: Vec<PathBuf>,
+    /// Where to start, and what stays where the data say nothing: a built-in profile's name, or a `kind: Profile` file.
+    #[arg(long, value_name = "PROFILE", conflicts_with_all = ["model", "gpu", "gpus"])]
+    pub(super) prior: Option<String>,
+    /// Instead of --prior: the built-in profile of this model ...
+    #[arg(long, value_name = "MODEL", requires = "gpu")]
+    pub(super) model: Option<String>,
+    /// ... on this GPU (else an estimate).
+    #[arg(long, value_name = "GPU", requires = "model")]
+    pub(super) gpu: Option<String>,
+    /// GPUs per replica, with --model and --gpu.
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "model")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub(super) gpus: u32,
+    /// Mean prompt tokens, where the files do not tell.
+    #[arg(long, value_name = "N")]
+    pub(super) prompt_tokens: Option<f64>,
+    /// Mean output tokens, where the files do not tell.
+    #[arg(long, value_name = "N")]
+    pub(super) output_tokens: Option<f64>,
+    /// Outputs ended at random, at the latest here (by default all were equally long).
+    #[arg(long, value_name = "N", conflicts_with = "length_range")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=1_000_000_000))]
+    pub(super) max_tokens: Option<u32>,
+    /// Lengths were uniform between these multiples of the nominal ones, e.g. 0.8:1.
+    #[arg(long, value_name = "LOW:HIGH")]
+    #[arg(value_parser = length_range)]
+    pub(super) length_range: Option<(f64, f64)>,
+    /// The vLLM release that was measured; by default the newest that is modelled.
+    #[arg(long, value_name = "V")]
+    #[arg(value_parser = vllm_version)]
+    pub(super) vllm_version: Option<(u32, u32)>,
+    /// Latency goals that one replica must keep, e.g. ttft=2s,tpot.p99=100ms,e2e.mean=30s; p95 unless said.
+    #[arg(long, value_name = "GOALS")]
+    pub(super) slo: Option<String>,
+    /// Write the profile here.
+    #[arg(long, value_name = "FILE")]
+    pub(super) out: Option<PathBuf>,
+    /// What to print.
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(super) format: LintFormat,
+}
+
+/// `0.8:1`.
+fn length_range(text: &str) -> Result<(f64, f64), String> {
+    let parsed = text.split_once(':').and_then(|(low, high)| Some((low.parse().ok()?, high.parse().ok()?)));
+    let valid = |(low, high): &(f64, f64)| *low > 0.0 && low <= high && *high <= 1000.0;
+    parsed.filter(valid).ok_or_else(|| "expected two multiples, the lower first, e.g. 0.8:1".to_owned())
+}
+
+/// `0.33`, or with a patch release.
+fn vllm_version(text: &str) -> Result<(u32, u32), String> {
+    let mut numbers = text.trim_start_matches('v').split('.').map(str::parse);
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(major)), Some(Ok(minor))) => Ok((major, minor)),
+        _ => Err("expected a release such as 0.33".to_owned()),
+    }
 }
 
 #[derive(Debug, Args)]

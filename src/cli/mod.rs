@@ -4,6 +4,7 @@
 //! usage or input, 3 internal error.
 
 mod args;
+mod calibrate;
 pub mod conformance_hpa;
 pub mod conformance_promql;
 mod export;

@@ -2,6 +2,8 @@
 //!
 //! Reading order: `json` (summary.json), `text` and `markdown`, `csv_tables`, `plot` and `heatmap` on `canvas`, `directory`, `lint_text` and `lint_json`.
 
+mod calibrate_json;
+mod calibrate_text;
 mod canvas;
 mod csv_tables;
 mod directory;
@@ -16,6 +18,8 @@ mod sweep_text;
 mod text;
 mod ticks;
 
+pub use calibrate_json::calibrate_json;
+pub use calibrate_text::{CalibrateReport, calibrate_text};
 pub use csv_tables::{ResultsRow, ResultsTable, results_csv, results_from_csv, results_table};
 pub use directory::{PlotFormat, may_write_run, may_write_sweep, replot, write_run, write_run_files, write_sweep};
 pub use heatmap::{Heatmap, HeatmapSpec};

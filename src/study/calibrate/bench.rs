@@ -1,0 +1,220 @@
+//! A benchmark, simulated: clients against one engine, nothing else.
+
+use crate::replica::{Engine, EngineConfig, EngineEvent, Finished, Profile, Scheduling, StepTime};
+use crate::study::calibrate::{Lengths, Load, Measurement, Quantity, Stop};
+use crate::traffic::{OutputLength, Request, RequestId};
+use crate::units::{Seed, SimDuration, SimTime, Stream, math};
+use std::sync::Arc;
+
+/// KV blocks of vLLM's default size.
+const BLOCK: u64 = 16;
+
+/// What a simulated benchmark gave.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Simulated {
+    /// All answered requests.
+    pub finished: Vec<Finished>,
+}
+
+/// The engine of a plain `vllm serve` of this release with the profile's numbers and defaults.
+///
+/// # Errors
+/// Why the coefficients give no step time.
+pub fn bench_engine(profile: &Profile, vllm_version: (u32, u32)) -> Result<EngineConfig, String> {
+    Ok(EngineConfig {
+        model_name: profile.model.clone(),
+        step_time: StepTime::new(&profile.step_time)?,
+        request_overhead: SimDuration::from_secs_f64(profile.request_overhead_ms / 1e3),
+        kv_blocks: u32::try_from(profile.kv_tokens / BLOCK).unwrap_or(u32::MAX).max(1),
+        block_size: BLOCK as u32,
+        max_num_seqs: profile.max_num_seqs,
+        max_num_batched_tokens: profile.max_num_batched_tokens,
+        max_model_len: profile.max_model_len,
+        reserve_full_prompt: vllm_version >= (0, 20),
+        async_scheduling: vllm_version >= (0, 14),
+        vllm_version,
+        show_hidden_metrics: None,
+        scheduling: Scheduling::default(),
+        log_stats: true,
+        http_metrics: true,
+    })
+}
+
+/// The clients: what they still have to send, and when.
+struct Clients<'a> {
+    measurement: &'a Measurement,
+    prompts: Stream,
+    outputs: Stream,
+    gaps: Stream,
+    sent: u32,
+    under_way: u32,
+    /// When an open loop's next request is due.
+    due: SimTime,
+}
+
+impl Clients<'_> {
+    /// When the next request leaves, given that it is `now`; `None` when none does before an answer comes, or at all.
+    fn next(&self, now: SimTime) -> Option<SimTime> {
+        let more = match self.measurement.stop {
+            Stop::Requests(requests) => self.sent < requests,
+            Stop::Seconds(_) => true,
+        };
+        let at = match self.measurement.load {
+            Load::Concurrency(workers) => (self.under_way < workers).then_some(now),
+            Load::Rate { at_most, .. } => at_most.is_none_or(|most| self.under_way < most).then_some(self.due.max(now)),
+        }?;
+        let in_time = match self.measurement.stop {
+            Stop::Requests(_) => true,
+            Stop::Seconds(seconds) => at.as_secs_f64() < seconds,
+        };
+        (more && in_time).then_some(at)
+    }
+
+    fn pop(&mut self) -> Request {
+        let (prompt, output) = match &self.measurement.lengths {
+            Lengths::Drawn { prompt, output } => (prompt.draw(&mut self.prompts), output.draw(&mut self.outputs)),
+            Lengths::Listed(rows) => rows[self.sent as usize % rows.len()],
+        };
+        let id = RequestId(u64::from(self.sent));
+        self.sent += 1;
+        self.under_way += 1;
+        if let Load::Rate { per_second, even, .. } = self.measurement.load {
+            let gap = if even { 1.0 } else { self.gaps.exponential() };
+            self.due += SimDuration::from_secs_f64(gap / per_second);
+        }
+        Request { id, prompt_tokens: prompt.max(1), output: OutputLength::new(output), worker: None }
+    }
+}
+
+/// Runs the benchmark of `measurement` on one engine.
+///
+/// # Errors
+/// A request that the engine would reject.
+pub fn simulate_measurement(
+    engine: &Arc<EngineConfig>,
+    measurement: &Measurement,
+    seed: Seed,
+) -> Result<Simulated, String> {
+    let mut clients = Clients {
+        measurement,
+        prompts: seed.stream("prompt-lengths", 0),
+        outputs: seed.stream("output-lengths", 0),
+        gaps: seed.stream("arrival-gaps", 0),
+        sent: 0,
+        under_way: 0,
+        due: SimTime::ZERO,
+    };
+    let mut engine = Engine::new(Arc::clone(engine));
+    let (mut events, mut finished) = (Vec::new(), Vec::new());
+    let mut now = SimTime::ZERO;
+    loop {
+        let (send, wake) = (clients.next(now), engine.next_wake());
+        // As the simulator orders one instant: steps end, requests arrive, steps start.
+        let sends_first = match (send, wake) {
+            (None, None) => break,
+            (Some(_), None) => true,
+            (None, Some(_)) => false,
+            (Some(send), Some(wake)) => send < wake || (send == wake && engine.next_wake_starts_step()),
+        };
+        if let Some(at) = send.filter(|_| sends_first) {
+            now = at;
+            let request = clients.pop();
+            if !engine.accepts(&request) {
+                return Err(format!("a prompt of {} tokens leaves no room for an answer", request.prompt_tokens));
+            }
+            engine.submit(now, request);
+        } else if let Some(at) = wake {
+            now = at;
+            events.clear();
+            engine.wake(now, &mut events);
+            let done = events.iter().filter_map(|event| match event {
+                EngineEvent::Finished(done) => Some(*done),
+                _ => None,
+            });
+            let before = finished.len();
+            finished.extend(done);
+            clients.under_way -= u32::try_from(finished.len() - before).unwrap_or(0);
+        }
+    }
+    Ok(Simulated { finished })
+}
+
+fn seconds(from: SimTime, to: SimTime) -> f64 {
+    to.since(from).as_secs_f64_exact()
+}
+
+fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let (sum, count) = values.fold((0.0, 0u64), |(sum, count), value| (sum + value, count + 1));
+    (count > 0).then(|| sum / count as f64)
+}
+
+/// Time per output token of one request, s; `None` with a single token.
+fn tpot(done: &Finished) -> Option<f64> {
+    let gaps = done.generated_tokens.checked_sub(1).filter(|gaps| *gaps > 0)?;
+    Some(seconds(done.first_token, done.at) / f64::from(gaps))
+}
+
+impl Simulated {
+    /// The simulated value of `quantity`, s or tokens/s; `None` when nothing was answered or no output had two tokens.
+    pub fn value(&self, quantity: Quantity) -> Option<f64> {
+        let all = || self.finished.iter();
+        let per_second = |tokens: fn(&Finished) -> u32| {
+            // Benchmarks count from their start to the last answer.
+            let last = all().map(|done| done.at).max()?;
+            Some(all().map(|done| f64::from(tokens(done))).sum::<f64>() / seconds(SimTime::ZERO, last))
+        };
+        match quantity {
+            Quantity::TokensPerSecond => per_second(|done| done.prompt_tokens + done.generated_tokens),
+            Quantity::OutputTokensPerSecond => per_second(|done| done.generated_tokens),
+            Quantity::Ttft => mean(self.ttfts().into_iter()),
+            Quantity::Tpot => mean(self.tpots().into_iter()),
+            Quantity::Itl => {
+                let gaps: f64 = all().map(|done| f64::from(done.generated_tokens.saturating_sub(1))).sum();
+                (gaps > 0.0).then(|| all().map(|done| seconds(done.first_token, done.at)).sum::<f64>() / gaps)
+            }
+            Quantity::Latency => mean(self.latencies().into_iter()),
+        }
+    }
+
+    /// Time to the first token of each request, s.
+    pub fn ttfts(&self) -> Vec<f64> {
+        self.finished.iter().map(|done| seconds(done.arrived, done.first_token)).collect()
+    }
+
+    /// Time per output token of each request with at least two, s.
+    pub fn tpots(&self) -> Vec<f64> {
+        self.finished.iter().filter_map(tpot).collect()
+    }
+
+    /// Latency of each request, s.
+    pub fn latencies(&self) -> Vec<f64> {
+        self.finished.iter().map(|done| seconds(done.arrived, done.at)).collect()
+    }
+
+    /// Mean requests waiting and running between the first arrival and the last answer (Little's law, exact here because
+    /// every request is inside the interval).
+    pub fn mean_in_engine(&self, overhead: SimDuration) -> (f64, f64) {
+        let first = self.finished.iter().map(|done| done.arrived).min().unwrap_or(SimTime::ZERO);
+        let last = self.finished.iter().map(|done| done.at).max().unwrap_or(SimTime::ZERO);
+        let span = seconds(first, last).max(1e-9);
+        let sum = |part: &dyn Fn(&Finished) -> f64| self.finished.iter().map(part).sum::<f64>() / span;
+        let waiting = sum(&|done| seconds(done.arrived, done.scheduled) - overhead.as_secs_f64_exact());
+        (waiting.max(0.0), sum(&|done| seconds(done.scheduled, done.at)))
+    }
+}
+
+/// Mean and relative standard deviation over runs of the same benchmark with other seeds.
+pub(super) fn mean_and_spread(values: &[f64]) -> (f64, f64) {
+    let count = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / count;
+    if values.len() < 2 || mean == 0.0 {
+        return (mean, 0.0);
+    }
+    let variance = values.iter().map(|value| (value - mean) * (value - mean)).sum::<f64>() / (count - 1.0);
+    (mean, variance.sqrt() / mean)
+}
+
+/// ln(simulated / measured).
+pub(super) fn log_error(simulated: f64, measured: f64) -> f64 {
+    math::ln(simulated / measured)
+}

@@ -1,0 +1,24 @@
+//! Fits a profile to measurements: `kedasim calibrate`.
+//!
+//! Reading order: `measurement` (what a benchmark said), `read` and the formats (`read_json`, `read_table`), `bench` (the same
+//! benchmark, simulated), `coefficients`, `least_squares` (numbers only), `fit`, `plateau` and `capacity` (what follows for a
+//! threshold).
+
+mod bench;
+mod capacity;
+mod coefficients;
+mod fit;
+mod least_squares;
+mod measurement;
+mod plateau;
+mod read;
+mod read_json;
+mod read_table;
+
+pub use bench::{Simulated, bench_engine, simulate_measurement};
+pub use capacity::{Capacity, Objective, Statistic, capacity, parse_slo};
+pub use coefficients::Coefficient;
+pub use fit::{Calibration, Compared, Fate, FittedCoefficient, LeftOut, calibrate, judge};
+pub use measurement::{Lengths, Load, Measurement, Observed, Quantity, Stop};
+pub use plateau::{Plateau, PlateauStep, plateaus};
+pub use read::{LengthOptions, Measurements, read_measurements};
