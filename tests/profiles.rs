@@ -162,6 +162,37 @@ fn an_estimate_is_called_one_everywhere() {
 }
 
 #[test]
+fn shared_experts_are_read_and_computed_at_every_step() {
+    let config = "{name: acme/moe, numHiddenLayers: 10, hiddenSize: 1000, numAttentionHeads: 10, numKeyValueHeads: 10, \
+                  intermediateSize: 2000, numExperts: 8, numExpertsPerTok: 2, vocabSize: 1000, maxPositionEmbeddings: 8192}";
+    let shared = config.replace("numExperts: 8", "numExperts: 8, sharedExpertIntermediateSize: 4000");
+    let of = |config: &str| {
+        run_of(&service("acme/moe", "", "tolerations: []", 1), &format!("{{model: {config}, gpu: a100}}"))
+    };
+    let (none, some) = (of(config), of(&shared));
+    // 120 million parameters: 2 bytes each at 0.72 x 2.039 TB/s for a single request, 2 operations for each of 4096 tokens at
+    // 0.33 x 312 TFLOP/s.
+    for (tokens, expected) in [(1, 0.1635), (4096, 9.548)] {
+        let ms = |run: &ResolvedRun| run.engine.step_time.step(tokens, 0, 0, 1).as_ps() as f64 / 1e9;
+        let more = ms(&some) - ms(&none);
+        assert!((more / expected - 1.0).abs() < 0.02, "{tokens}: {more} ms");
+    }
+    // The resolved scenario gives the same engine again.
+    let again = resolve(
+        &bundle(&[SCALED_OBJECT, &service("acme/moe", "", "tolerations: []", 1), &scenario_yaml(&some)]),
+        &Overrides::default(),
+    )
+    .unwrap_or_else(|found| panic!("{found}"));
+    assert_eq!(again.engine, some.engine);
+    let alone = shared.replace("numExperts: 8, ", "").replace("numExpertsPerTok: 2, ", "");
+    let replica = format!("{{model: {alone}, gpu: a100}}");
+    contains_all(
+        &refused(&service("acme/moe", "", "tolerations: []", 1), &replica),
+        &["sharedExpertIntermediateSize", "numExperts and numExpertsPerTok beside it"],
+    );
+}
+
+#[test]
 fn an_architecture_of_ones_own_is_estimated() {
     // The numbers of Llama-3.1-8B under another name.
     let config = "{name: acme/own, numHiddenLayers: 32, hiddenSize: 4096, numAttentionHeads: 32, numKeyValueHeads: 8, \

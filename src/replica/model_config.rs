@@ -21,6 +21,8 @@ pub struct ModelConfig {
     pub tied_embeddings: bool,
     /// Experts of a mixture: (`num_experts`, `num_experts_per_tok`).
     pub experts: Option<(u32, u32)>,
+    /// `shared_expert_intermediate_size`: of the experts that every token passes through, together; 0 for none.
+    pub shared_intermediate_size: u32,
     /// How the linear layers are stored.
     pub weights: WeightFormat,
     /// Size of all weights in GiB where it is known better than the parameters say.
@@ -53,16 +55,17 @@ impl WeightFormat {
 }
 
 impl ModelConfig {
-    /// Parameters of the linear layers without experts.
+    /// Parameters of the linear layers without the experts that are chosen per token.
     pub(crate) fn dense_parameters(&self) -> f64 {
-        let mlp = if self.experts.is_some() { 0.0 } else { self.mlp_parameters() };
+        let each = if self.experts.is_some() { self.shared_intermediate_size } else { self.intermediate_size };
+        let mlp = self.mlp_parameters(each);
         f64::from(self.layers) * (self.attention_parameters() + mlp)
     }
 
     /// Parameters of (all experts, those that one token passes through).
     pub(crate) fn expert_parameters(&self) -> (f64, f64) {
         let Some((count, per_token)) = self.experts else { return (0.0, 0.0) };
-        let each = f64::from(self.layers) * self.mlp_parameters();
+        let each = f64::from(self.layers) * self.mlp_parameters(self.intermediate_size);
         (f64::from(count) * each, f64::from(per_token) * each)
     }
 
@@ -72,8 +75,8 @@ impl ModelConfig {
     }
 
     /// Gate, up and down projection.
-    fn mlp_parameters(&self) -> f64 {
-        3.0 * f64::from(self.hidden_size) * f64::from(self.intermediate_size)
+    fn mlp_parameters(&self, intermediate_size: u32) -> f64 {
+        3.0 * f64::from(self.hidden_size) * f64::from(intermediate_size)
     }
 
     /// Parameters of the output head, and of the embeddings where they are not the same.
@@ -133,6 +136,7 @@ const fn dense(shape: Shape, max_model_len: u32, weights_gib: Option<f64>) -> Mo
         vocab_size,
         tied_embeddings: false,
         experts: None,
+        shared_intermediate_size: 0,
         weights: WeightFormat::Bf16,
         weights_gib,
         max_model_len,

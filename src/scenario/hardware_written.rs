@@ -101,6 +101,7 @@ fn read_config(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Option
     let vocab_size = size("vocabSize", 100_000_000, true);
     let max_model_len = size("maxPositionEmbeddings", 1_000_000_000, true);
     let experts = (size("numExperts", 100_000, false), size("numExpertsPerTok", 100_000, false));
+    let shared = size("sharedExpertIntermediateSize", 10_000_000, false);
     let weights_gib = positive(fields, "weightsGiB", diagnostics);
     let tied = fields.boolean("tieWordEmbeddings", diagnostics).is_some_and(|given| given.value);
     let weights = choice(fields, "weights", &WEIGHT_FORMATS, &[], diagnostics);
@@ -113,6 +114,15 @@ fn read_config(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Option
             return None;
         }
     };
+    if let (Some(given), None) = (&shared, experts) {
+        let message = "expected numExperts and numExpertsPerTok beside it";
+        diagnostics.push(Diagnostic::error(
+            given.span.clone(),
+            fields.path_of("sharedExpertIntermediateSize"),
+            message,
+        ));
+        return None;
+    }
     let (hidden_size, heads) = (hidden_size?.value, heads?);
     let kv_heads = kv_heads?;
     if kv_heads.value > heads.value || !heads.value.is_multiple_of(kv_heads.value) {
@@ -137,6 +147,7 @@ fn read_config(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Option
         vocab_size: vocab_size?.value,
         tied_embeddings: tied,
         experts,
+        shared_intermediate_size: shared.map_or(0, |given| given.value),
         weights: weights.map_or(WeightFormat::Bf16, |given| given.value),
         weights_gib: weights_gib.map(|given| given.value),
         max_model_len: max_model_len?.value,
@@ -146,11 +157,15 @@ fn read_config(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Option
 /// An architecture as the value of `replica.model`.
 pub(super) fn model_yaml(name: &str, config: &ModelConfig) -> String {
     let experts = config.experts.map(|(all, each)| format!(", numExperts: {all}, numExpertsPerTok: {each}"));
+    let shared = match config.shared_intermediate_size {
+        0 => String::new(),
+        size => format!(", sharedExpertIntermediateSize: {size}"),
+    };
     let gib = config.weights_gib.map(|gib| format!(", weightsGiB: {gib}"));
     let weights = WEIGHT_FORMATS.iter().find(|(_, format)| *format == config.weights).map_or("bf16", |(word, _)| word);
     format!(
         "{{name: {name}, numHiddenLayers: {}, hiddenSize: {}, numAttentionHeads: {}, numKeyValueHeads: {}, headDim: {}, \
-         intermediateSize: {}, vocabSize: {}, tieWordEmbeddings: {}, maxPositionEmbeddings: {}{}{}, weights: {weights}}}",
+         intermediateSize: {}, vocabSize: {}, tieWordEmbeddings: {}, maxPositionEmbeddings: {}{}{shared}{}, weights: {weights}}}",
         config.layers,
         config.hidden_size,
         config.heads,

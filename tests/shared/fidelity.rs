@@ -1,0 +1,114 @@
+//! Runs of measured servers, simulated as they are described and laid beside the measurements. These stand in
+//! `validation.md` beside the repository (`KEDASIM_SHARED`, by default `../shared`) and are not part of it, so that plain
+//! `cargo test` leaves this out.
+
+mod cases;
+mod compared;
+mod gates;
+mod measured;
+mod page;
+
+use cases::{ClosedLoop, OpenLoop};
+use compared::{Case, Outcome, run};
+use gates::{Gate, KNOWN_MISSES, KnownMiss, gates, verdict};
+use measured::{Table, tables};
+use page::{Runs, page};
+use rayon::prelude::*;
+use std::path::PathBuf;
+use std::sync::LazyLock;
+
+fn measurements() -> Vec<Table> {
+    let shared = std::env::var_os("KEDASIM_SHARED")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
+    let path = shared.join("validation.md");
+    tables(&std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())))
+}
+
+/// One seed is enough to tell one assumption from another.
+fn once(mut cases: Vec<Case>) -> Vec<Case> {
+    for case in &mut cases {
+        case.seeds = 1;
+    }
+    cases
+}
+
+/// All runs, in parallel; each is the same whatever runs beside it.
+static RUNS: LazyLock<Runs> = LazyLock::new(|| {
+    let tables = measurements();
+    let (open, closed) =
+        (OpenLoop { even: true, cached: true }, ClosedLoop { requests: 10.0, ahead: false, small_cache: false });
+    let mut judged = cases::opt_125m(&tables);
+    judged.extend(cases::open_loop(&tables, open));
+    judged.extend(cases::older_open_loop(&tables, open));
+    judged.extend(cases::public_benchmark(&tables, closed));
+    judged.extend(cases::guidellm(&tables));
+    let mut small_cache = cases::public_benchmark(&tables, ClosedLoop { small_cache: true, ..closed });
+    small_cache.retain(|case| case.group == "H200 TP1");
+    let sets = vec![
+        judged,
+        cases::open_loop(&tables, OpenLoop { even: false, ..open }),
+        cases::open_loop(&tables, OpenLoop { cached: false, ..open }),
+        once(cases::public_benchmark(&tables, ClosedLoop { requests: 3.0, ..closed })),
+        once(cases::public_benchmark(&tables, ClosedLoop { ahead: true, ..closed })),
+        once(small_cache),
+    ];
+    let outcomes: Vec<Vec<Outcome>> =
+        sets.into_par_iter().map(|cases| cases.into_par_iter().map(run).collect()).collect();
+    let [judged, poisson, uncached, short, ahead, small_cache] =
+        outcomes.try_into().unwrap_or_else(|_| unreachable!("six sets were run"));
+    Runs { judged, poisson, uncached, short, ahead, small_cache }
+});
+
+#[test]
+fn every_gate_is_met_or_a_known_miss() {
+    for outcome in &RUNS.judged {
+        let mut line = outcome.name();
+        for (quantity, _) in &outcome.case.measured {
+            let (measured, simulated) = outcome.pair(*quantity).expect("it is there");
+            let error = outcome.error(*quantity).expect("it is there");
+            line += &format!("  {} {measured} {simulated:.2} ({error:+.1} %)", quantity.name());
+        }
+        println!("{line}  {}", outcome.case.fitted);
+    }
+    let gates = gates(&RUNS.judged);
+    for gate in &gates {
+        println!(
+            "{} {}: {:.1} %, limit {} %",
+            if gate.met() { "met " } else { "MISS" },
+            gate.name,
+            gate.error,
+            gate.limit
+        );
+    }
+    let wrong = verdict(&gates, &KNOWN_MISSES);
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_page_is_up_to_date() {
+    let expected = page(&RUNS, &gates(&RUNS.judged), &KNOWN_MISSES);
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/fidelity.md");
+    if std::env::var_os("KEDASIM_REFRESH").is_some() {
+        std::fs::write(&path, &expected).expect("the page can be written");
+    }
+    let found = std::fs::read_to_string(&path).unwrap_or_default();
+    let line = expected.lines().zip(found.lines()).position(|(left, right)| left != right);
+    assert!(
+        found == expected,
+        "docs/fidelity.md is not what the runs say, first at line {:?}; write it with KEDASIM_REFRESH=1",
+        line.map(|at| at + 1)
+    );
+}
+
+#[test]
+fn a_gate_is_held_both_ways() {
+    let gate = |error: f64| Gate { name: "one".to_owned(), limit: 8.0, error };
+    let miss = |name, error| KnownMiss { name, error, why: "" };
+    assert!(verdict(&[gate(-8.0)], &[]).is_empty());
+    assert_eq!(verdict(&[gate(-8.1)], &[]), ["not met: one: -8.1 %, limit 8 %"]);
+    assert!(verdict(&[gate(9.0)], &[miss("one", 9.0)]).is_empty());
+    assert_eq!(verdict(&[gate(9.1)], &[miss("one", 9.0)]), ["worse than the known 9 %: one: 9.1 %, limit 8 %"]);
+    let removed = verdict(&[gate(7.9)], &[miss("one", 9.0)]);
+    assert_eq!(removed, ["met by now, remove it from the known misses: one: 7.9 %, limit 8 %"]);
+    assert_eq!(verdict(&[gate(1.0)], &[miss("other", 9.0)]), ["no gate is called other"]);
+}
