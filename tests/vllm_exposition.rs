@@ -4,7 +4,7 @@
 #[path = "replica_support/settings.rs"]
 mod settings;
 
-use kedasim::replica::{EngineConfig, exposition};
+use kedasim::replica::{EngineConfig, absence, exposition};
 use kedasim::series::MetricKind;
 use serde_json::Value;
 use settings::{config, constant_step};
@@ -143,4 +143,32 @@ fn without_statistics_only_the_server_is_seen() {
     assert!(quiet.contains("http_requests_total") && quiet.contains("process_start_time_seconds"), "{quiet:?}");
     let kserve = names(&EngineConfig { http_metrics: false, ..engine(33, 512, false) });
     assert!(kserve.iter().all(|name| !name.starts_with("http_")), "{kserve:?}");
+}
+
+#[test]
+fn what_is_not_there_has_its_reason() {
+    let newest = engine(33, 512, false);
+    let quiet = EngineConfig { log_stats: false, ..newest.clone() };
+    let kserve = EngineConfig { http_metrics: false, ..newest.clone() };
+    for (config, name, expected) in [
+        (&newest, "vllm:num_requests_running", None),
+        (&newest, "http_requests_total", None),
+        (&newest, "my_own_metric", None),
+        (&newest, "vllm:gpu_cache_usage_perc", Some(("another has", false))),
+        (&engine(8, 512, false), "vllm:gpu_cache_usage_perc", None),
+        (&engine(8, 512, false), "vllm:kv_cache_usage_perc", Some(("another has", false))),
+        (&newest, "vllm:spec_decode_num_drafts_total", Some(("feature", false))),
+        (&newest, "process_resident_memory_bytes", Some(("memory", true))),
+        (&newest, "http_request_size_bytes_sum", Some(("bytes", true))),
+        (&newest, "http_request_size_bytes_count", None),
+        (&kserve, "http_requests_total", Some(("huggingfaceserver", false))),
+        (&quiet, "vllm:num_requests_running", Some(("--disable-log-stats", false))),
+        (&quiet, "vllm:gpu_cache_usage_perc", Some(("another has", false))),
+    ] {
+        let found = absence(config, name);
+        assert_eq!(found.is_some(), expected.is_some(), "{name}: {found:?}");
+        if let (Some(found), Some((why, real_has_it))) = (found, expected) {
+            assert!(found.why.contains(why) && found.real_has_it == real_has_it, "{name}: {found:?}");
+        }
+    }
 }

@@ -336,12 +336,12 @@ pub fn absence(config: &EngineConfig, name: &str) -> Option<Absence> {
     if OF_FEATURES.iter().any(|family| name.starts_with(family)) {
         return really("it is there only with a feature that is off here");
     }
-    let versions = || (8..=33).map(|minor| (0, minor));
-    if versions().any(|vllm_version| has(&EngineConfig { vllm_version, ..config.clone() })) {
-        return really("this version of vLLM does not have it, another has");
-    }
-    if !config.log_stats && has(&EngineConfig { log_stats: true, ..config.clone() }) {
+    let with_stats = |vllm_version| EngineConfig { log_stats: true, vllm_version, ..config.clone() };
+    if !config.log_stats && has(&with_stats(config.vllm_version)) {
         return really("--disable-log-stats removes all vllm: metrics");
+    }
+    if (8..=33).any(|minor| has(&with_stats((0, minor)))) {
+        return really("this version of vLLM does not have it, another has");
     }
     None
 }

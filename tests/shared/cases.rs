@@ -138,9 +138,10 @@ fn recorded(run: &mut ResolvedRun, stages: &[(f64, u64)], system: u32, how: Open
         unreachable!("the lengths were written as constants")
     };
     let text = SharedText { ids: Arc::new([1]), tokens_per_id: system, tokens: system };
-    let (mut rows, mut at, mut end) = (Vec::new(), SimTime::ZERO, SimTime::ZERO);
+    let (mut rows, mut end) = (Vec::new(), SimTime::ZERO);
     for (rate, seconds) in stages {
-        (at, end) = (end, end + SimDuration::from_secs(*seconds));
+        let mut at = end;
+        end += SimDuration::from_secs(*seconds);
         while at < end {
             rows.push(TraceRow { at, prompt_tokens: *prompt_tokens, output_tokens: *output_tokens });
             let gap = if how.even { 1.0 } else { stream.exponential() };

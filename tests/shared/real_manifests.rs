@@ -185,11 +185,11 @@ fn final_replicas(file: &str, rest: &Rest) -> Result<(i32, RunRecord), String> {
     let bundle = Bundle::from_text(&text, file).map_err(|error| error.to_string())?;
     let run = resolve(&bundle, &Overrides::default()).map_err(|error| error.to_string())?;
     let record = simulate(&run, true).map_err(|error| error.to_string())?;
-    let writes = record.events.iter().filter_map(|event| match &event.kind {
+    let mut writes = record.events.iter().filter_map(|event| match &event.kind {
         EventKind::Scaled { to, .. } => Some(*to),
         _ => None,
     });
-    Ok((writes.last().unwrap_or(record.info.initial_replicas), record))
+    Ok((writes.next_back().unwrap_or(record.info.initial_replicas), record))
 }
 
 #[test]

@@ -3,6 +3,9 @@
 use kedasim::record::{DecisionRecord, EventKind, HpaSync, RunRecord};
 use kedasim::units::SimTime;
 
+/// What is wrong with a run, if anything.
+pub type Check = fn(&RunRecord) -> Result<(), String>;
+
 /// A run and where it ends.
 pub struct Rest {
     /// The rule, in words.
@@ -20,7 +23,7 @@ pub struct Rest {
     /// `spec.replicas` at the end.
     pub replicas: i32,
     /// What else must hold.
-    pub check: Option<fn(&RunRecord) -> Result<(), String>>,
+    pub check: Option<Check>,
 }
 
 impl Rest {
