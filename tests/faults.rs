@@ -12,6 +12,9 @@ const COUNT: &str = "count(vllm:num_requests_running)";
 /// A Monday, the default start of a run.
 const START_MS: i64 = 1_767_571_200_000;
 
+/// The scale target of all policies here.
+const SERVICE: &str = include_str!("support/cpu_service.yaml");
+
 /// A ScaledObject with one trigger, which has `metadata` beside its query, and the CPU demo's workload.
 fn policy(spec: &str, query: &str, metadata: &str) -> String {
     format!(
@@ -26,17 +29,7 @@ spec:
     - type: prometheus
       metadata: {{serverAddress: "http://prometheus:9090", threshold: "1000", query: '{query}'{metadata}}}
 ---
-apiVersion: serving.kserve.io/v1beta1
-kind: InferenceService
-metadata:
-  name: m
-  annotations: {{serving.kserve.io/autoscalerClass: external}}
-spec:
-  predictor:
-    model:
-      modelFormat: {{name: huggingface}}
-      args: [--model_name=m, --model_id=facebook/opt-125m, --backend=vllm, --max-model-len=512]
-"#
+{SERVICE}"#
     )
 }
 

@@ -21,6 +21,9 @@ const LONG: &str =
 const KEDA_HTTP: &str = "{kind: keda-http}";
 const EPP: &str = "{kind: epp-flow-control}";
 
+/// The scale target of all policies here.
+const SERVICE: &str = include_str!("support/cpu_service.yaml");
+
 /// A ScaledObject from 0 to 3 with this query, and the CPU demo's workload.
 fn policy(query: &str, min: u32) -> String {
     format!(
@@ -36,17 +39,7 @@ spec:
     - type: prometheus
       metadata: {{serverAddress: "http://prometheus:9090", threshold: "1000", query: '{query}'}}
 ---
-apiVersion: serving.kserve.io/v1beta1
-kind: InferenceService
-metadata:
-  name: m
-  annotations: {{serving.kserve.io/autoscalerClass: external}}
-spec:
-  predictor:
-    model:
-      modelFormat: {{name: huggingface}}
-      args: [--model_name=m, --model_id=facebook/opt-125m, --backend=vllm, --max-model-len=512]
-"#
+{SERVICE}"#
     )
 }
 

@@ -6,6 +6,9 @@ use kedasim::scenario::{Overrides, resolve};
 use kedasim::sim::simulate;
 use kedasim::units::{SimDuration, SimTime};
 
+/// The scale target of all policies here.
+const SERVICE: &str = include_str!("support/cpu_service.yaml");
+
 /// A policy on the CPU demo's profile; `spec` is appended to the ScaledObject's, `query` and `threshold` are its trigger's.
 fn policy(spec: &str, query: &str, threshold: &str) -> String {
     format!(
@@ -23,17 +26,7 @@ spec:
         threshold: "{threshold}"
         query: '{query}'
 ---
-apiVersion: serving.kserve.io/v1beta1
-kind: InferenceService
-metadata:
-  name: m
-  annotations: {{serving.kserve.io/autoscalerClass: external}}
-spec:
-  predictor:
-    model:
-      modelFormat: {{name: huggingface}}
-      args: [--model_name=m, --model_id=facebook/opt-125m, --backend=vllm, --max-model-len=512]
-"#
+{SERVICE}"#
     )
 }
 

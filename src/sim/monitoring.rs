@@ -1,7 +1,9 @@
 //! Prometheus finds, scrapes and loses pods, and scrapes the user's own series.
 
 use crate::cluster::{PodId, PodState};
-use crate::prometheus::{PrometheusServer, TargetId, TargetRules, marker_times, next_scrape, relabel, scrape_phase};
+use crate::prometheus::{
+    PrometheusServer, TargetId, TargetRules, marker_times, next_scrape, scrape_phase, target_labels,
+};
 use crate::scenario::ScrapePool;
 use crate::series::{Exposition, Labels, SeriesDef};
 use crate::sim::event::Event;
@@ -57,7 +59,7 @@ impl World<'_> {
         let (run, now) = (self.run, self.now);
         for (number, pool) in run.monitoring.pools.iter().enumerate() {
             // The rules may drop the target.
-            let Some(labels) = target_labels(pool, id, &pod) else { continue };
+            let Some(labels) = target_labels(&discovered_labels(pool, id, &pod), &pool.relabel) else { continue };
             let exposition = Arc::clone(&self.monitoring.exposition);
             let target = self.monitoring.server.add_target(&labels, exposition, &pool.rules);
             // Upstream's phase is a hash of the target's labels, so each job's target has its own.
@@ -194,8 +196,8 @@ impl World<'_> {
     }
 }
 
-/// The labels of a pod as a target; `None` when relabelling drops it (scrape/target.go `PopulateLabels`).
-fn target_labels(pool: &ScrapePool, id: PodId, pod: &str) -> Option<Labels> {
+/// What service discovery tells of a pod to a scrape job.
+fn discovered_labels(pool: &ScrapePool, id: PodId, pod: &str) -> Labels {
     let ip = format!("10.{}.{}.{}", 1 + (id.0 >> 16), id.0 >> 8 & 255, id.0 & 255);
     let address = format!("{ip}:{}", pool.port);
     let own = [
@@ -205,8 +207,5 @@ fn target_labels(pool: &ScrapePool, id: PodId, pod: &str) -> Option<Labels> {
         ("__address__", &address),
     ];
     let common = pool.labels.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    let labels = relabel(&Labels::from_pairs(common.chain(own)), &pool.relabel)?;
-    let instance =
-        if labels.get("instance").is_empty() { labels.with("instance", labels.get("__address__")) } else { labels };
-    Some(instance.filtered(|name| !name.starts_with("__")))
+    Labels::from_pairs(common.chain(own))
 }

@@ -137,7 +137,7 @@ impl Parser<'_> {
         self.depth -= 1;
     }
 
-    fn binary_operator(&self) -> Option<BinaryOp> {
+    pub(super) fn binary_operator(&self) -> Option<BinaryOp> {
         Some(match &self.peek().kind {
             TokenKind::Symbol(symbol) => match *symbol {
                 "+" => BinaryOp::Add,

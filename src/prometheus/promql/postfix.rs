@@ -196,16 +196,8 @@ impl Parser<'_> {
     }
 
     fn duration_operator(&self) -> Option<BinaryOp> {
-        let TokenKind::Symbol(symbol) = self.peek().kind else { return None };
-        Some(match symbol {
-            "+" => BinaryOp::Add,
-            "-" => BinaryOp::Sub,
-            "*" => BinaryOp::Mul,
-            "/" => BinaryOp::Div,
-            "%" => BinaryOp::Mod,
-            "^" => BinaryOp::Pow,
-            _ => return None,
-        })
+        use BinaryOp::{Add, Div, Mod, Mul, Pow, Sub};
+        self.binary_operator().filter(|operator| matches!(operator, Add | Sub | Mul | Div | Mod | Pow))
     }
 
     /// A literal, a call or a parenthesis.
