@@ -297,3 +297,38 @@ fn the_largest_queries_evaluate() {
     let error = fixture.server.query(fixture.queries[2], secs(15), secs(15)).expect_err("86 million steps");
     assert!(error.0.contains("more than 1000000 steps"), "{error}");
 }
+
+#[test]
+fn rows_that_come_faster_than_before_all_stay() {
+    let mut fixture =
+        Fixture::new(&["count_over_time(waiting[5m])", "sum_over_time(waiting[5m])", "increase(waiting[5m])"]);
+    let target = fixture.target("a");
+    let times = (1..=20).map(|minute| minute * 60).chain((1..=100).map(|n| 1200 + n * 5));
+    for (number, second) in times.enumerate() {
+        fixture.server.commit(
+            target,
+            secs(second),
+            secs(second),
+            row(number as f64, 0.0).as_ref().map(<[f64; 5]>::as_slice),
+        );
+    }
+    // The last sixty of 120.
+    assert_eq!(fixture.values(0, secs(1700)), [60.0]);
+    assert_eq!(fixture.values(1, secs(1700)), [(60..120).sum::<u64>() as f64]);
+    assert_eq!(fixture.values(2, secs(1700)), [60.0]);
+}
+
+#[test]
+fn groups_come_in_the_order_in_which_they_first_have_a_value() {
+    let mut fixture = Fixture::new(&["sum by (le) (rate(ttft_bucket[2m]))", "sum by (pod) (rate(ttft_bucket[2m]))"]);
+    let (first, second) = (fixture.target("a"), fixture.target("b"));
+    for n in 1..=2 {
+        let without_a_bucket = [1.0, 1.0, Exposition::ABSENT, n as f64, 1.0];
+        fixture.scrape(first, n, Some(without_a_bucket));
+        fixture.scrape(second, n, row(1.0, n as f64));
+    }
+    for (query, label, expected) in [(0, "le", ["+Inf", "1.0"]), (1, "pod", ["a", "b"])] {
+        let elements = fixture.elements(query, secs(30));
+        assert_eq!(elements.iter().map(|(labels, _)| labels.get(label)).collect::<Vec<_>>(), expected);
+    }
+}

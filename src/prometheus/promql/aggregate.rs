@@ -1,13 +1,10 @@
 //! Aggregations (promql/engine.go `aggregation`, `aggregationK`, `aggregationCountValues`).
 
 use super::EvalError;
-use super::ast::{Aggregate, AggregateOp, Kind};
-use super::calls::keeps_name;
+use super::ast::{Aggregate, AggregateOp};
 use super::eval::{Evaluator, Sample, Value};
-use super::functions::FunctionId;
 use super::memo::Memo;
 use super::numbers::{kahan_add, quantile};
-use super::range_functions::{Extrapolation, over_range};
 use super::ranking;
 use super::semantics::Semantics;
 use crate::series::Labels;
@@ -15,7 +12,7 @@ use rustc_hash::FxHashMap;
 
 /// What one group has gathered.
 #[derive(Clone, Debug, Default)]
-struct Gathered {
+pub(super) struct Gathered {
     /// 0 until the first element.
     count: f64,
     /// Sum, extreme, or sum of squared deviations.
@@ -71,74 +68,11 @@ impl Evaluator<'_> {
             |group: u32| ranking::best(op, number as usize, std::mem::take(&mut groups.all[group as usize].samples));
         Ok(groups.order.iter().copied().flat_map(best).collect())
     }
-
-    /// The common form `sum by (..) (rate(selector[range]))`: each series' group is known by its position, so that no
-    /// label set is touched.
-    fn aggregate_ranges(&mut self, aggregate: &Aggregate, number: f64, t: i64) -> Option<Vec<Sample>> {
-        let Kind::Call { function, args, .. } = &aggregate.inner.unparenthesized().kind else { return None };
-        let [range] = args.as_slice() else { return None };
-        let Kind::Matrix { selector, .. } = range.unparenthesized().kind else { return None };
-        // Without one name, dropping names may make two series the same, which is an error.
-        let one_name = self.plan.selectors[selector].exact_name().is_some();
-        if !one_name || function.id == FunctionId::AbsentOverTime || keeps_name(function.id) {
-            return None;
-        }
-        let mut memo = std::mem::take(&mut self.memos[aggregate.memo]);
-        memo.begin(self.storage.epoch());
-        let series = self.storage.selected(self.first_selector + selector);
-        let positions = memo.positions(series, |memo, one| group_of(aggregate, memo, &one.nameless));
-        let window = self.window_of(range.unparenthesized(), t);
-        let semantics = self.semantics;
-        let mut groups = Groups::default();
-        let (op, id) = (aggregate.op, function.id);
-        let extrapolated = extrapolated_form(id);
-        let mut samples = std::mem::take(&mut self.scratch);
-        self.each_target(selector, &window, |target, from, to, position, series| {
-            let positions = &positions[position..][..series.len()];
-            let edges = extrapolated.and_then(|form| Some((form, target.edges(from, to)?)));
-            let shortcut = edges.map(|((counter, per_second), edges)| {
-                let times = (edges.first_ts, edges.last_ts, edges.rows);
-                (counter, edges, Extrapolation::new(times, &window, counter, per_second, &semantics))
-            });
-            for (one, group) in series.iter().zip(positions) {
-                let column = one.column as usize;
-                let value = match &shortcut {
-                    // Without a fall in between, a counter's change is that from its first to its last sample.
-                    Some((counter, edges, times)) if !counter || (edges.rising && !target.is_gauge(one.column)) => {
-                        Some(times.apply(edges.first[column], edges.last[column] - edges.first[column]))
-                    }
-                    _ => {
-                        samples.clear();
-                        target.samples(one.column, from, to, &mut samples);
-                        if samples.is_empty() { None } else { over_range(id, &samples, &window, &semantics) }
-                    }
-                };
-                if let Some(value) = value {
-                    groups.next(*group).add(op, value, &semantics);
-                }
-            }
-        });
-        self.scratch = samples;
-        memo.keep_positions(positions);
-        let result = groups.finish(aggregate.op, number, &semantics, &memo);
-        self.memos[aggregate.memo] = memo;
-        Some(result)
-    }
-}
-
-/// For rate, increase and delta: whether it is of a counter, and whether per second.
-fn extrapolated_form(function: FunctionId) -> Option<(bool, bool)> {
-    match function {
-        FunctionId::Rate => Some((true, true)),
-        FunctionId::Increase => Some((true, false)),
-        FunctionId::Delta => Some((false, false)),
-        _ => None,
-    }
 }
 
 /// The groups of one evaluation.
 #[derive(Debug, Default)]
-struct Groups {
+pub(super) struct Groups {
     all: Vec<Gathered>,
     /// In the order in which they first appeared.
     order: Vec<u32>,
@@ -146,7 +80,7 @@ struct Groups {
 
 impl Groups {
     /// The group that gets the next element, already counted.
-    fn next(&mut self, group: u32) -> &mut Gathered {
+    pub fn next(&mut self, group: u32) -> &mut Gathered {
         if self.all.len() <= group as usize {
             self.all.resize(group as usize + 1, Gathered::default());
         }
@@ -157,7 +91,7 @@ impl Groups {
         gathered.count += 1.0;
         gathered
     }
-    fn finish(&mut self, op: AggregateOp, parameter: f64, semantics: &Semantics, memo: &Memo) -> Vec<Sample> {
+    pub fn finish(&mut self, op: AggregateOp, parameter: f64, semantics: &Semantics, memo: &Memo) -> Vec<Sample> {
         let all = &mut self.all;
         let element = |group: &u32| {
             let value = all[*group as usize].finish(op, parameter, semantics);
@@ -167,7 +101,8 @@ impl Groups {
     }
 }
 
-fn group_of(aggregate: &Aggregate, memo: &mut Memo, labels: &Labels) -> u32 {
+/// The number of the group that an element belongs to.
+pub(super) fn group_of(aggregate: &Aggregate, memo: &mut Memo, labels: &Labels) -> u32 {
     let group = memo.group(labels, || Some((group_labels(aggregate, labels), 0.0)));
     group.expect("every element of an aggregation has a group").0
 }
@@ -183,7 +118,7 @@ fn group_labels(aggregate: &Aggregate, labels: &Labels) -> Labels {
 
 impl Gathered {
     /// Adds an element; `count` already includes it.
-    fn add(&mut self, op: AggregateOp, value: f64, semantics: &Semantics) {
+    pub fn add(&mut self, op: AggregateOp, value: f64, semantics: &Semantics) {
         let first = self.count == 1.0;
         match op {
             AggregateOp::Sum if semantics.kahan_agg => {

@@ -108,8 +108,8 @@ impl Evaluator<'_> {
         let semantics = self.semantics;
         let mut result: Vec<Sample> = Vec::new();
         if let Kind::Matrix { selector, .. } = range.kind {
-            result.reserve(self.storage.selected(self.first_selector + selector).len());
-            self.each_range(selector, &window, |_, series, samples| {
+            result.reserve(self.storage.selected(self.first_selector + selector).series.len());
+            self.each_range(selector, &window, |series, samples| {
                 if let Some(value) = over_range(function, samples, &window, &semantics) {
                     let labels = if keeps_name { &series.labels } else { &series.nameless };
                     result.push(Sample { labels: labels.clone(), value });
@@ -133,7 +133,7 @@ impl Evaluator<'_> {
         if let Kind::Matrix { selector, .. } = range.kind {
             let window = self.window_of(range, t);
             let mut any = false;
-            self.each_range(selector, &window, |_, _, _| any = true);
+            self.each_range(selector, &window, |_, _| any = true);
             return Ok(any);
         }
         Ok(!self.subquery(range, t)?.0.is_empty())

@@ -6,7 +6,7 @@ use super::memo::Memo;
 use super::range_functions::Window;
 use super::semantics::Semantics;
 use crate::prometheus::stored_rows::is_stale;
-use crate::prometheus::tsdb::{SeriesRef, Target, Tsdb};
+use crate::prometheus::tsdb::{Rows, Run, SeriesRef, Tsdb};
 use crate::series::{Labels, QueryValue};
 use crate::units::SimTime;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -133,25 +133,20 @@ impl Evaluator<'_> {
         let reference = self.reference(modifiers, t);
         let oldest = reference.saturating_sub(self.semantics.lookback_ms) + i64::from(self.semantics.left_open);
         let storage = self.storage;
-        let series = storage.selected(self.first_selector + selector);
-        let mut samples = Vec::with_capacity(series.len());
-        // A target's series stand together and share its rows.
-        let mut current = None;
-        for SeriesRef { target: number, column, labels, .. } in series {
-            let (target, rows) = match current {
-                Some((of, target, rows)) if of == *number => (target, rows),
-                _ => {
-                    let target = storage.target(*number);
-                    (target, target.rows_until(target.visible_rows(self.now), reference))
+        let selected = storage.selected(self.first_selector + selector);
+        let mut samples = Vec::with_capacity(selected.series.len());
+        for run in &selected.runs {
+            let rows = storage.rows(run.target);
+            let count = rows.visible(self.now);
+            let count = rows.until(count, reference, count);
+            for SeriesRef { column, labels, .. } in &selected.series[run.series.clone()] {
+                match rows.newest(*column, count, oldest) {
+                    Some((ts, value)) if !is_stale(value) => {
+                        let value = if timestamps { ts as f64 / 1000.0 } else { value };
+                        samples.push(Sample { labels: labels.clone(), value });
+                    }
+                    _ => {}
                 }
-            };
-            current = Some((*number, target, rows));
-            match target.newest(*column, rows, oldest) {
-                Some((ts, value)) if !is_stale(value) => {
-                    let value = if timestamps { ts as f64 / 1000.0 } else { value };
-                    samples.push(Sample { labels: labels.clone(), value });
-                }
-                _ => {}
             }
         }
         samples
@@ -163,50 +158,43 @@ impl Evaluator<'_> {
         Window { start: end.saturating_sub(range_ms), end, eval: t, parameters: [0.0; 2] }
     }
 
-    /// Calls `visit` with every series (and its position) of a range selector that has a sample in the window.
-    pub fn each_range(
-        &mut self,
-        selector: usize,
-        window: &Window,
-        mut visit: impl FnMut(usize, &SeriesRef, &[(i64, f64)]),
-    ) {
+    /// Calls `visit` with every series of a range selector that has a sample in the window.
+    pub fn each_range(&mut self, selector: usize, window: &Window, mut visit: impl FnMut(&SeriesRef, &[(i64, f64)])) {
         let mut scratch = std::mem::take(&mut self.scratch);
-        self.each_target(selector, window, |target, from, to, position, series| {
-            for (index, one) in series.iter().enumerate() {
+        let all = &self.storage.selected(self.first_selector + selector).series;
+        self.each_target(selector, window, |rows, (from, to), run| {
+            for one in &all[run.series.clone()] {
                 scratch.clear();
-                target.samples(one.column, from, to, &mut scratch);
+                rows.samples(one.column, from, to, &mut scratch);
                 if !scratch.is_empty() {
-                    visit(position + index, one, &scratch);
+                    visit(one, &scratch);
                 }
             }
         });
         self.scratch = scratch;
     }
 
-    /// Calls `visit` with every target of a range selector, the rows (from, to) of it that are in the window, and those of
-    /// its series that are selected, with the position of the first of them.
-    pub fn each_target(
-        &self,
-        selector: usize,
-        window: &Window,
-        mut visit: impl FnMut(&Target, usize, usize, usize, &[SeriesRef]),
-    ) {
+    /// Calls `visit` with the rows of every target of a range selector, which of them (from, to) are in the window, and
+    /// which of its series are selected.
+    pub fn each_target(&self, selector: usize, window: &Window, mut visit: impl FnMut(&Rows, (usize, usize), &Run)) {
         // The last instant that is outside.
         let before = if self.semantics.left_open { window.start } else { window.start.saturating_sub(1) };
-        let mut position = 0;
-        // A target's series stand together and share its rows.
-        for series in self.storage.selected(self.first_selector + selector).chunk_by(|a, b| a.target == b.target) {
-            let target = self.storage.target(series[0].target);
-            let to = target.rows_until(target.visible_rows(self.now), window.end);
-            visit(target, target.rows_until(to, before), to, position, series);
-            position += series.len();
+        // Targets of one job have nearly always the same number of rows in a window.
+        let mut length = 0;
+        for run in &self.storage.selected(self.first_selector + selector).runs {
+            let rows = self.storage.rows(run.target);
+            let visible = rows.visible(self.now);
+            let to = rows.until(visible, window.end, visible);
+            let from = rows.until(to, before, to.saturating_sub(length));
+            length = to - from;
+            visit(rows, (from, to), run);
         }
     }
 
     fn matrix(&mut self, selector: usize, range_ms: i64, modifiers: Modifiers, t: i64) -> Vec<RangeSeries> {
         let window = self.window(range_ms, modifiers, t);
         let mut matrix = Vec::new();
-        self.each_range(selector, &window, |_, series, samples| matrix.push((series.labels.clone(), samples.to_vec())));
+        self.each_range(selector, &window, |series, samples| matrix.push((series.labels.clone(), samples.to_vec())));
         matrix
     }
 

@@ -1,8 +1,9 @@
 //! Remembers what nodes computed from label sets, so that the common evaluation builds and hashes none.
 
-use crate::prometheus::tsdb::SeriesRef;
+use crate::prometheus::tsdb::Selected;
 use crate::series::Labels;
 use rustc_hash::FxHashMap;
+use std::ops::Range;
 
 /// Entries above which a memo starts anew (label sets that are built per evaluation never hit).
 const LIMIT: usize = 1 << 16;
@@ -15,7 +16,16 @@ pub(crate) struct Memo {
     by_address: FxHashMap<usize, (Labels, Option<(u32, f64)>)>,
     by_labels: FxHashMap<Labels, u32>,
     groups: Vec<Labels>,
-    by_position: Vec<u32>,
+    by_position: Option<Positions>,
+}
+
+/// The groups of a selector's series.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Positions {
+    /// By the series' position.
+    pub groups: Vec<u32>,
+    /// By run: the groups of its series, when these follow each other.
+    pub runs: Vec<Option<Range<usize>>>,
 }
 
 impl Memo {
@@ -43,17 +53,18 @@ impl Memo {
         self.by_address.insert(address, (labels.clone(), group));
         group
     }
-    /// The group of every series of a selector, by position; `begin` was called, so the selector has not changed since
-    /// they were computed.
-    pub fn positions(&mut self, series: &[SeriesRef], group: impl Fn(&mut Self, &SeriesRef) -> u32) -> Vec<u32> {
-        if self.by_position.len() == series.len() {
-            return std::mem::take(&mut self.by_position);
+    /// The groups of a selector's series; `begin` was called, so the selector has not changed since they were computed.
+    pub fn positions(&mut self, selected: &Selected, group: impl Fn(&mut Self, &Labels) -> u32) -> Positions {
+        if let Some(positions) = self.by_position.take() {
+            return positions;
         }
-        series.iter().map(|one| group(self, one)).collect()
+        let groups: Vec<u32> = selected.series.iter().map(|one| group(self, &one.nameless)).collect();
+        let runs = selected.runs.iter().map(|run| following(&groups[run.series.clone()])).collect();
+        Positions { groups, runs }
     }
     /// Gives back what [`Memo::positions`] handed out.
-    pub fn keep_positions(&mut self, positions: Vec<u32>) {
-        self.by_position = positions;
+    pub fn keep_positions(&mut self, positions: Positions) {
+        self.by_position = Some(positions);
     }
     /// A group's labels.
     pub fn labels(&self, group: u32) -> &Labels {
@@ -63,4 +74,11 @@ impl Memo {
     pub fn len(&self) -> usize {
         self.groups.len()
     }
+}
+
+/// The range that these numbers are, if each is one more than the one before.
+fn following(groups: &[u32]) -> Option<Range<usize>> {
+    let first = *groups.first()? as usize;
+    let all = groups.iter().enumerate().all(|(index, group)| *group as usize == first + index);
+    all.then(|| first..first + groups.len())
 }

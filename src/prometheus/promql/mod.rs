@@ -1,9 +1,10 @@
 //! PromQL: lexer, parser, evaluator.
 //!
-//! Reading order: `ast`, `parser`, `postfix`, `check`, `eval`, then `aggregate`, `binary`, `calls` and `range_functions`. Selectors
+//! Reading order: `ast`, `parser`, `postfix`, `check`, `eval`, then `aggregate`, `aggregated_ranges`, `binary`, `calls` and `range_functions`. Selectors
 //! are resolved to stored series by `tsdb` when targets come and go; `memo` keeps label work out of evaluations.
 
 mod aggregate;
+mod aggregated_ranges;
 mod ast;
 mod binary;
 mod calls;

@@ -2,17 +2,13 @@
 
 use std::cmp::Ordering;
 
-/// Neumaier's step: the new sum and compensation (`kahanSumInc`).
+/// Neumaier's step: the new sum and compensation (`kahanSumInc`). Without jumps, so that sums side by side are vectorised.
+#[inline]
 pub(crate) fn kahan_add(term: f64, sum: f64, compensation: f64) -> (f64, f64) {
     let total = sum + term;
-    let correction = if total.is_infinite() {
-        return (total, 0.0);
-    } else if sum.abs() >= term.abs() {
-        (sum - total) + term
-    } else {
-        (term - total) + sum
-    };
-    (total, compensation + correction)
+    let (larger, smaller) = if sum.abs() >= term.abs() { (sum, term) } else { (term, sum) };
+    let compensated = compensation + ((larger - total) + smaller);
+    (total, if total.is_infinite() { 0.0 } else { compensated })
 }
 
 /// The q-quantile of `values` by linear interpolation; NaN sorts first (`quantile`).

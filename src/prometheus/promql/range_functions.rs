@@ -110,6 +110,8 @@ pub(crate) struct Extrapolation {
     range: Option<f64>,
     /// The factor of series that the limit at zero does not concern.
     factor: f64,
+    /// The limit concerns no counter whose first sample is more than so many times its change.
+    nearest: f64,
 }
 
 impl Extrapolation {
@@ -144,6 +146,8 @@ impl Extrapolation {
             threshold,
             range,
             factor: 0.0,
+            // A little more than the ratio at which it sets in, for the rounding errors on both ways.
+            nearest: if counter { to_start / sampled * (1.0 + 1e-9) } else { f64::NAN },
         };
         times.factor = times.factor_from(to_start);
         times
@@ -158,6 +162,22 @@ impl Extrapolation {
             }
         }
         result * self.factor
+    }
+
+    /// [`Extrapolation::apply`] to series side by side that have no resets: from their first and last samples.
+    pub fn apply_to_all(&self, first: &[f64], last: &[f64], values: &mut Vec<f64>) {
+        values.resize(first.len(), 0.0);
+        let mut near_zero = false;
+        for ((first, last), value) in first.iter().zip(last).zip(values.iter_mut()) {
+            let result = last - first;
+            *value = result * self.factor;
+            near_zero |= (result > 0.0) & (*first <= result * self.nearest);
+        }
+        if near_zero {
+            for ((first, last), value) in first.iter().zip(last).zip(values) {
+                *value = self.apply(*first, last - first);
+            }
+        }
     }
 
     fn factor_from(&self, mut to_start: f64) -> f64 {
