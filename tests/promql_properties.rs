@@ -164,39 +164,80 @@ const EQUAL_QUERIES: [(&str, &str); 4] = [
     ),
 ];
 
+/// The series of the churn test: three buckets, a gauge, and a counter of all sorts of values that is not always exposed.
+const SERIES: usize = 5;
+
+/// In which order a pod exposes them: buckets side by side, buckets the other way round, buckets apart.
+const LAYOUTS: [[usize; SERIES]; 3] = [[0, 1, 2, 3, 4], [3, 2, 1, 0, 4], [0, 3, 1, 4, 2]];
+
 /// A pod of the churn test: born at a scrape, and what each of its scrapes gave until it went.
 #[derive(Clone, Debug)]
 struct Pod {
     born: usize,
-    /// Exposed values (three buckets and a gauge), or a failed scrape; and how long the answer took, ms.
-    scrapes: Vec<(Option<[f64; 4]>, u64)>,
+    layout: [usize; SERIES],
+    /// Exposed values, or a failed scrape; and how long the answer took, ms.
+    scrapes: Vec<(Option<[f64; SERIES]>, u64)>,
     /// Whether it is removed afterwards.
     removed: bool,
 }
 
+impl Pod {
+    fn exposition(&self) -> Arc<Exposition> {
+        let series = |index: usize| match index {
+            3 => SeriesDef { labels: Labels::from_pairs([("__name__", "g")]), kind: MetricKind::Gauge },
+            4 => SeriesDef { labels: Labels::from_pairs([("__name__", "x_total")]), kind: MetricKind::Counter },
+            _ => SeriesDef { labels: series_labels(index), kind: MetricKind::Histogram },
+        };
+        Arc::new(Exposition { series: self.layout.map(series).to_vec() })
+    }
+}
+
+/// A scrape as drawn: steps of the buckets, whether it works, the gauge, an odd value, how long the answer took.
+type Drawn = ([Option<f64>; 3], bool, i32, Option<f64>, u64);
+
 fn pods() -> impl Strategy<Value = Vec<Pod>> {
-    // Steps of counters: mostly up, at times a restart from a small value, at times NaN.
+    // Steps of counters: mostly up, at times a restart from a small value.
     let step = prop_oneof![
         12 => (0u32..40).prop_map(|tenths| Some(f64::from(tenths) * 0.1)),
         1 => Just(None),
     ];
-    let scrape = (prop::array::uniform3(step), prop_oneof![9 => Just(true), 1 => Just(false)], -5i32..6, 0u64..9_000);
-    let pod = (0usize..12, prop::collection::vec(scrape, 1..30), any::<bool>());
-    prop::collection::vec(pod, 1..5).prop_map(|pods| {
-        let scrapes_of = |scrapes: Vec<([Option<f64>; 3], bool, i32, u64)>| {
-            let mut counters = [0.0; 3];
+    let odd = prop::sample::select(vec![
+        Exposition::ABSENT,
+        f64::NAN,
+        f64::INFINITY,
+        f64::NEG_INFINITY,
+        -3.5,
+        -0.0,
+        5e-324,
+        2e-323,
+        1e308,
+        f64::MAX,
+    ]);
+    // None: one more than in the scrape before.
+    let odd = prop_oneof![5 => Just(None), 1 => odd.prop_map(Some)];
+    let works = prop_oneof![9 => Just(true), 1 => Just(false)];
+    let scrape = (prop::array::uniform3(step), works, -5i32..6, odd, 0u64..9_000);
+    let layout = prop::sample::select(LAYOUTS.to_vec());
+    let pod = (0usize..12, layout, prop::collection::vec(scrape, 1..30), any::<bool>());
+    prop::collection::vec(pod, 1..6).prop_map(|pods| {
+        let scrapes_of = |layout: [usize; SERIES], scrapes: Vec<Drawn>| {
+            let (mut counters, mut x) = ([0.0; 3], 0.0);
             let mut exposed = Vec::new();
-            for (steps, works, gauge, delay) in scrapes {
+            for (steps, works, gauge, odd, delay) in scrapes {
                 for (counter, step) in counters.iter_mut().zip(steps) {
                     *counter = step.map_or(0.3, |step| *counter + step);
                 }
+                x = odd.unwrap_or(if f64::is_finite(x) { x + 1.0 } else { 0.0 });
                 let [a, b, c] = counters;
                 let gauge = if gauge == 5 { f64::NAN } else { f64::from(gauge) };
-                exposed.push((works.then_some([a, b, c, gauge]), delay));
+                let all = [a, b, c, gauge, x];
+                exposed.push((works.then_some(layout.map(|index| all[index])), delay));
             }
             exposed
         };
-        pods.into_iter().map(|(born, scrapes, removed)| Pod { born, scrapes: scrapes_of(scrapes), removed }).collect()
+        let pod =
+            |(born, layout, scrapes, removed)| Pod { born, layout, scrapes: scrapes_of(layout, scrapes), removed };
+        pods.into_iter().map(pod).collect()
     })
 }
 
@@ -209,38 +250,58 @@ const fn question(
     range_ms: i64,
     offset_ms: i64,
 ) -> Question {
-    Question { aggregation, without, grouping, function, metric, range_ms, offset_ms }
+    Question { aggregation, without, grouping, function, metric, range_ms, offset_ms, at_s: None }
 }
 
-const QUESTIONS: [Question; 10] = [
+const QUESTIONS: [Question; 17] = [
     question(Aggregation::Sum, false, &["le"], Function::Rate, "c_bucket", 60_000, 0),
     question(Aggregation::Sum, false, &["le"], Function::Rate, "c_bucket", 120_000, 0),
+    // Windows of no, one and two samples.
+    question(Aggregation::Sum, false, &["le"], Function::Increase, "c_bucket", 20_000, 0),
+    question(Aggregation::Sum, true, &[], Function::Rate, "c_bucket", 75_000, 0),
+    // Into the future.
+    question(Aggregation::Sum, false, &["le"], Function::Rate, "c_bucket", 60_000, -10_000),
     question(Aggregation::Avg, true, &["pod"], Function::Increase, "c_bucket", 45_000, 15_000),
     question(Aggregation::Max, false, &["pod"], Function::Rate, "c_bucket", 60_000, 0),
     question(Aggregation::Sum, false, &[], Function::Delta, "g", 60_000, 0),
     // A counter's function of a gauge, which falls all the time.
     question(Aggregation::Sum, false, &["pod"], Function::Rate, "g", 60_000, 0),
+    question(Aggregation::Sum, false, &[], Function::Increase, "x_total", 60_000, 0),
+    question(Aggregation::Sum, false, &["pod"], Function::Delta, "x_total", 45_000, 0),
+    question(Aggregation::Min, false, &[], Function::Rate, "x_total", 30_000, 0),
+    question(Aggregation::Sum, false, &["pod"], Function::Newest, "x_total", 0, 0),
     question(Aggregation::Count, false, &[], Function::Rate, "up", 60_000, 0),
     question(Aggregation::Min, false, &[], Function::Increase, "up", 120_000, 30_000),
     question(Aggregation::Sum, false, &["pod"], Function::Newest, "c_bucket", 0, 0),
     question(Aggregation::Avg, false, &[], Function::Newest, "up", 0, 20_000),
 ];
 
-/// Plays the pods' lives in time order to the server and to the literal store, asking every few seconds.
-fn play(version: PrometheusVersion, pods: &[Pod]) -> Result<(), TestCaseError> {
+/// With these every row is kept.
+const FIXED: [Question; 3] = [
+    Question { at_s: Some(150), ..QUESTIONS[0] },
+    Question { at_s: Some(200), ..QUESTIONS[5] },
+    Question { at_s: Some(300), ..QUESTIONS[9] },
+];
+
+/// Plays the pods' lives in time order to the server and to the literal store, asking every few seconds; the server's
+/// process restarts at a second.
+fn play(
+    version: PrometheusVersion,
+    pods: &[Pod],
+    restart: Option<u64>,
+    questions: &[Question],
+) -> Result<(), TestCaseError> {
     let mut server = server(version);
-    let compiled = QUESTIONS.map(|one| server.compile(&one.text()).expect("the question is a valid query"));
+    let compile = |one: &Question| server.compile(&one.text(EPOCH_MS)).expect("the question is a valid query");
+    let compiled: Vec<QueryId> = questions.iter().map(compile).collect();
     let mut literal = Store::new(version, EPOCH_MS);
-    let labels = |index: usize| match index {
-        3 => Labels::from_pairs([("__name__", "g")]),
-        _ => series_labels(index),
-    };
-    let kind = |index| if index == 3 { MetricKind::Gauge } else { MetricKind::Histogram };
-    let series = (0..4).map(|index| SeriesDef { labels: labels(index), kind: kind(index) }).collect();
-    let exposition = Arc::new(Exposition { series });
     let mut targets = vec![None; pods.len()];
     for second in 0..720u64 {
         let now = SimTime::from_secs(second);
+        if restart == Some(second) {
+            server.forget_writers();
+            literal.forget_writers();
+        }
         for (number, pod) in pods.iter().enumerate() {
             // Scrapes fall on whole seconds, each pod's at a phase of its own.
             let since = second as i64 - (pod.born as i64 * 15 + number as i64 * 4);
@@ -249,7 +310,9 @@ fn play(version: PrometheusVersion, pods: &[Pod]) -> Result<(), TestCaseError> {
             }
             let index = since as usize / 15;
             if index == 0 {
-                let own = Labels::from_pairs([("pod", number.to_string())]);
+                // Some have the same labels.
+                let own = Labels::from_pairs([("pod", (number % 3).to_string())]);
+                let exposition = pod.exposition();
                 targets[number] = Some((
                     server.add_target(&own, exposition.clone(), &TargetRules::default()),
                     literal.add_target(&own, &exposition),
@@ -258,7 +321,7 @@ fn play(version: PrometheusVersion, pods: &[Pod]) -> Result<(), TestCaseError> {
             let Some((target, same)) = targets[number] else { continue };
             if let Some((row, delay)) = pod.scrapes.get(index) {
                 let visible = now + SimDuration::from_millis(*delay);
-                let row = row.as_ref().map(<[f64; 4]>::as_slice);
+                let row = row.as_ref().map(<[f64; SERIES]>::as_slice);
                 server.commit(target, now, visible, row);
                 literal.commit(same, now, visible, row);
             } else if index == pod.scrapes.len() && pod.removed {
@@ -268,9 +331,10 @@ fn play(version: PrometheusVersion, pods: &[Pod]) -> Result<(), TestCaseError> {
             }
         }
         if second % 7 == 0 {
-            for (one, query) in QUESTIONS.iter().zip(compiled) {
-                let found = elements(&mut server, query, now, now);
-                prop_assert_eq!(found, literal.ask(one, now, now), "{} at {} s, {:?}", one.text(), second, version);
+            for (one, query) in questions.iter().zip(&compiled) {
+                let found = elements(&mut server, *query, now, now);
+                let expected = literal.ask(one, now, now);
+                prop_assert_eq!(found, expected, "{} at {} s, {:?}", one.text(EPOCH_MS), second, version);
             }
         }
     }
@@ -316,11 +380,25 @@ proptest! {
             prop_assert_eq!(&elements(&mut rows, a, at, SimTime::NEVER), &first);
         }
     }
+}
+
+proptest! {
+    // Each case is played for every version.
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(80) })]
+    #[test]
+    fn answers_are_those_of_the_literal_evaluator(
+        pods in pods(),
+        restart in prop::option::weighted(0.3, 0u64..500),
+    ) {
+        for version in VERSIONS {
+            play(version, &pods, restart, &QUESTIONS)?;
+        }
+    }
 
     #[test]
-    fn answers_are_those_of_the_literal_evaluator(pods in pods()) {
+    fn answers_about_a_fixed_time_are_those_of_the_literal_evaluator(pods in pods()) {
         for version in VERSIONS {
-            play(version, &pods)?;
+            play(version, &pods, None, &FIXED)?;
         }
     }
 }

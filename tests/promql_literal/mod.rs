@@ -24,7 +24,7 @@ pub enum Function {
     Newest,
 }
 
-/// `aggregation by|without (grouping) (function(metric[range] offset offset))`.
+/// `aggregation by|without (grouping) (function(metric[range] offset offset @ at))`.
 #[derive(Clone, Copy, Debug)]
 pub struct Question {
     pub aggregation: Aggregation,
@@ -34,13 +34,18 @@ pub struct Question {
     pub metric: &'static str,
     pub range_ms: i64,
     pub offset_ms: i64,
+    /// `@`, in seconds since the run's start.
+    pub at_s: Option<i64>,
 }
 
 impl Question {
-    pub fn text(&self) -> String {
+    /// As it is asked in a run that starts at `epoch_ms`.
+    pub fn text(&self, epoch_ms: i64) -> String {
         let aggregation = format!("{:?}", self.aggregation).to_lowercase();
         let word = if self.without { "without" } else { "by" };
-        let (metric, offset) = (self.metric, format!("offset {}ms", self.offset_ms));
+        let at = self.at_s.map_or_else(String::new, |at| format!(" @ {}", epoch_ms / 1000 + at));
+        let sign = if self.offset_ms < 0 { "-" } else { "" };
+        let (metric, offset) = (self.metric, format!("offset {sign}{}ms{at}", self.offset_ms.abs()));
         let inner = match self.function {
             Function::Newest => format!("{metric} {offset}"),
             function => format!("{}({metric}[{}ms] {offset})", format!("{function:?}").to_lowercase(), self.range_ms),
@@ -69,13 +74,13 @@ pub struct Store {
     epoch_ms: i64,
     /// Per target: `up`, then the exposed series.
     targets: Vec<Vec<Series>>,
-    /// Whether the last scrape of a target had its series.
-    had_series: Vec<bool>,
+    /// Per target, which of these the last scrape had.
+    had: Vec<Vec<bool>>,
 }
 
 impl Store {
     pub fn new(version: PrometheusVersion, epoch_ms: i64) -> Self {
-        Store { version, epoch_ms, targets: Vec::new(), had_series: Vec::new() }
+        Store { version, epoch_ms, targets: Vec::new(), had: Vec::new() }
     }
 
     pub fn add_target(&mut self, own: &Labels, exposition: &Exposition) -> usize {
@@ -83,36 +88,44 @@ impl Store {
         let all = std::iter::once(&up).chain(exposition.series.iter().map(|series| &series.labels));
         let with_own = |labels: &Labels| Labels::from_pairs(labels.iter().chain(own.iter()));
         self.targets.push(all.map(|labels| Series { labels: with_own(labels), samples: Vec::new() }).collect());
-        self.had_series.push(false);
+        self.had.push(vec![false; exposition.series.len() + 1]);
         self.targets.len() - 1
     }
 
     pub fn commit(&mut self, target: usize, at: SimTime, visible: SimTime, row: Option<&[f64]>) {
         let ms = self.ms(at);
-        let had = std::mem::replace(&mut self.had_series[target], row.is_some());
+        let up = if row.is_some() { 1.0 } else { 0.0 };
         for (index, series) in self.targets[target].iter_mut().enumerate() {
-            let value = match (index, row) {
-                (0, row) => Some(if row.is_some() { 1.0 } else { 0.0 }),
-                (_, Some(row)) => Some(row[index - 1]),
-                (_, None) if had => None,
-                (_, None) => continue,
+            let exposed = match (index, row) {
+                (0, _) => Some(up),
+                (_, Some(row)) => Some(row[index - 1]).filter(|value| value.to_bits() != Exposition::ABSENT.to_bits()),
+                (_, None) => None,
             };
-            series.samples.push(Sample { ms, visible, value });
+            let had = std::mem::replace(&mut self.had[target][index], exposed.is_some());
+            if had || exposed.is_some() {
+                series.samples.push(Sample { ms, visible, value: exposed });
+            }
         }
     }
 
     pub fn retire(&mut self, target: usize, at: SimTime, visible: SimTime) {
         let ms = self.ms(at);
         for (index, series) in self.targets[target].iter_mut().enumerate() {
-            if index == 0 || self.had_series[target] {
+            if index == 0 || self.had[target][index] {
                 series.samples.push(Sample { ms, visible, value: None });
             }
         }
     }
 
+    /// The process restarts.
+    pub fn forget_writers(&mut self) {
+        self.had.iter_mut().for_each(|had| had.fill(false));
+    }
+
     /// The answer at `eval` from what is visible at `now`, in label order, values as bits with one NaN.
     pub fn ask(&self, question: &Question, eval: SimTime, now: SimTime) -> Vec<(Labels, u64)> {
-        let end = self.ms(eval) - question.offset_ms;
+        let at = question.at_s.map_or_else(|| self.ms(eval), |at| self.epoch_ms + at * 1000);
+        let end = at - question.offset_ms;
         let mut groups: BTreeMap<Labels, Vec<f64>> = BTreeMap::new();
         for series in self.targets.iter().flatten().filter(|series| series.labels.metric_name() == question.metric) {
             let seen: Vec<&Sample> = series.samples.iter().filter(|s| s.visible <= now && s.ms <= end).collect();
@@ -185,7 +198,7 @@ impl Store {
             Aggregation::Count => n,
             Aggregation::Sum if compensated => {
                 let (sum, rest) = neumaier(values);
-                sum + rest
+                if sum.is_infinite() { sum } else { sum + rest }
             }
             Aggregation::Sum => values.iter().fold(0.0, |sum, value| sum + value),
             Aggregation::Avg if compensated => {
@@ -210,12 +223,15 @@ impl Store {
     }
 }
 
-/// Sum and compensation; the values here are never infinite.
+/// Sum and compensation. Averages of what overflows are not asked for.
 fn neumaier(values: &[f64]) -> (f64, f64) {
     let (mut sum, mut rest) = (0.0f64, 0.0f64);
     for value in values {
         let total = sum + value;
         rest += if sum.abs() >= value.abs() { (sum - total) + value } else { (value - total) + sum };
+        if total.is_infinite() {
+            rest = 0.0;
+        }
         sum = total;
     }
     (sum, rest)
