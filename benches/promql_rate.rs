@@ -47,13 +47,14 @@ fn week(evaluate: bool) -> f64 {
             )
         })
         .collect();
-    let mut rows = vec![[0.0; BUCKETS]; targets.len()];
+    // Cumulative buckets: each grows by at least what the one before it does.
+    let growth = |pod: u64| std::array::from_fn::<f64, BUCKETS, _>(|bucket| (bucket as u64 + pod % 7) as f64);
+    let mut rows: Vec<_> = (0..PODS).map(|pod| ([0.0; BUCKETS], growth(pod))).collect();
     let mut total = 0.0;
     for step in 0..EVALUATIONS {
-        for (pod, (target, row)) in targets.iter().zip(&mut rows).enumerate() {
-            // Cumulative buckets: each holds at least what the one before it does.
-            for (bucket, value) in row.iter_mut().enumerate() {
-                *value += (bucket + pod % 7) as f64;
+        for (pod, (target, (row, growth))) in targets.iter().zip(&mut rows).enumerate() {
+            for (value, growth) in row.iter_mut().zip(growth) {
+                *value += *growth;
             }
             let at = SimTime::from_millis(step * STEP_MS + pod as u64 * (STEP_MS / PODS));
             server.commit(*target, at, at, Some(row.as_slice()));
