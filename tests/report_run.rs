@@ -82,6 +82,7 @@ fn settings() -> AnalysisSettings {
             limit: SimDuration::from_secs(2),
         }],
         gates: vec![GateLimit { name: "flapsPerHour".to_owned(), limit: 1.0 }],
+        gate_confidence: None,
         gpu_hour_price: Some(2.5),
         estimated_profile: None,
     }
@@ -414,6 +415,8 @@ pass, 1 warning: policy opt-125m, scenario stable-2, seed 1, 30m simulated
 findings
   warning requests-failed: 2 of 995 requests failed or timed out (0.20 %)
     - 2 were cut off by the end of their pod, at 25m
+  note single-run: 1 run, no interval: another seed may decide otherwise about flapsPerHour
+    - --replications 5 runs five seeds and judges what they say together
 
 scale events
        3:30  1 -> 2   hpa    s0-prometheus 7.925 / 5 = 1.58 -> 2

@@ -83,9 +83,10 @@ gates: {gpuHours: 40, flapsPerHour: 1}";
 #[test]
 fn a_mistake_in_a_scenario_is_placed_and_explained() {
     // (spec, parts of the message)
-    let cases: [(&str, &[&str]); 17] = [
+    let cases: [(&str, &[&str]); 18] = [
         ("durration: 30m", &["test.yaml:5:3", "spec.durration", "did you mean duration?"]),
-        ("replications: 5", &["spec.replications", "not modelled yet"]),
+        ("replications: 0", &["spec.replications", "found the integer 0", "1 to 1000"]),
+        ("gates: {confidence: 95}", &["spec.gates.confidence", "found 95", "0.5 to 0.999"]),
         ("cluster: {preset: cold-gpu}", &["cold-gpu is not modelled yet", "warm-gpu, cpu-demo"]),
         ("cluster: {preset: warm}", &["found \"warm\"", "warm-gpu"]),
         ("cluster: {quota: {gpus: 4}}", &["spec.cluster.quota", "not modelled yet"]),

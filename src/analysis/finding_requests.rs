@@ -18,6 +18,18 @@ pub(super) fn missed_objectives(summary: &Summary) -> Vec<Finding> {
                     format!("{}: no request with such a time ended, the objective cannot be judged", objective.name);
                 return finding("slo-no-data", Severity::Warning, message, Vec::new());
             };
+            if let Some((low, high)) = objective.share_interval.filter(|(_, high)| *high >= objective.required) {
+                let message = format!(
+                    "{}: {:.2}..{:.2} % of requests are within {} s and {:.0} % are asked for: the requests still open at the \
+                     end decide",
+                    objective.name,
+                    100.0 * low,
+                    100.0 * high,
+                    objective.limit,
+                    100.0 * objective.required
+                );
+                return finding("slo-censored", Severity::Warning, message, Vec::new());
+            }
             let value = objective.value.map_or_else(|| "infinite".to_owned(), |value| format!("{value:.3} s"));
             let message = format!("{} is {value}, the limit is {} s", objective.name, objective.limit);
             let evidence = vec![

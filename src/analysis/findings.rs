@@ -5,7 +5,7 @@
 
 use crate::analysis::flapping::measured;
 use crate::analysis::{Finding, Summary};
-use crate::analysis::{finding_flaps, finding_metrics, finding_paused, finding_requests};
+use crate::analysis::{finding_flaps, finding_metrics, finding_paused, finding_requests, finding_single_run};
 use crate::record::{DecisionRecord, HpaSync, RunRecord};
 use crate::scenario::AnalysisSettings;
 use crate::units::{Severity, SimDuration};
@@ -34,6 +34,7 @@ pub fn findings(record: &RunRecord, summary: &Summary, settings: &AnalysisSettin
     findings.extend(estimated_profile(settings));
     findings.extend(at_max_replicas(record));
     findings.extend(finding_flaps::start_up_transient(record));
+    findings.extend(finding_single_run::single_run(summary));
     // A stable sort: within one severity the order above.
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     findings

@@ -2,10 +2,12 @@
 
 use crate::analysis::finding_paused::scaling_doubt;
 use crate::analysis::flapping::measured;
+use crate::analysis::fleet::{FleetFigures, fleet_figures};
+use crate::analysis::slo_minutes::{MissMinutes, miss_minutes};
 use crate::analysis::{Flapping, GpuHours, ScalingDoubt, slo};
 use crate::analysis::{evaluate_gates, findings, flap_window, flapping, gpu_hours_with_window};
 use crate::record::{EventKind, KvTotals, LatencyHistogram, RequestTotals, RunInfo, RunRecord};
-use crate::scenario::AnalysisSettings;
+use crate::scenario::{AnalysisSettings, SloMetric};
 use crate::units::{Severity, SimDuration, SimTime};
 
 /// A run's summary.
@@ -65,13 +67,23 @@ pub struct Summary {
     pub cost_total: Option<f64>,
     /// cost.perMillionTokens.
     pub cost_per_million_tokens: Option<f64>,
-    /// slo.attainment: the least of the objectives' shares, an upper bound of the share of requests that met all of them;
-    /// `None` without an SLO or without requests.
+    /// slo.attainment: share of requests that met all objectives, those still open counted as misses; `None` without an SLO or
+    /// without requests.
     pub slo_attainment: Option<f64>,
     /// slo.attainmentInterval: if all requests still open miss, and if all of them that can still meet it do.
     pub slo_attainment_interval: Option<(f64, f64)>,
     /// slo.perObjective.
     pub slo_objectives: Vec<SloObjective>,
+    /// slo.goodputPerSecond: requests that met all objectives, per measured second.
+    pub slo_goodput: Option<f64>,
+    /// slo.goodputPerGpuSecond: the same, per second of a GPU that was billed; `None` on CPU.
+    pub slo_goodput_per_gpu: Option<f64>,
+    /// slo.missMinutes and so on.
+    pub slo_minutes: Option<MissMinutes>,
+    /// Price of a GPU-hour, when one is given.
+    pub gpu_hour_price: Option<f64>,
+    /// What the table of key figures takes from the fleet.
+    pub fleet: FleetFigures,
     /// kvCache.
     pub kv: KvTotals,
     /// verdict.
@@ -91,8 +103,11 @@ pub struct LatencySummary {
     pub p95: Option<f64>,
     /// 99th percentile.
     pub p99: Option<f64>,
-    /// Largest.
+    /// Largest of those that have the quantity.
     pub max: Option<f64>,
+    /// p50, p90, p95 and p99 of the requests that have the quantity. The percentiles above rank failed and timed-out requests,
+    /// and overdue ones, as infinitely slow. `None` for quantities that a failed request does not lack.
+    pub completed: Option<[Option<f64>; 4]>,
 }
 
 /// One SLO objective and whether it was met.
@@ -102,6 +117,8 @@ pub struct SloObjective {
     pub name: String,
     /// Limit, seconds.
     pub limit: f64,
+    /// Share of requests that must stay within the limit, 0..1.
+    pub required: f64,
     /// Measured, seconds, failed requests ranked as infinitely slow; `None` when that makes it infinite, or without samples.
     pub value: Option<f64>,
     /// Whether value <= limit to the histogram's resolution (false without samples).
@@ -154,10 +171,12 @@ pub struct GateResult {
     pub limit: f64,
     /// What was measured; `None` when there is nothing to measure.
     pub value: Option<f64>,
-    /// 95 % interval, when known.
+    /// 95 % interval (or of the level of `gates.confidence`), when known.
     pub interval: Option<(f64, f64)>,
     /// Result.
     pub status: GateStatus,
+    /// When undecided by its interval: about how many more seeds decide it, if any number does.
+    pub further_seeds: Option<u64>,
 }
 
 /// A conclusion.
@@ -188,8 +207,11 @@ pub fn summarize(record: &RunRecord, settings: &AnalysisSettings) -> Summary {
     let gpu_hours = gpu_hours_with_window(record, record.info.gpus_per_replica, window);
     let has_gpus = record.info.gpus_per_replica > 0;
     let cost_total = settings.gpu_hour_price.filter(|_| has_gpus).map(|price| price * gpu_hours.billed);
-    let objectives: Vec<SloObjective> = settings.slo.iter().map(|limit| slo::objective(record, limit)).collect();
-    let attainment = slo::attainment(&objectives);
+    let objectives = slo::objectives(record, &settings.slo);
+    let attainment = slo::attainment(record, &settings.slo, &objectives);
+    let good = slo::good_requests(record, &settings.slo).filter(|_| attainment.is_some()).map(|(lower, _)| lower);
+    let gpu_seconds = 3600.0 * gpu_hours.billed;
+    let counted = slo::is_counted(record, &settings.slo);
     let mut summary = Summary {
         run: record.info.clone(),
         policy: record.info.policy.clone(),
@@ -197,10 +219,10 @@ pub fn summarize(record: &RunRecord, settings: &AnalysisSettings) -> Summary {
         seed: record.info.seed,
         duration_seconds: record.info.end.as_secs_f64(),
         requests: record.requests,
-        ttft: latency(&record.latencies.ttft),
-        tpot: latency(&record.latencies.tpot),
+        ttft: slo::latency_with_losses(record, SloMetric::Ttft),
+        tpot: slo::latency_with_losses(record, SloMetric::Tpot),
         itl: latency(&record.latencies.itl),
-        e2e: latency(&record.latencies.e2e),
+        e2e: slo::latency_with_losses(record, SloMetric::E2e),
         queue: latency(&record.latencies.queue),
         tokens_prompt: tokens.prompt,
         tokens_generated: tokens.generated,
@@ -223,6 +245,13 @@ pub fn summarize(record: &RunRecord, settings: &AnalysisSettings) -> Summary {
         slo_attainment: attainment.map(|(lower, _)| lower),
         slo_attainment_interval: attainment,
         slo_objectives: objectives,
+        slo_goodput: good
+            .filter(|_| !measured_time.is_zero())
+            .map(|good| good as f64 / measured_time.as_secs_f64_exact()),
+        slo_goodput_per_gpu: good.filter(|_| gpu_seconds > 0.0).map(|good| good as f64 / gpu_seconds),
+        slo_minutes: if counted { miss_minutes(record, &settings.slo, measured_time) } else { None },
+        gpu_hour_price: settings.gpu_hour_price,
+        fleet: fleet_figures(record),
         kv: record.kv,
         verdict: Verdict { status: VerdictStatus::Pass, gates: Vec::new(), findings: Vec::new() },
     };
@@ -232,7 +261,8 @@ pub fn summarize(record: &RunRecord, settings: &AnalysisSettings) -> Summary {
     summary
 }
 
-fn status(gates: &[GateResult]) -> VerdictStatus {
+/// Fail when a gate failed, undecided when one is undecided and none failed, else pass.
+pub(super) fn status(gates: &[GateResult]) -> VerdictStatus {
     let any = |status: GateStatus| gates.iter().any(|gate| gate.status == status);
     match (any(GateStatus::Fail), any(GateStatus::Undecided)) {
         (true, _) => VerdictStatus::Fail,
@@ -261,6 +291,7 @@ fn latency(histogram: &LatencyHistogram) -> LatencySummary {
         p95: histogram.quantile_seconds(0.95),
         p99: histogram.quantile_seconds(0.99),
         max: histogram.max_seconds(),
+        completed: None,
     }
 }
 

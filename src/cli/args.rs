@@ -59,6 +59,10 @@ pub(super) struct SimulateArgs {
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     #[arg(value_parser = seed)]
     pub(super) seed: Option<u64>,
+    /// Run N seeds, from the seed upwards, and give means with 95 % intervals; gates then judge what all of them say.
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(super) replications: Option<u32>,
     /// Change one value of the policy or scenario, e.g. 'spec.triggers[0].metadata.threshold=6' or 'Scenario:spec.seed=2'.
     #[arg(long, value_name = "PATH=VALUE")]
     pub(super) set: Vec<String>,

@@ -44,6 +44,12 @@ fn run_info(dir: &Path) -> Result<RunInfo, Failure> {
     let summary: serde_json::Value = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
     let version = summary["schemaVersion"].as_u64().and_then(|version| u32::try_from(version).ok());
     check_version(version.unwrap_or(0)).map_err(wrong)?;
+    if summary["kind"] == "replications" {
+        let first = dir.join(format!("seed-{}", summary["seed"])).display().to_string();
+        let help = format!("name the folder of one seed, for example {first}");
+        let message = "found the folder of several seeds, expected that of one run";
+        return Err(in_file(dir, FILE, message).help(help).into());
+    }
     if summary["kind"] != "run" {
         let kind = &summary["kind"];
         return Err(wrong(format!("found the folder of kind {kind}, expected one that kedasim simulate has written")));

@@ -12,6 +12,7 @@ mod lint;
 mod outcome;
 mod plot;
 mod profiles;
+mod replications;
 mod simulate;
 mod sweep;
 

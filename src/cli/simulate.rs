@@ -3,6 +3,7 @@
 use crate::analysis::{Summary, VerdictStatus, summarize};
 use crate::cli::args::{FailOn, Format, SimulateArgs};
 use crate::cli::outcome::{Failure, Outcome, print, talk};
+use crate::cli::replications;
 use crate::manifest::{Bundle, Input, nearest};
 use crate::report::{may_write_run, summary_json, summary_markdown, summary_text, write_run};
 use crate::scenario::{
@@ -15,10 +16,14 @@ use std::path::{Path, PathBuf};
 
 /// Runs the command.
 pub(super) fn run(args: &SimulateArgs) -> Result<Outcome, Failure> {
-    let Prepared { run: resolved, inputs } = prepare(args)?;
-    for diagnostic in &resolved.diagnostics.0 {
+    let prepared = prepare(args)?;
+    for diagnostic in &prepared.run.diagnostics.0 {
         talk(&diagnostic.to_string());
     }
+    if prepared.run.replications > 1 {
+        return replications::run(args, &prepared);
+    }
+    let Prepared { run: resolved, inputs, .. } = prepared;
     let out = args.out.clone().unwrap_or_else(|| default_output(&resolved, args.traffic.as_deref()));
     may_write_run(&out).map_err(|error| unwritable(&out, &error))?;
     let record = simulate(&resolved, args.check).map_err(simulation_failure)?;
@@ -39,10 +44,12 @@ pub(super) fn run(args: &SimulateArgs) -> Result<Outcome, Failure> {
     Ok(if is_failure(&summary, args.fail_on) { Outcome::Failed } else { Outcome::Fine })
 }
 
-/// A run with the files that it is made from.
-struct Prepared {
-    run: ResolvedRun,
-    inputs: Vec<InputFile>,
+/// A run with what it is made from.
+pub(super) struct Prepared {
+    pub(super) run: ResolvedRun,
+    pub(super) inputs: Vec<InputFile>,
+    pub(super) bundle: Bundle,
+    pub(super) overrides: Overrides,
 }
 
 /// Files and flags to a resolved run.
@@ -58,6 +65,7 @@ fn prepare(args: &SimulateArgs) -> Result<Prepared, Failure> {
         signals: args.signals.clone(),
         duration: args.duration.as_deref().map(duration).transpose()?,
         seed: args.seed.map(Seed),
+        replications: args.replications,
         fixed_replicas: args.fixed_replicas,
         gates: gates(&args.gate)?,
     };
@@ -92,7 +100,7 @@ fn prepare(args: &SimulateArgs) -> Result<Prepared, Failure> {
     }
     let run = resolve(&bundle, &overrides)?;
     let inputs = run_inputs(&bundle, &overrides, &run)?;
-    Ok(Prepared { run, inputs })
+    Ok(Prepared { run, inputs, bundle, overrides })
 }
 
 /// Without a Scenario among the files, an empty one is what is changed.
@@ -142,8 +150,8 @@ fn gates(given: &[String]) -> Result<Vec<GateLimit>, Failure> {
     Ok(gates)
 }
 
-/// `output/<policy>-<scenario>-<seed>`; with `--traffic` its file's name goes with the scenario's.
-fn default_output(run: &ResolvedRun, traffic: Option<&Path>) -> PathBuf {
+/// `output/<policy>-<scenario>-<seed>`, of several seeds `...-seeds-<first>-<last>`; with `--traffic` its file's name goes with the scenario's.
+pub(super) fn default_output(run: &ResolvedRun, traffic: Option<&Path>) -> PathBuf {
     let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '_' };
     // The scenario's name may be that of a recorded trace, which may hold anything.
     let mut scenario: String = run.scenario.chars().map(plain).collect();
@@ -152,14 +160,18 @@ fn default_output(run: &ResolvedRun, traffic: Option<&Path>) -> PathBuf {
     if let Some(stem) = stem.filter(|stem| *stem != scenario) {
         scenario = format!("{scenario}+{stem}");
     }
-    PathBuf::from("output").join(format!("{}-{scenario}-{}", run.policy, run.seed.0))
+    let seeds = match run.replications {
+        0 | 1 => run.seed.0.to_string(),
+        count => format!("seeds-{}-{}", run.seed.0, run.seed.0 + u64::from(count) - 1),
+    };
+    PathBuf::from("output").join(format!("{}-{scenario}-{seeds}", run.policy))
 }
 
-fn unwritable(out: &Path, error: &std::io::Error) -> Failure {
+pub(super) fn unwritable(out: &Path, error: &std::io::Error) -> Failure {
     Diagnostic::error(None, "--out", format!("{} cannot be written: {error}", out.display())).into()
 }
 
-fn simulation_failure(error: SimulateError) -> Failure {
+pub(super) fn simulation_failure(error: SimulateError) -> Failure {
     match error {
         SimulateError::Invariant { .. } => Failure::Internal(anyhow::anyhow!("{error}; this is a defect of kedasim")),
         SimulateError::Query(message) | SimulateError::Limit(message) => Diagnostic::error(None, "", message).into(),
@@ -168,9 +180,13 @@ fn simulation_failure(error: SimulateError) -> Failure {
 
 /// Whether the verdict or a finding decides for exit code 1.
 fn is_failure(summary: &Summary, fail_on: FailOn) -> bool {
-    let verdict = &summary.verdict;
-    let worst = verdict.findings.iter().map(|finding| finding.severity).max();
-    let undecided = verdict.status == VerdictStatus::Undecided;
+    let worst = summary.verdict.findings.iter().map(|finding| finding.severity).max();
+    fails(summary.verdict.status, worst, fail_on)
+}
+
+/// As [`is_failure`], from the verdict and the worst finding.
+pub(super) fn fails(status: VerdictStatus, worst: Option<Severity>, fail_on: FailOn) -> bool {
+    let undecided = status == VerdictStatus::Undecided;
     let by_finding = match fail_on {
         FailOn::Never => false,
         FailOn::Error => worst >= Some(Severity::Error),
@@ -178,5 +194,5 @@ fn is_failure(summary: &Summary, fail_on: FailOn) -> bool {
         FailOn::Note => worst >= Some(Severity::Note),
         FailOn::Undecided => undecided || worst >= Some(Severity::Note),
     };
-    verdict.status == VerdictStatus::Fail || by_finding
+    status == VerdictStatus::Fail || by_finding
 }

@@ -5,6 +5,7 @@
 mod decision_lines;
 mod decisions;
 mod events;
+mod fleet_means;
 mod latency;
 mod lines;
 mod number_text;
@@ -12,12 +13,14 @@ mod pods;
 mod reasons;
 mod run;
 mod signal_text;
+mod slo_tally;
 mod table;
 mod timeline;
 
 pub use decision_lines::{decisions_from_jsonl, decisions_to_jsonl};
 pub use decisions::{DecisionRecord, HpaSync, KedaPoll, MetricRecord};
 pub use events::{Event, EventKind, ScaleSource};
+pub use fleet_means::FleetSums;
 pub use latency::LatencyHistogram;
 pub use lines::{FindingLine, SCHEMA_VERSION, check_version, events_to_jsonl};
 pub use pods::PodRecord;
@@ -26,5 +29,6 @@ pub use run::{
     KvTotals, Latencies, OpenRequest, RequestTotals, RunInfo, RunRecord, SelectorRecord, TokenTotals, TriggerInfo,
 };
 pub use signal_text::signal_text;
+pub use slo_tally::{SloMinute, SloMisses, SloQuantity, SloTally};
 pub use table::{timeline_from_csv, timeline_to_csv};
 pub use timeline::{Timeline, TimelineRow};

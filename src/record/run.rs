@@ -1,6 +1,6 @@
 //! All of one run.
 
-use crate::record::{DecisionRecord, Event, LatencyHistogram, PodRecord, Timeline};
+use crate::record::{DecisionRecord, Event, FleetSums, LatencyHistogram, PodRecord, SloTally, Timeline};
 use crate::units::{SimDuration, SimTime};
 
 /// Everything that one run recorded.
@@ -28,6 +28,10 @@ pub struct RunRecord {
     pub tokens: TokenTotals,
     /// KV cache.
     pub kv: KvTotals,
+    /// What requests met of the SLO.
+    pub slo: SloTally,
+    /// What is asked of the fleet as a mean over time.
+    pub fleet: FleetSums,
     /// Per trigger and selector: whether it ever matched a series.
     pub selectors: Vec<SelectorRecord>,
 }

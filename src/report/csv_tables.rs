@@ -1,43 +1,45 @@
 //! `results.csv` of a sweep: one row per run, axis values, seed and the figures of `summary.json` under their paths there.
 
-use crate::analysis::Summary;
+use crate::analysis::{FIGURES, Figure, Replications};
 use crate::study::SweepOutcome;
-use crate::units::SimDuration;
 
-type Figure = fn(&Summary) -> Option<f64>;
-
-/// Columns after the axes and the seed.
-const FIGURES: [(&str, Figure); 29] = [
-    ("scaling.ups", |s| Some(s.flapping.ups as f64)),
-    ("scaling.downs", |s| Some(s.flapping.downs as f64)),
-    ("scaling.reversals", |s| Some(s.flapping.reversals as f64)),
-    ("scaling.flaps", |s| Some(s.flapping.flaps as f64)),
-    ("scaling.flapsPerHour", |s| Some(s.flapping.flaps_per_hour)),
-    ("scaling.churnedReplicas", |s| Some(s.flapping.churned_replicas as f64)),
-    ("scaling.timeToFirstScaleUpSeconds", |s| s.flapping.time_to_first_scale_up.map(SimDuration::as_secs_f64)),
-    ("replicas.max", |s| Some(f64::from(s.replicas_max))),
-    ("replicas.mean", |s| Some(s.replicas_mean)),
-    ("replicas.readyMean", |s| Some(s.ready_mean)),
-    ("ttftSeconds.p50", |s| s.ttft.p50),
-    ("ttftSeconds.p95", |s| s.ttft.p95),
-    ("ttftSeconds.p99", |s| s.ttft.p99),
-    ("tpotSeconds.p95", |s| s.tpot.p95),
-    ("itlSeconds.p99", |s| s.itl.p99),
-    ("e2eSeconds.p95", |s| s.e2e.p95),
-    ("e2eSeconds.p99", |s| s.e2e.p99),
-    ("requests.total", |s| Some(s.requests.total as f64)),
-    ("requests.completed", |s| Some(s.requests.completed as f64)),
-    ("requests.failed", |s| Some(s.requests.failed as f64)),
-    ("requests.timedOut", |s| Some(s.requests.timed_out as f64)),
-    ("requests.rejected", |s| Some(s.requests.rejected as f64)),
-    ("tokens.completedPerSecond", |s| Some(s.tokens_completed_per_second)),
-    ("slo.attainment", |s| s.slo_attainment),
-    ("gpuHours.billed", |s| Some(s.gpu_hours.billed)),
-    ("gpuHours.wastedByFlapping", |s| Some(s.gpu_hours.wasted_by_flapping)),
-    ("replicaHours.billed", |s| Some(s.replica_hours.billed)),
-    ("replicaHours.wastedByFlapping", |s| Some(s.replica_hours.wasted_by_flapping)),
-    ("cost.total", |s| s.cost_total),
+/// Columns after the axes and the seed: paths of figures.
+const COLUMNS: [&str; 29] = [
+    "scaling.ups",
+    "scaling.downs",
+    "scaling.reversals",
+    "scaling.flaps",
+    "scaling.flapsPerHour",
+    "scaling.churnedReplicas",
+    "scaling.timeToFirstScaleUpSeconds",
+    "replicas.max",
+    "replicas.mean",
+    "replicas.readyMean",
+    "ttftSeconds.p50",
+    "ttftSeconds.p95",
+    "ttftSeconds.p99",
+    "tpotSeconds.p95",
+    "itlSeconds.p99",
+    "e2eSeconds.p95",
+    "e2eSeconds.p99",
+    "requests.total",
+    "requests.completed",
+    "requests.failed",
+    "requests.timedOut",
+    "requests.rejected",
+    "tokens.completedPerSecond",
+    "slo.attainment",
+    "gpuHours.billed",
+    "gpuHours.wastedByFlapping",
+    "replicaHours.billed",
+    "replicaHours.wastedByFlapping",
+    "cost.total",
 ];
+
+/// The figures of [`COLUMNS`].
+fn columns() -> impl Iterator<Item = &'static Figure> {
+    COLUMNS.iter().map(|path| FIGURES.iter().find(|figure| figure.path == *path).expect("a column is a figure"))
+}
 
 /// A table of results read back.
 #[derive(Clone, Debug, PartialEq)]
@@ -90,18 +92,37 @@ pub fn results_table(outcome: &SweepOutcome) -> ResultsTable {
         values: point.values.clone(),
         seed: point.seed,
         status: crate::report::json::status_word(point.summary.verdict.status).to_owned(),
-        figures: FIGURES.iter().map(|(_, figure)| figure(&point.summary)).collect(),
+        figures: columns().map(|figure| (figure.value)(&point.summary)).collect(),
     };
     ResultsTable {
         axes: outcome.axes.clone(),
-        figures: FIGURES.iter().map(|(name, _)| (*name).to_owned()).collect(),
+        figures: columns().map(|figure| figure.path.to_owned()).collect(),
         rows: outcome.points.iter().map(row).collect(),
     }
 }
 
 /// `results.csv`: columns are the axes' paths, `seed`, `status`, then the figures; an empty cell is "nothing to measure".
 pub fn results_csv(outcome: &SweepOutcome) -> String {
-    let table = results_table(outcome);
+    table_csv(&results_table(outcome))
+}
+
+/// `replications.csv`: `seed`, `status`, then every figure under its path in `summary.json`, a row per seed. An infinite
+/// percentile is `inf`.
+pub fn replications_csv(replications: &Replications) -> String {
+    let row = |(index, seed): (usize, &u64)| ResultsRow {
+        values: Vec::new(),
+        seed: *seed,
+        status: crate::report::json::status_word(replications.statuses[index]).to_owned(),
+        figures: replications.metrics.iter().map(|(_, estimate)| estimate.values[index]).collect(),
+    };
+    table_csv(&ResultsTable {
+        axes: Vec::new(),
+        figures: replications.metrics.iter().map(|(figure, _)| figure.path.to_owned()).collect(),
+        rows: replications.seeds.iter().enumerate().map(row).collect(),
+    })
+}
+
+fn table_csv(table: &ResultsTable) -> String {
     let mut writer = csv::Writer::from_writer(Vec::new());
     let written = "writing to memory does not fail";
     let fixed = ["seed".to_owned(), "status".to_owned()];

@@ -17,12 +17,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 /// A file's path inside the directory and its bytes.
-type File = (String, Vec<u8>);
+pub(super) type File = (String, Vec<u8>);
 
 /// What a directory of ours is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     Run,
+    Replications,
     Sweep,
 }
 
@@ -31,6 +32,16 @@ impl Kind {
     fn word(self) -> &'static str {
         match self {
             Kind::Run => "run",
+            Kind::Replications => "replications",
+            Kind::Sweep => "sweep",
+        }
+    }
+
+    /// What a person calls it.
+    fn noun(self) -> &'static str {
+        match self {
+            Kind::Run => "run",
+            Kind::Replications => "run on several seeds",
             Kind::Sweep => "sweep",
         }
     }
@@ -41,6 +52,7 @@ impl Kind {
             Kind::Run => {
                 &["summary.json", "decisions.jsonl", "events.jsonl", "timeline.csv", "policy.yaml", "scenario.yaml"]
             }
+            Kind::Replications => &["summary.json", "replications.csv"],
             Kind::Sweep => &["summary.json", "results.csv"],
         }
     }
@@ -144,6 +156,16 @@ fn write_run_with(
     inputs: Vec<File>,
 ) -> io::Result<()> {
     let out = replaceable(out, Kind::Run)?;
+    write_whole(&out, &run_files((policy_yaml, scenario_yaml), record, summary, inputs)?)
+}
+
+/// All files of a run's directory.
+pub(super) fn run_files(
+    (policy_yaml, scenario_yaml): (&str, &str),
+    record: &RunRecord,
+    summary: &Summary,
+    inputs: Vec<File>,
+) -> io::Result<Vec<File>> {
     let findings: Vec<FindingLine> = summary.verdict.findings.iter().map(finding_line).collect();
     let events = events_to_jsonl(record, &findings);
     let timeline = timeline_to_csv(record);
@@ -158,7 +180,7 @@ fn write_run_with(
         ("scenario.yaml", scenario_yaml.to_owned()),
     ];
     files.extend(texts.map(|(name, text)| (name.to_owned(), text.into_bytes())));
-    write_whole(&out, &files)
+    Ok(files)
 }
 
 /// Writes the directory of a sweep: `summary.json`, `results.csv`, `plots/heatmap.svg` and `.png`. Without `heatmap`: the
@@ -204,6 +226,11 @@ pub fn replot(dir: &Path, format: Option<PlotFormat>, out: Option<&Path>) -> io:
         serde_json::from_str(&read("summary.json")?).map_err(|error| wrong("summary.json", &error.to_string()))?;
     let version = summary["schemaVersion"].as_u64().and_then(|version| u32::try_from(version).ok());
     check_version(version.unwrap_or(0)).map_err(|error| wrong("summary.json", &error))?;
+    if summary["kind"] == Kind::Replications.word() {
+        let first = &summary["seed"];
+        let message = format!("found the folder of several seeds, expected that of one: seed-{first} and so on in it");
+        return Err(wrong("summary.json", &message));
+    }
     let pictures = if summary["kind"] == "sweep" {
         let header: SweepHeader =
             serde_json::from_value(summary).map_err(|error| wrong("summary.json", &error.to_string()))?;
@@ -305,7 +332,7 @@ fn refusal(message: String) -> io::Error {
 ///
 /// Fails unless that is free, empty, or holds a directory of the same kind and nothing else: nothing of the user's is ever
 /// replaced.
-fn replaceable(out: &Path, kind: Kind) -> io::Result<PathBuf> {
+pub(super) fn replaceable(out: &Path, kind: Kind) -> io::Result<PathBuf> {
     if fs::symlink_metadata(out).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
         return Ok(out.to_path_buf());
     }
@@ -321,25 +348,25 @@ fn replaceable(out: &Path, kind: Kind) -> io::Result<PathBuf> {
     let choose = "choose another --out";
     let summary = fs::read_to_string(target.join("summary.json")).ok();
     let summary = summary.and_then(|text| serde_json::from_str::<serde_json::Value>(&text).ok());
-    let there = summary
-        .filter(|summary| summary["schemaVersion"].is_u64())
-        .and_then(|summary| [Kind::Run, Kind::Sweep].into_iter().find(|kind| summary["kind"] == kind.word()));
+    let there = summary.filter(|summary| summary["schemaVersion"].is_u64()).and_then(|summary| {
+        [Kind::Run, Kind::Replications, Kind::Sweep].into_iter().find(|kind| summary["kind"] == kind.word())
+    });
     let Some(there) = there else {
         return Err(refusal(format!(
             "found a directory that kedasim did not write (no summary.json of a run), expected a new or empty one or a \
              {}'s; {choose}",
-            kind.word()
+            kind.noun()
         )));
     };
     if there != kind {
-        let (there, kind) = (there.word(), kind.word());
+        let (there, kind) = (there.noun(), kind.noun());
         return Err(refusal(format!("found the directory of a {there}, which a {kind} does not replace; {choose}")));
     }
     if let Some(foreign) = foreign_entry(&target, &names, kind)? {
         return Err(refusal(format!(
             "found {foreign} among the files of a {}, which kedasim did not write and does not delete; move it away or \
              {choose}",
-            kind.word()
+            kind.noun()
         )));
     }
     Ok(target)
@@ -350,6 +377,14 @@ fn foreign_entry(target: &Path, names: &[String], kind: Kind) -> io::Result<Opti
     let is_file = |path: &Path| fs::symlink_metadata(path).map(|metadata| metadata.is_file());
     for name in names {
         let path = target.join(name);
+        if kind == Kind::Replications && is_seed_folder(name) && fs::symlink_metadata(&path)?.is_dir() {
+            let inner: io::Result<Vec<String>> =
+                fs::read_dir(&path)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect();
+            if let Some(foreign) = foreign_entry(&path, &inner?, Kind::Run)? {
+                return Ok(Some(format!("{name}/{foreign}")));
+            }
+            continue;
+        }
         if kind.holds(name, "").is_none() {
             if !kind.files().contains(&name.as_str()) || !is_file(&path)? {
                 return Ok(Some(name.clone()));
@@ -369,20 +404,20 @@ fn foreign_entry(target: &Path, names: &[String], kind: Kind) -> io::Result<Opti
     Ok(None)
 }
 
+/// `seed-7`, as [`crate::report::ReplicationsFolder`] names them.
+fn is_seed_folder(name: &str) -> bool {
+    name.strip_prefix("seed-").is_some_and(|seed| seed.parse::<u64>().is_ok_and(|number| number.to_string() == seed))
+}
+
 /// A name beside `path` that no other process uses.
-fn sibling(path: &Path, purpose: &str) -> PathBuf {
+pub(super) fn sibling(path: &Path, purpose: &str) -> PathBuf {
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     path.with_file_name(format!(".{name}.{purpose}-{}", std::process::id()))
 }
 
 /// Writes all files under a temporary name and renames it to `out`; what stood there goes only once the new one is whole.
-fn write_whole(out: &Path, files: &[File]) -> io::Result<()> {
-    if out.file_name().is_none() {
-        return Err(invalid("found a path without a name of its own; choose another --out".to_owned()));
-    }
-    if let Some(parent) = out.parent() {
-        fs::create_dir_all(parent)?;
-    }
+pub(super) fn write_whole(out: &Path, files: &[File]) -> io::Result<()> {
+    prepare_parent(out)?;
     let temporary = sibling(out, "tmp");
     let result = write_files(&temporary, files).and_then(|()| put_in_place(&temporary, out));
     if result.is_err() {
@@ -392,10 +427,23 @@ fn write_whole(out: &Path, files: &[File]) -> io::Result<()> {
     result
 }
 
-fn write_files(folder: &Path, files: &[File]) -> io::Result<()> {
+/// Makes the folder in which `out` is to stand.
+pub(super) fn prepare_parent(out: &Path) -> io::Result<()> {
+    if out.file_name().is_none() {
+        return Err(invalid("found a path without a name of its own; choose another --out".to_owned()));
+    }
+    out.parent().map_or(Ok(()), fs::create_dir_all)
+}
+
+pub(super) fn write_files(folder: &Path, files: &[File]) -> io::Result<()> {
     if folder.exists() {
         fs::remove_dir_all(folder)?;
     }
+    add_files(folder, files)
+}
+
+/// Writes files into a folder that may be there.
+pub(super) fn add_files(folder: &Path, files: &[File]) -> io::Result<()> {
     for (name, bytes) in files {
         let path = folder.join(name);
         fs::create_dir_all(path.parent().expect("a joined path has a parent"))?;
@@ -404,7 +452,7 @@ fn write_files(folder: &Path, files: &[File]) -> io::Result<()> {
     Ok(())
 }
 
-fn put_in_place(temporary: &Path, out: &Path) -> io::Result<()> {
+pub(super) fn put_in_place(temporary: &Path, out: &Path) -> io::Result<()> {
     if !out.exists() {
         return fs::rename(temporary, out);
     }

@@ -87,7 +87,8 @@ impl Heatmap {
         let cell = |x_value: &String, y_value: &String| {
             let rows =
                 table.rows.iter().filter(|row| row.values[x] == *x_value && (one_axis || row.values[y] == *y_value));
-            mean(rows.filter_map(|row| row.figures[figure]))
+            // An infinite percentile has no colour.
+            mean(rows.filter_map(|row| row.figures[figure])).filter(|mean| mean.is_finite())
         };
         let cells =
             y_values.iter().map(|y_value| x_values.iter().map(|x_value| cell(x_value, y_value)).collect()).collect();

@@ -1,7 +1,8 @@
 //! `summary.json`: the summary as programs read it. The names are a contract.
 
-use crate::analysis::{Flapping, GateStatus, GpuHours, LatencySummary, Summary, VerdictStatus};
+use crate::analysis::{Flapping, GateResult, GateStatus, GpuHours, LatencySummary, Summary, VerdictStatus, kpi_values};
 use crate::record::{RunInfo, SCHEMA_VERSION};
+use crate::report::kpi_table::KpiObject;
 use crate::units::{Severity, SimDuration};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -34,6 +35,7 @@ struct SummaryFile<'a> {
     cost: Cost,
     slo: Slo<'a>,
     kv_cache: KvCache,
+    kpis: KpiObject<'a>,
     run: &'a RunInfo,
     files: BTreeMap<&'static str, FileVersion>,
 }
@@ -74,6 +76,33 @@ struct Latency {
     p95: Option<f64>,
     p99: Option<f64>,
     max: Option<f64>,
+    #[serde(flatten)]
+    losses: Losses,
+}
+
+/// What failed requests do to percentiles: which of them are infinite, and what they are without them.
+#[derive(Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Losses {
+    #[serde(rename = "p50IsInf", skip_serializing_if = "Option::is_none")]
+    p50_is_inf: Option<bool>,
+    #[serde(rename = "p90IsInf", skip_serializing_if = "Option::is_none")]
+    p90_is_inf: Option<bool>,
+    #[serde(rename = "p95IsInf", skip_serializing_if = "Option::is_none")]
+    p95_is_inf: Option<bool>,
+    #[serde(rename = "p99IsInf", skip_serializing_if = "Option::is_none")]
+    p99_is_inf: Option<bool>,
+    #[serde(flatten)]
+    completed: Option<Completed>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Completed {
+    p50_completed: Option<f64>,
+    p90_completed: Option<f64>,
+    p95_completed: Option<f64>,
+    p99_completed: Option<f64>,
 }
 
 #[derive(Serialize)]
@@ -136,6 +165,16 @@ struct Slo<'a> {
     attainment: Option<f64>,
     attainment_interval: Option<(f64, f64)>,
     per_objective: Vec<Objective<'a>>,
+    goodput_per_second: Option<f64>,
+    goodput_per_gpu_second: Option<f64>,
+    miss_minutes: Option<f64>,
+    longest_miss_streak_minutes: Option<f64>,
+    judged_minutes: Option<f64>,
+    #[serde(rename = "maxBurnRate5m")]
+    max_burn_rate_5m: Option<f64>,
+    #[serde(rename = "maxBurnRate1h")]
+    max_burn_rate_1h: Option<f64>,
+    month_budget_used: Option<f64>,
 }
 
 #[derive(Serialize)]
@@ -165,12 +204,15 @@ struct VerdictBlock<'a> {
 }
 
 #[derive(Serialize)]
-struct Gate<'a> {
+#[serde(rename_all = "camelCase")]
+pub(super) struct Gate<'a> {
     name: &'a str,
     limit: f64,
     value: Option<f64>,
     interval: Option<[f64; 2]>,
     status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    further_seeds: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -183,6 +225,7 @@ struct FindingBlock<'a> {
 
 /// `summary.json`, indented, with a final newline.
 pub fn summary_json(summary: &Summary) -> String {
+    let kpis = kpi_values(std::slice::from_ref(summary));
     let file = SummaryFile {
         schema_version: SCHEMA_VERSION,
         kind: "run",
@@ -221,6 +264,7 @@ pub fn summary_json(summary: &Summary) -> String {
             max_usage: summary.kv.max_usage,
             preemptions: summary.kv.preemptions,
         },
+        kpis: KpiObject(&kpis),
         run: &summary.run,
         files: RUN_FILES.into_iter().map(|name| (name, FileVersion { schema_version: SCHEMA_VERSION })).collect(),
     };
@@ -254,13 +298,7 @@ pub(super) fn gate_word(status: GateStatus) -> &'static str {
 
 fn verdict(summary: &Summary) -> VerdictBlock<'_> {
     let verdict = &summary.verdict;
-    let gates = verdict.gates.iter().map(|gate| Gate {
-        name: &gate.name,
-        limit: gate.limit,
-        value: gate.value,
-        interval: gate.interval.map(|(low, high)| [low, high]),
-        status: gate_word(gate.status),
-    });
+    let gates = verdict.gates.iter().map(gate_block);
     let findings = verdict.findings.iter().map(|finding| FindingBlock {
         code: &finding.code,
         severity: finding.severity,
@@ -268,6 +306,18 @@ fn verdict(summary: &Summary) -> VerdictBlock<'_> {
         evidence: &finding.evidence,
     });
     VerdictBlock { status: status_word(verdict.status), gates: gates.collect(), findings: findings.collect() }
+}
+
+/// A gate as it stands in the file.
+pub(super) fn gate_block(gate: &GateResult) -> Gate<'_> {
+    Gate {
+        name: &gate.name,
+        limit: gate.limit,
+        value: gate.value,
+        interval: gate.interval.map(|(low, high)| [low, high]),
+        status: gate_word(gate.status),
+        further_seeds: gate.further_seeds,
+    }
 }
 
 fn requests(summary: &Summary) -> Requests {
@@ -291,8 +341,23 @@ fn requests(summary: &Summary) -> Requests {
 }
 
 fn latency(latency: &LatencySummary) -> Latency {
-    let LatencySummary { mean, p50, p90, p95, p99, max } = *latency;
-    Latency { mean, p50, p90, p95, p99, max }
+    let LatencySummary { mean, p50, p90, p95, p99, max, completed } = *latency;
+    let flag = |value: Option<f64>| value.is_some_and(f64::is_infinite).then_some(true);
+    let completed = completed.map(|[p50_completed, p90_completed, p95_completed, p99_completed]| Completed {
+        p50_completed,
+        p90_completed,
+        p95_completed,
+        p99_completed,
+    });
+    let losses = Losses {
+        p50_is_inf: flag(p50),
+        p90_is_inf: flag(p90),
+        p95_is_inf: flag(p95),
+        p99_is_inf: flag(p99),
+        completed,
+    };
+    // An infinity is null in JSON.
+    Latency { mean, p50, p90, p95, p99, max, losses }
 }
 
 fn scaling(flapping: &Flapping) -> Scaling {
@@ -331,9 +396,18 @@ fn slo(summary: &Summary) -> Slo<'_> {
         share_within: objective.share_within,
         share_interval: objective.share_interval,
     });
+    let minutes = summary.slo_minutes;
     Slo {
         attainment: summary.slo_attainment,
         attainment_interval: summary.slo_attainment_interval,
         per_objective: objectives.collect(),
+        goodput_per_second: summary.slo_goodput,
+        goodput_per_gpu_second: summary.slo_goodput_per_gpu,
+        miss_minutes: minutes.map(|own| own.violated),
+        longest_miss_streak_minutes: minutes.map(|own| own.longest_streak),
+        judged_minutes: minutes.map(|own| own.judged),
+        max_burn_rate_5m: minutes.and_then(|own| own.max_burn_5m),
+        max_burn_rate_1h: minutes.and_then(|own| own.max_burn_1h),
+        month_budget_used: minutes.and_then(|own| own.month_budget),
     }
 }

@@ -1,7 +1,8 @@
 //! The summary as Markdown, for job summaries and comments.
 
-use crate::analysis::Summary;
+use crate::analysis::{Summary, kpi_values};
 use crate::record::RunRecord;
+use crate::report::kpi_table::kpi_markdown;
 use crate::report::text::{answer_lines, gate_text, run_names, verdict_words};
 use std::fmt::Write as _;
 
@@ -17,6 +18,8 @@ pub fn summary_markdown(record: &RunRecord, summary: &Summary) -> String {
     for gate in &summary.verdict.gates {
         let _ = writeln!(out, "| gate | {} |", escape(&gate_text(gate, &summary.run)));
     }
+    let kpis = kpi_values(std::slice::from_ref(summary));
+    let _ = write!(out, "\n{}", kpi_markdown(&kpis, "key figures, 1 run, no interval", escape));
     for finding in &summary.verdict.findings {
         let _ = write!(out, "\n- **{}** `{}`: {}", finding.severity, finding.code, escape(&finding.message));
         for evidence in &finding.evidence {
@@ -30,7 +33,7 @@ pub fn summary_markdown(record: &RunRecord, summary: &Summary) -> String {
 }
 
 /// User text cannot break the table or become markup.
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

@@ -85,12 +85,18 @@ pub(super) fn answer_lines(record: &RunRecord, summary: &Summary) -> Vec<(&'stat
             continue;
         };
         let value = objective.value.map_or_else(|| "infinite".to_owned(), seconds);
-        let word = if objective.met { "met" } else { "missed" };
-        lines.push((
-            "SLO",
-            format!("{} {value}, limit {}: {word} ({share:.2} % within)", objective.name, seconds(objective.limit)),
-        ));
+        let upper = objective.share_interval.map(|(_, upper)| upper);
+        let word = match upper {
+            _ if objective.met => "met",
+            Some(upper) if upper >= objective.required => "open",
+            _ => "missed",
+        };
+        let upper = upper.map(|upper| 100.0 * upper).filter(|upper| *upper > share);
+        let upper = upper.map_or_else(String::new, |upper| format!("..{upper:.2}"));
+        let limit = seconds(objective.limit);
+        lines.push(("SLO", format!("{} {value}, limit {limit}: {word} ({share:.2}{upper} % within)", objective.name)));
     }
+    lines.extend(slo_line(summary).map(|text| ("", text)));
     let (hours, unit) = billed_hours(summary);
     lines.push(("capacity", capacity_line(hours, unit)));
     lines.push(("", format!("{:.3} {unit} wasted by flapping", hours.wasted_by_flapping)));
@@ -99,6 +105,19 @@ pub(super) fn answer_lines(record: &RunRecord, summary: &Summary) -> Vec<(&'stat
         lines.push(("cost", format!("{}{}", number(total), per_token.unwrap_or_default())));
     }
     lines
+}
+
+/// All objectives together, and how the misses lie in time.
+fn slo_line(summary: &Summary) -> Option<String> {
+    let (attainment, goodput, minutes) = (summary.slo_attainment?, summary.slo_goodput?, summary.slo_minutes?);
+    Some(format!(
+        "{:.2} % met all, goodput {} requests/s; missed in {} of {} minutes, {} on end",
+        100.0 * attainment,
+        number(goodput),
+        number(minutes.violated),
+        number(minutes.judged),
+        number(minutes.longest_streak)
+    ))
 }
 
 /// Values that the user gave in place of simulated ones.
@@ -166,7 +185,9 @@ pub(super) fn gate_text(gate: &GateResult, run: &RunInfo) -> String {
         None => String::new(),
     };
     let side = if gate.name == "sloAttainment" { "at least" } else { "at most" };
-    format!("{} {value}{interval}, {side} {}: {}", gate.name, number(gate.limit), gate_word(gate.status))
+    let more =
+        gate.further_seeds.map_or_else(String::new, |more| format!(", about {} would tell", count(more, "more seed")));
+    format!("{} {value}{interval}, {side} {}: {}{more}", gate.name, number(gate.limit), gate_word(gate.status))
 }
 
 /// How the replicas moved, in one sentence.
@@ -233,7 +254,20 @@ fn latency_line(latency: &LatencySummary) -> String {
         return "no samples".to_owned();
     };
     let shown = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), seconds);
-    format!("mean {}, p50 {}, p95 {}, p99 {}, max {}", seconds(mean), shown(p50), shown(p95), shown(p99), shown(max))
+    let mut text = format!(
+        "mean {}, p50 {}, p95 {}, p99 {}, max {}",
+        seconds(mean),
+        shown(p50),
+        shown(p95),
+        shown(p99),
+        shown(max)
+    );
+    if let Some([_, _, _, of_completed]) = latency.completed
+        && of_completed != p99
+    {
+        let _ = write!(text, "; failed ones count as infinite, without them p99 {}", shown(of_completed));
+    }
+    text
 }
 
 fn requests_line(summary: &Summary) -> String {
@@ -379,7 +413,13 @@ fn duration(seconds: f64) -> String {
 
 /// Seconds in the unit a person would choose.
 pub(super) fn seconds(value: f64) -> String {
-    if value < 1.0 { format!("{} ms", number(value * 1000.0)) } else { format!("{} s", number(value)) }
+    if value.is_infinite() {
+        "infinite".to_owned()
+    } else if value < 1.0 {
+        format!("{} ms", number(value * 1000.0))
+    } else {
+        format!("{} s", number(value))
+    }
 }
 
 /// At most four significant digits, no trailing zeros.
@@ -395,12 +435,12 @@ pub(super) fn number(value: f64) -> String {
 
 /// Appends `lead` and `text`, broken at spaces so that no line is wider than [`WIDTH`]; further lines are indented under
 /// the text.
-fn wrap(out: &mut String, lead: &str, text: &str) {
+pub(super) fn wrap(out: &mut String, lead: &str, text: &str) {
     wrap_under(out, lead, lead.chars().count().min(24), text);
 }
 
 /// As [`wrap`], with further lines indented by `indent`.
-fn wrap_under(out: &mut String, lead: &str, indent: usize, text: &str) {
+pub(super) fn wrap_under(out: &mut String, lead: &str, indent: usize, text: &str) {
     let mut line = lead.to_owned();
     let mut is_empty = true;
     for word in text.split_whitespace() {

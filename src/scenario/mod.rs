@@ -70,6 +70,6 @@ pub use sweep_file::{SweepAxis, SweepFile, read_sweep};
 pub use traffic_file::read_traffic;
 pub use values::at_reference;
 pub use written::{
-    ClusterWritten, KubernetesWritten, PrometheusWritten, ReplicaWritten, RouterWritten, ScenarioFile, TrafficWritten,
-    read_scenario,
+    ClusterWritten, KubernetesWritten, MOST_REPLICATIONS, PrometheusWritten, ReplicaWritten, RouterWritten,
+    ScenarioFile, TrafficWritten, read_scenario,
 };

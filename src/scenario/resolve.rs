@@ -55,6 +55,8 @@ pub struct Overrides {
     pub signals: Option<PathBuf>,
     /// `--seed`.
     pub seed: Option<Seed>,
+    /// `--replications`.
+    pub replications: Option<u32>,
     /// `--fixed-replicas`.
     pub fixed_replicas: Option<i32>,
     /// `--gate`, in order.
@@ -161,6 +163,7 @@ fn resolve_into(bundle: &Bundle, overrides: &Overrides, ledger: &mut Ledger) -> 
     let signals = choose_signals(overrides, &scenario, ledger)?;
     warn_of_rivals(bundle, &policy, ledger);
     let seed = resolve_seed(overrides, &scenario, ledger);
+    let replications = resolve_replications(overrides, &scenario, seed, ledger);
     let traffic = choose_traffic(bundle, overrides, &scenario, ledger);
     let controllers = resolve_controllers(&scenario, &policy, &signals, ledger);
     if let Some(keda) = controllers.as_ref().and_then(|own| own.keda.as_ref()) {
@@ -233,6 +236,7 @@ fn resolve_into(bundle: &Bundle, overrides: &Overrides, ledger: &mut Ledger) -> 
         scenario: name.unwrap_or_else(|| "scenario".to_owned()),
         traffic_name,
         seed,
+        replications,
         duration,
         warmup,
         traffic: vec![traffic.spec],
@@ -303,6 +307,22 @@ fn resolve_seed(overrides: &Overrides, scenario: &ScenarioFile, ledger: &mut Led
     let typed = overrides.seed.map(|seed| Located::new(seed.0, flag("--seed")));
     let why = "another seed draws other arrivals, lengths, start-up times and phases";
     Seed(ledger.pick_or_tell("spec.seed", [typed, scenario.seed.clone()], 1, why, u64::to_string))
+}
+
+/// How many seeds, from `seed` upwards; 1 unless somebody says.
+fn resolve_replications(overrides: &Overrides, scenario: &ScenarioFile, seed: Seed, ledger: &mut Ledger) -> u32 {
+    const PATH: &str = "spec.replications";
+    let typed = overrides.replications.map(|count| Located::new(count, flag("--replications")));
+    let Some(given) = typed.or_else(|| scenario.replications.clone()) else { return 1 };
+    if given.value > 1 {
+        ledger.given(PATH, given.value.to_string(), &given.span);
+    }
+    let last = seed.0.saturating_add(u64::from(given.value) - 1);
+    if i64::try_from(last).is_err() {
+        let message = format!("found {} seeds from {} on, expected none above {}", given.value, seed.0, i64::MAX);
+        ledger.push(Diagnostic::error(given.span, PATH, message).help("choose a smaller seed"));
+    }
+    given.value
 }
 
 /// GPUs of a replica: what the workload asks for; the profile's own count when nothing says.
@@ -389,10 +409,14 @@ fn resolve_analysis(overrides: &Overrides, scenario: &ScenarioFile, ledger: &mut
     for gate in &gates {
         ledger.given(&format!("spec.gates.{}", gate.value.name), gate.value.limit.to_string(), &gate.span);
     }
+    if let Some(confidence) = &scenario.gate_confidence {
+        ledger.given("spec.gates.confidence", confidence.value.to_string(), &confidence.span);
+    }
     AnalysisSettings {
         flap_window,
         slo: scenario.slo.iter().map(|limit| limit.value.clone()).collect(),
         gates: gates.into_iter().map(|gate| gate.value).collect(),
+        gate_confidence: scenario.gate_confidence.as_ref().map(|confidence| confidence.value),
         gpu_hour_price: scenario.gpu_hour.as_ref().map(|price| price.value),
         estimated_profile: None,
     }

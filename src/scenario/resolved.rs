@@ -7,7 +7,7 @@ use crate::prometheus::{PrometheusSettings, RelabelRule, RuleGroup, ScrapeSettin
 use crate::replica::EngineConfig;
 use crate::scenario::{Assumption, Fault, Origin};
 use crate::series::{Signal, SignalSeries};
-use crate::traffic::TrafficSpec;
+use crate::traffic::{Arrivals, TrafficSpec};
 use crate::units::{Diagnostics, Seed, SimDuration, Span};
 use std::sync::Arc;
 
@@ -23,8 +23,10 @@ pub struct ResolvedRun {
     /// The traffic's name: the Traffic document's `metadata.name`, or a recorded trace's file without its ending; empty when
     /// the traffic stands nameless inside the Scenario.
     pub traffic_name: String,
-    /// The seed.
+    /// The seed; of several, the first.
     pub seed: Seed,
+    /// How many seeds are to be run, this one included.
+    pub replications: u32,
     /// End of the run; `None`: when traffic has ended and drained and the replicas have settled.
     pub duration: Option<SimDuration>,
     /// Left out of the statistics.
@@ -73,6 +75,13 @@ pub struct ResolvedRun {
     pub diagnostics: Diagnostics,
     /// The policy documents as loaded, for `policy.yaml`.
     pub policy_text: String,
+}
+
+impl ResolvedRun {
+    /// Whether arrivals and lengths are those of a recorded trace, the same for every seed.
+    pub fn replays_trace(&self) -> bool {
+        self.traffic.iter().any(|traffic| matches!(traffic.arrivals, Arrivals::Recorded(_)))
+    }
 }
 
 /// What a policy scales. Any kind runs as a Deployment does.
@@ -237,6 +246,9 @@ pub struct AnalysisSettings {
     pub slo: Vec<SloLimit>,
     /// Gates in the order given.
     pub gates: Vec<GateLimit>,
+    /// Level at which a gate compares an interval's ends; `None`: 0.95 over several seeds, and a single run's gate compares
+    /// its point estimate.
+    pub gate_confidence: Option<f64>,
     /// Price of a GPU-hour.
     pub gpu_hour_price: Option<f64>,
     /// The profile's name and stated error when its step times are an estimate.

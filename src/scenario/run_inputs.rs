@@ -56,6 +56,10 @@ pub fn run_inputs(bundle: &Bundle, overrides: &Overrides, run: &ResolvedRun) -> 
 
     put(&mut root, &["metadata", "name"], Value::Str(run.scenario.clone()));
     put_flags(&mut root, overrides);
+    if written.replications.is_some() {
+        // The folder is that of one of several seeds, or of one alone.
+        put(&mut root, &["spec", "replications"], Value::Int(1));
+    }
     let traffic = put_traffic(&mut root, &own, overrides, &written, &mut kept)?;
     // A built-in one needs no document, unless `--set` has changed the one that stands for it.
     let was_there = bundle.of_kind("Profile").any(|document| document.name == run.profile);

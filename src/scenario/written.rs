@@ -11,11 +11,14 @@ use crate::prometheus::PrometheusVersion;
 use crate::scenario::faults_written::{FaultWritten, read_faults};
 use crate::scenario::gateway_written::{GatewayWritten, gateway};
 use crate::scenario::signals_written::read_signals;
-use crate::scenario::values::{name_kind, not_modelled, positive_duration, spec_of};
+use crate::scenario::values::{name_kind, positive_duration, spec_of};
 use crate::scenario::written_sections as sections;
 use crate::scenario::{GateLimit, HardwareWritten, SignalsWritten, SloLimit};
 use crate::traffic::TrafficSpec;
 use crate::units::{Diagnostics, Located, Quantity, SimDuration, SimTime};
+
+/// Most seeds that one command runs.
+pub const MOST_REPLICATIONS: u32 = 1_000;
 
 /// A Scenario as its author wrote it: every field optional, every value with its place.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -28,6 +31,8 @@ pub struct ScenarioFile {
     pub warmup: Option<Located<SimDuration>>,
     /// `seed`.
     pub seed: Option<Located<u64>>,
+    /// `replications`: how many seeds.
+    pub replications: Option<Located<u32>>,
     /// `start`: the date of the run's start, seconds since the Unix epoch.
     pub start: Option<Located<i64>>,
     /// `traffic`.
@@ -64,6 +69,8 @@ pub struct ScenarioFile {
     pub flap_window: Option<Located<Option<SimDuration>>>,
     /// `gates`.
     pub gates: Vec<Located<GateLimit>>,
+    /// `gates.confidence`.
+    pub gate_confidence: Option<Located<f64>>,
 }
 
 /// `traffic`.
@@ -204,17 +211,20 @@ fn scenario(document: &Document, diagnostics: &mut Diagnostics) -> Option<Scenar
     let duration = positive_duration(&mut fields, "duration", diagnostics);
     let warmup = fields.duration("warmup", diagnostics);
     let seed = fields.integer("seed", 0..=i64::MAX, diagnostics);
+    let replications = fields.integer("replications", 1..=i64::from(MOST_REPLICATIONS), diagnostics);
     let start = sections::start(&mut fields, diagnostics);
     let traffic = fields.node("traffic").and_then(|node| sections::traffic(node, diagnostics));
     let replica = section(&mut fields, "replica", sections::replica, diagnostics);
     let faults = read_faults(&mut fields, diagnostics);
     let (keda_version, keda_http_timeout) = section(&mut fields, "keda", sections::keda, diagnostics);
     let initial = fields.integer("initialReplicas", 0..=10_000, diagnostics);
+    let (gates, gate_confidence) = section(&mut fields, "gates", sections::gates, diagnostics);
     let file = ScenarioFile {
         name,
         duration,
         warmup,
         seed: seed.map(|given| given.map(|value| u64::try_from(value).expect("the range was checked"))),
+        replications: replications.map(|own| own.map(|value| u32::try_from(value).expect("the range was checked"))),
         start,
         traffic,
         replica,
@@ -234,9 +244,9 @@ fn scenario(document: &Document, diagnostics: &mut Diagnostics) -> Option<Scenar
         slo: section(&mut fields, "slo", sections::slo, diagnostics),
         gpu_hour: section(&mut fields, "cost", sections::cost, diagnostics),
         flap_window: section(&mut fields, "analysis", sections::analysis, diagnostics),
-        gates: section(&mut fields, "gates", sections::gates, diagnostics),
+        gates,
+        gate_confidence,
     };
-    not_modelled(&mut fields, &["replications"], diagnostics);
     fields.finish(UnknownKeys::Error, diagnostics);
     Some(file)
 }

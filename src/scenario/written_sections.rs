@@ -287,8 +287,11 @@ pub(super) fn analysis(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -
     positive_duration(fields, "flapWindow", diagnostics).map(|given| given.map(Some))
 }
 
-/// `gates`.
-pub(super) fn gates(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Vec<Located<GateLimit>> {
+/// `gates`: the limits, and `confidence`.
+pub(super) fn gates(
+    fields: &mut Fields<'_>,
+    diagnostics: &mut Diagnostics,
+) -> (Vec<Located<GateLimit>>, Option<Located<f64>>) {
     let mut gates = Vec::new();
     for name in GATE_NAMES {
         let Some(given) = non_negative(fields, name, diagnostics) else { continue };
@@ -302,7 +305,15 @@ pub(super) fn gates(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> V
     not_modelled(fields, &["ttft", "tpot", "e2e", "cost", "wastedGpuHours"], diagnostics);
     // Positions decide the order of the verdict: as written, not as asked for above.
     gates.sort_by_key(|gate: &Located<GateLimit>| (gate.span.line, gate.span.column));
-    gates
+    let confidence = non_negative(fields, "confidence", diagnostics).filter(|given| {
+        let valid = (0.5..=0.999).contains(&given.value);
+        if !valid {
+            let message = format!("found {}, expected a level from 0.5 to 0.999, for example 0.95", given.value);
+            diagnostics.push(Diagnostic::error(given.span.clone(), fields.path_of("confidence"), message));
+        }
+        valid
+    });
+    (gates, confidence)
 }
 
 /// A version given as a string.

@@ -14,6 +14,7 @@ mod gateway;
 mod invariants;
 mod keda;
 mod monitoring;
+mod objectives;
 mod pods;
 mod recording;
 mod requests;

@@ -1,7 +1,7 @@
 //! Requests on their way: sending, routing, answers, failures.
 
 use crate::cluster::{PodId, PodState};
-use crate::record::EventKind;
+use crate::record::{EventKind, SloQuantity};
 use crate::replica::{Engine, EngineEvent, Finished};
 use crate::sim::SimulateError;
 use crate::sim::event::Event;
@@ -81,7 +81,7 @@ impl World<'_> {
     }
 
     fn dispatch(&mut self, request: Request, source: usize) {
-        let mut flight = Flight { request, source, sent: self.now, pod: None, first_token_came: false };
+        let mut flight = Flight { request, source, sent: self.now, pod: None, first_token_came: false, ttft_misses: 0 };
         if self.gateway.is_some() {
             return self.enter_gateway(flight);
         }
@@ -208,6 +208,9 @@ impl World<'_> {
                 let Some(flight) = self.traffic.flights.get_mut(&id) else { return };
                 flight.first_token_came = true;
                 let (ttft, sent) = (at.since(flight.sent), flight.sent);
+                if !self.recorded.slo.is_empty() {
+                    flight.ttft_misses = self.recorded.slo.misses(SloQuantity::Ttft, Some(ttft));
+                }
                 let prompt = u64::from(flight.request.prompt_tokens);
                 self.recorded.ttfts_since_row.push(ttft);
                 if self.measured(sent) {
@@ -256,6 +259,7 @@ impl World<'_> {
             if let Some(per_token) = decode.as_ps().checked_div(gaps) {
                 recorded.latencies.tpot.record(SimDuration::from_ps(per_token));
             }
+            self.judge_completed(&flight, finished);
         }
         self.answer(&flight, self.now);
     }
@@ -271,6 +275,7 @@ impl World<'_> {
         }
         self.leave_gateway(&flight, Some(failure));
         if self.measured(flight.sent) {
+            self.judge_failed(&flight, failure);
             let lost = !matches!(failure, Failure::Refused | Failure::Rejected);
             self.recorded.lost_after_first_token += u64::from(lost && flight.first_token_came);
             let totals = &mut self.recorded.requests;

@@ -35,6 +35,7 @@ impl World<'_> {
         if self.measured(now) {
             self.recorded.kv_sum += kv_usage;
             self.recorded.kv_samples += 1;
+            self.sum_fleet(waiting);
         }
         let ttft_p95 = take_quantile(&mut self.recorded.ttfts_since_row, 95).map(SimDuration::as_secs_f64);
         let sent = std::mem::take(&mut self.recorded.sent_since_row);
@@ -49,6 +50,27 @@ impl World<'_> {
             waiting,
             kv_usage,
             ttft_p95,
+        }
+    }
+}
+
+impl World<'_> {
+    /// Adds the fleet's state to the sums of which means are made.
+    fn sum_fleet(&mut self, waiting: u64) {
+        let (mut usage, mut ready) = (0.0, 0u32);
+        for pod in self.deployment.pods.iter().filter(|pod| pod.is_ready()) {
+            let engine = self.host(pod.id).and_then(|host| host.engine.as_ref());
+            usage += engine.map_or(0.0, |engine| engine.gauges(self.now).2);
+            ready += 1;
+        }
+        let held = self.gateway.as_ref().map_or(0, |state| state.gateway.held().len() as u64);
+        let sums = &mut self.recorded.fleet;
+        sums.samples += 1;
+        sums.waiting += waiting;
+        sums.held += held;
+        if ready > 0 {
+            sums.ready_samples += 1;
+            sums.kv_usage += usage / f64::from(ready);
         }
     }
 }

@@ -126,6 +126,7 @@ fn finish(mut world: World<'_>) -> RunRecord {
     if world.recorded.kv_samples > 0 {
         world.recorded.kv.mean_usage = world.recorded.kv_sum / world.recorded.kv_samples as f64;
     }
+    world.judge_open();
     let open_requests = open_requests(&world);
     world.recorded.requests.in_flight = open_requests.len() as u64;
     let selectors = selectors(&world);
@@ -144,6 +145,8 @@ fn finish(mut world: World<'_>) -> RunRecord {
         latencies: recorded.latencies,
         tokens: recorded.tokens,
         kv: recorded.kv,
+        slo: recorded.slo,
+        fleet: recorded.fleet,
         selectors,
     }
 }

@@ -5,8 +5,8 @@ use crate::hpa::HpaState;
 use crate::keda::{KedaState, ScaledObjectSpec};
 use crate::prometheus::{PrometheusServer, QueryId, TargetId};
 use crate::record::{
-    DecisionRecord, Event as RecordedEvent, EventKind, KvTotals, Latencies, PodRecord, RequestTotals, Timeline,
-    TokenTotals,
+    DecisionRecord, Event as RecordedEvent, EventKind, FleetSums, KvTotals, Latencies, PodRecord, RequestTotals,
+    SloMisses, SloTally, Timeline, TokenTotals,
 };
 use crate::replica::{Engine, exposition};
 use crate::scenario::{MetricSource, ResolvedRun};
@@ -17,6 +17,7 @@ use crate::sim::event::{Event, EventQueue};
 use crate::sim::gateway::GatewayState;
 use crate::sim::keda::PendingPoll;
 use crate::sim::monitoring::PodTarget;
+use crate::sim::objectives::slo_tally;
 use crate::sim::rules::{LoadedGroup, load_rules};
 use crate::sim::shown::{shown_places, trigger_infos};
 use crate::traffic::{Request, RequestId, TrafficSource};
@@ -70,6 +71,8 @@ pub(super) struct Flight {
     /// Where it is; `None` while the gateway has it.
     pub(super) pod: Option<PodId>,
     pub(super) first_token_came: bool,
+    /// The objectives that its first token, once it came, has missed.
+    pub(super) ttft_misses: SloMisses,
 }
 
 /// What runs on a pod: the engine while its process lives, and Prometheus' view of it.
@@ -153,6 +156,8 @@ pub(super) struct Recorded {
     pub(super) tokens: TokenTotals,
     pub(super) kv: KvTotals,
     pub(super) lost_after_first_token: u64,
+    pub(super) slo: SloTally,
+    pub(super) fleet: FleetSums,
     pub(super) kv_samples: u64,
     pub(super) kv_sum: f64,
     /// Requests sent since the last row of the timeline.
@@ -252,7 +257,7 @@ impl<'r> World<'r> {
                 places: shown_places(run),
             },
             chosen_pods: vec![None; run.faults.len()],
-            recorded: Recorded::default(),
+            recorded: Recorded { slo: slo_tally(run), ..Recorded::default() },
             check,
         };
         world.schedule_first_events();

@@ -1,6 +1,7 @@
 //! Whatever runs the simulator more than once: sweeps, replications, calibration.
 
 mod calibrate;
+mod replications;
 mod sweep;
 
 pub use calibrate::{
@@ -8,4 +9,5 @@ pub use calibrate::{
     Measurement, Measurements, Objective, Observed, Plateau, PlateauStep, Quantity, Simulated, Statistic, Stop,
     bench_engine, calibrate, capacity, judge, parse_slo, plateaus, read_measurements, simulate_measurement,
 };
+pub use replications::{ReplicateError, replicate};
 pub use sweep::{SweepOutcome, SweepPoint, run_sweep};

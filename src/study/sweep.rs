@@ -139,10 +139,14 @@ fn resolve_point(sweep: &SweepFile, bundle: &Bundle, index: usize) -> Result<Res
         let set = bundle.set_at(&axis.path.value, (*value).clone(), &axis.path.span);
         set.map_err(|diagnostic| named_axes(sweep, diagnostic.into()))?;
     }
-    let run = resolve(&bundle, &overrides(sweep)).map_err(|found| {
+    let mut run = resolve(&bundle, &overrides(sweep)).map_err(|found| {
         let found = named_axes(sweep, at_point(sweep, &values, found));
         at_signals(sweep, found)
     })?;
+    if run.replications > 1 {
+        let message = "a sweep runs with its own seeds, not with the Scenario's replications";
+        run.diagnostics.push(Diagnostic::warning(None, "Scenario:spec.replications", message).help("give seeds: N"));
+    }
     // What the API server would only warn of is surely not what the author of an axis meant.
     let is_axis = |found: &&Diagnostic| {
         sweep.axes.iter().any(|axis| found.span.as_ref() == Some(&axis.path.span))

@@ -2,8 +2,8 @@
 
 use kedasim::hpa::LimitReason;
 use kedasim::record::{
-    DecisionRecord, Event, EventKind, HpaSync, KvTotals, Latencies, MetricRecord, PodRecord, RequestTotals, RunInfo,
-    RunRecord, ScaleSource, Timeline, TokenTotals, TriggerInfo,
+    DecisionRecord, Event, EventKind, FleetSums, HpaSync, KvTotals, Latencies, MetricRecord, PodRecord, RequestTotals,
+    RunInfo, RunRecord, ScaleSource, SloTally, Timeline, TokenTotals, TriggerInfo,
 };
 use kedasim::units::{SimDuration, SimTime};
 
@@ -58,6 +58,8 @@ impl Builder {
             latencies: Latencies::default(),
             tokens: TokenTotals::default(),
             kv: KvTotals::default(),
+            slo: SloTally::default(),
+            fleet: FleetSums::default(),
             selectors: Vec::new(),
         })
     }

@@ -1,0 +1,94 @@
+//! The table of key figures, of one run or of several seeds: as text, as Markdown, as JSON.
+
+use crate::analysis::{Estimate, KpiValues, PUBLISHED_KPIS};
+use crate::report::replications_text::estimate_text;
+use crate::report::text::number;
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use std::fmt::Write as _;
+
+/// Name, value, and what stands beside it.
+fn cells(row: &KpiValues) -> [String; 3] {
+    let shown = |estimate: &Estimate, scale: f64| match (estimate.values.len(), estimate.mean) {
+        (_, None) => "no data".to_owned(),
+        (1, Some(value)) if value.is_infinite() => "infinite".to_owned(),
+        (1, Some(value)) => number(value * scale),
+        _ => estimate_text(estimate, scale).0,
+    };
+    let mut name = row.kpi.name.to_owned();
+    let mut scale = 1.0;
+    if ["Avg KV cache utilization", "SLO attainment"].contains(&row.kpi.name) {
+        name.push_str(" (%)");
+        scale = 100.0;
+    }
+    if row.kpi.name == "Goodput" {
+        name.push_str(" (requests/s)");
+    }
+    let labels = row.kpi.beside.iter().map(|(_, label, _)| *label);
+    let beside = labels.zip(&row.beside).filter(|(_, estimate)| estimate.mean.is_some());
+    let beside: Vec<String> = beside.map(|(label, estimate)| format!("{label} {}", shown(estimate, scale))).collect();
+    [name, shown(&row.value, scale), beside.join(", ")]
+}
+
+/// The table as lines of text, indented by two.
+pub(super) fn kpi_text(rows: &[KpiValues]) -> String {
+    let cells: Vec<[String; 3]> = rows.iter().map(cells).collect();
+    let width = |column: usize| cells.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let (name, value, beside) = (width(0), width(1), width(2));
+    let mut out = String::new();
+    for (index, row) in cells.iter().enumerate() {
+        if index == PUBLISHED_KPIS {
+            let _ = writeln!(out, "  {}", "-".repeat(name + value + beside + 4));
+        }
+        let line = format!("  {:name$}  {:>value$}  {}", row[0], row[1], row[2]);
+        out.push_str(line.trim_end());
+        out.push('\n');
+    }
+    out
+}
+
+/// The table in Markdown; `escape` makes text of ours harmless there.
+pub(super) fn kpi_markdown(rows: &[KpiValues], heading: &str, escape: fn(&str) -> String) -> String {
+    let mut out = format!("| {heading} | | |\n|---|---|---|\n");
+    for (index, row) in rows.iter().enumerate() {
+        let [name, value, beside] = cells(row);
+        // Markdown knows no rule inside a table.
+        let name = if index >= PUBLISHED_KPIS { format!("*{}*", escape(&name)) } else { escape(&name) };
+        let _ = writeln!(out, "| {name} | {} | {} |", escape(&value), escape(&beside));
+    }
+    out
+}
+
+/// The rows as a JSON object: per name its `value`, with several seeds `interval` and `rule`, and what stands beside it.
+pub(super) struct KpiObject<'a>(pub(super) &'a [KpiValues]);
+
+impl Serialize for KpiObject<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for row in self.0 {
+            map.serialize_entry(row.kpi.name, &Row(row))?;
+        }
+        map.end()
+    }
+}
+
+struct Row<'a>(&'a KpiValues);
+
+impl Serialize for Row<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let KpiValues { kpi, value, beside } = self.0;
+        let mut map = serializer.serialize_map(None)?;
+        let finite = |mean: Option<f64>| mean.filter(|mean| mean.is_finite());
+        map.serialize_entry("value", &finite(value.mean))?;
+        if value.mean.is_some_and(f64::is_infinite) {
+            map.serialize_entry("isInf", &true)?;
+        }
+        if value.values.len() > 1 {
+            map.serialize_entry("interval", &value.interval.map(|(interval, _)| interval))?;
+            map.serialize_entry("rule", &value.interval.map(|(_, rule)| rule.word()))?;
+        }
+        for ((key, _, _), estimate) in kpi.beside.iter().zip(beside) {
+            map.serialize_entry(key, &finite(estimate.mean))?;
+        }
+        map.end()
+    }
+}
