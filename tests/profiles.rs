@@ -261,10 +261,42 @@ fn what_vllm_would_not_start_with_is_refused_at_its_place() {
         ("--gpu-memory-utilization=nan", &["found \"nan\""]),
         ("--kv-cache-dtype=turboquant_k8v4", &["found \"turboquant_k8v4\"", "fp8_e5m2"]),
         ("--kv-cache-memory-bytes=all", &["found \"all\"", "25G"]),
+        ("--gpu-memory-utilization=0", &["found \"0\" for --gpu-memory-utilization", "a share above 0"]),
         ("--gpu-memory-utilization=0.3, --max-model-len=131072", &["cannot hold one request of 131072", "p.yaml:"]),
+        (
+            "--max-num-seqs=512, --max-num-batched-tokens=256",
+            &[
+                "p.yaml:24:59",
+                "found a token budget of 256 per step",
+                "at least max-num-seqs, which is 512",
+                "lower maxNumSeqs",
+            ],
+        ),
+        (
+            "--no-enable-chunked-prefill, --max-model-len=16384",
+            &["p.yaml:24:59", "8192 per step without chunked prefill", "at least maxModelLen 16384"],
+        ),
+        ("--max-num-seqs=0", &["found \"0\" for --max-num-seqs", "a whole number above zero"]),
     ] {
         contains_all(&refused(&service(LLAMA_8B, args, H100, 1), "{}"), parts);
     }
+    // A default is capped to the budget, as vLLM does it.
+    let run = run_of(&service(LLAMA_8B, "--max-num-batched-tokens=256", H100, 1), "{}");
+    assert_eq!((run.engine.max_num_seqs, run.engine.max_num_batched_tokens), (256, 256));
+    contains_all(
+        &refused(&service(LLAMA_8B, "", H100, 1), "{maxNumSeqs: 512, maxNumBatchedTokens: 256}"),
+        &["p.yaml:", "spec.replica.maxNumSeqs", "which is 512"],
+    );
+    // Whatever profile stands in for the engine.
+    contains_all(
+        &refused(&service(LLAMA_8B, "--tensor-parallel-size=3", H100, 3), "{profile: llama-3.1-8b-h100}"),
+        &[
+            "p.yaml:24:59",
+            "found --tensor-parallel-size 3",
+            "a divisor of the model's 32 attention heads",
+            "would not start",
+        ],
+    );
     // A built-in profile whose model is longer than its cache: vLLM needs --max-model-len to start.
     let l4 = "nodeSelector: {nvidia.com/gpu.product: NVIDIA-L4}";
     let run = run_of(&service(LLAMA_8B, "", l4, 1), "{}");
@@ -308,6 +340,7 @@ fn impossible_profiles_are_refused_at_their_place() {
         ("knee: 2", "knee: 0.9", &["spec.stepTime.knee", "found 0.9"]),
         ("perToken: 4", "perToken: 40", &["found 40 of 32 experts per token"]),
         ("gpus: 1", "gpus: 100", &["spec.gpus", "100"]),
+        ("gpus: 1", "gpus: 0", &["spec.gpus", "found 0 GPUs per replica with gpu H100-80G", "gpu: CPU"]),
         ("kind: kernels", "kind: guess", &["spec.kind", "kernels, fitted, estimate"]),
         (
             "weightsGiB: 13.4",

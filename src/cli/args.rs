@@ -22,6 +22,8 @@ pub(super) enum Command {
     Lint(LintArgs),
     /// Redraw the pictures of a run or a sweep.
     Plot(PlotArgs),
+    /// Say why a run scaled, or did not, at one moment: samples, query, proposal, windows, policies, bounds, pods.
+    Explain(ExplainArgs),
     /// Write all that Prometheus stored in a run, for a real Prometheus.
     Export(ExportArgs),
     /// Fit a profile to measurements of one replica, and say what threshold they imply.
@@ -139,6 +141,19 @@ pub(super) struct PlotArgs {
     /// Where to write the pictures; by default the folder's own plots/.
     #[arg(long, value_name = "DIR")]
     pub(super) out: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ExplainArgs {
+    /// A folder that `simulate` has written.
+    #[arg(value_name = "RUN_DIR")]
+    pub(super) run_dir: PathBuf,
+    /// The moment, since the run's start: 12m30s, or seconds.
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub(super) at: String,
+    /// What to print.
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(super) format: LintFormat,
 }
 
 #[derive(Debug, Args)]

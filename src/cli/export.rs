@@ -37,7 +37,7 @@ pub(super) fn run(args: &ExportArgs) -> Result<Outcome, Failure> {
 }
 
 /// What the run's summary says of it.
-fn run_info(dir: &Path) -> Result<RunInfo, Failure> {
+pub(super) fn run_info(dir: &Path) -> Result<RunInfo, Failure> {
     const FILE: &str = "summary.json";
     let wrong = |message: String| Failure::from(in_file(dir, FILE, message));
     let text = read(dir, FILE)?;
@@ -58,7 +58,7 @@ fn run_info(dir: &Path) -> Result<RunInfo, Failure> {
 }
 
 /// The run that the folder describes.
-fn resolve_again(dir: &Path, info: &RunInfo) -> Result<ResolvedRun, Failure> {
+pub(super) fn resolve_again(dir: &Path, info: &RunInfo) -> Result<ResolvedRun, Failure> {
     let files = [dir.join("policy.yaml"), dir.join("inputs").join(INPUTS_SCENARIO)];
     let bundle = Bundle::load(&files.map(Input::Path))?;
     let overrides = Overrides { name: Some(info.policy.clone()), ..Overrides::default() };
@@ -85,36 +85,36 @@ fn export(args: &ExportArgs, resolved: &ResolvedRun, recorded: &str) -> Result<(
     }
     let decisions = decisions_to_jsonl(&record);
     if decisions != recorded {
-        return Err(other_decisions(&args.run_dir, &decisions, recorded).into());
+        return Err(other_decisions(&args.run_dir, &decisions, recorded, "; nothing was written").into());
     }
     // From here on the files are known to be those of this folder's run.
     Ok((exporter.finish().map_err(unwritable)?, record.decisions.len()))
 }
 
-/// Points at the first line that comes out otherwise.
-fn other_decisions(dir: &Path, again: &str, recorded: &str) -> Diagnostic {
+/// Points at the first line that comes out otherwise, and says what follows from that.
+pub(super) fn other_decisions(dir: &Path, again: &str, recorded: &str, consequence: &str) -> Diagnostic {
     let same = again.lines().zip(recorded.lines()).take_while(|(own, other)| own == other).count();
     let line = u32::try_from(same + 1).unwrap_or(u32::MAX);
     let path = dir.join("decisions.jsonl").display().to_string();
-    let message = "made again from this folder, the run decides otherwise from here on; nothing was written";
+    let message = format!("made again from this folder, the run decides otherwise from here on{consequence}");
     Diagnostic::error(Span::new(path, line, 1), "", message).help(AGAIN)
 }
 
-fn simulation_failure(error: SimulateError) -> Failure {
+pub(super) fn simulation_failure(error: SimulateError) -> Failure {
     match error {
         SimulateError::Invariant { .. } => Failure::Internal(anyhow::anyhow!("{error}; this is a defect of kedasim")),
         SimulateError::Query(message) | SimulateError::Limit(message) => Diagnostic::error(None, "", message).into(),
     }
 }
 
-fn read(dir: &Path, name: &str) -> Result<String, Failure> {
+pub(super) fn read(dir: &Path, name: &str) -> Result<String, Failure> {
     let wrong = |error: io::Error| {
         in_file(dir, name, format!("cannot be read: {error}")).help("name a folder that kedasim simulate has written")
     };
     std::fs::read_to_string(dir.join(name)).map_err(|error| wrong(error).into())
 }
 
-fn in_file(dir: &Path, name: &str, message: impl Into<String>) -> Diagnostic {
+pub(super) fn in_file(dir: &Path, name: &str, message: impl Into<String>) -> Diagnostic {
     Diagnostic::error(Span::new(dir.join(name).display().to_string(), 0, 0), "", message)
 }
 

@@ -7,6 +7,7 @@ mod args;
 mod calibrate;
 pub mod conformance_hpa;
 pub mod conformance_promql;
+mod explain;
 mod export;
 mod lint;
 mod outcome;

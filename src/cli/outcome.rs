@@ -2,7 +2,9 @@
 
 use crate::cli::args::{Cli, Command, Component, ConformanceArgs};
 use crate::cli::conformance_promql::Release;
-use crate::cli::{calibrate, conformance_hpa, conformance_promql, export, lint, plot, profiles, simulate, sweep};
+use crate::cli::{
+    calibrate, conformance_hpa, conformance_promql, explain, export, lint, plot, profiles, simulate, sweep,
+};
 use crate::hpa::KubernetesVersion;
 use crate::units::{Diagnostic, Diagnostics};
 use clap::Parser;
@@ -61,6 +63,7 @@ pub fn main() -> ExitCode {
         Command::Sweep(args) => sweep::run(&args),
         Command::Lint(args) => lint::run(&args),
         Command::Plot(args) => plot::run(&args),
+        Command::Explain(args) => explain::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Calibrate(args) => calibrate::run(&args),
         Command::Profiles(args) => profiles::run(&args),

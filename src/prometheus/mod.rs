@@ -17,7 +17,7 @@ mod stored_rows;
 mod target;
 mod tsdb;
 
-pub use promql::{EvalError, ParseError, ResultType};
+pub use promql::{EvalError, ParseError, QueryPart, QueryWindow, ResultType};
 pub use relabel::{
     LabelLimits, RelabelConfig, RelabelError, RelabelRule, TargetRules, relabel, scrape_failure, stored_labels,
     target_labels,
@@ -26,6 +26,6 @@ pub use rules::{RecordingRule, RuleError, RuleFailure, RuleGroup, RuleGroupId, r
 pub use scrape::{ScrapeSettings, marker_times, next_scrape, scrape_phase};
 pub use server::{
     PrometheusServer, PrometheusSettings, PrometheusVersion, QueryId, SelectorMatch, TargetId, metric_names,
-    result_type,
+    query_outline, result_type,
 };
 pub use stored_rows::StoredRow;

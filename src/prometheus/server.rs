@@ -1,7 +1,7 @@
 //! The room's face: targets come and go, scrapes are committed, compiled queries are asked.
 
 use super::known::Known;
-use super::promql::{Evaluator, Memo, Plan, Selector, Semantics, parse, reach_ms, type_of};
+use super::promql::{Evaluator, Memo, Plan, QueryPart, Selector, Semantics, outline, parse, reach_ms, type_of};
 use super::rules::Rules;
 use super::stored_rows::STALE_BITS;
 use super::tsdb::Tsdb;
@@ -252,6 +252,16 @@ pub fn result_type(query: &str, version: PrometheusVersion) -> Result<ResultType
     let minute = SimDuration::from_secs(60);
     let settings = PrometheusSettings { version, lookback: minute, evaluation_interval: minute, epoch_ms: 0 };
     type_of(query, semantics(&settings))
+}
+
+/// A query taken apart: each operation and selector as a query of its own; `version` decides the grammar.
+///
+/// # Errors
+/// As [`PrometheusServer::compile`].
+pub fn query_outline(query: &str, version: PrometheusVersion) -> Result<QueryPart, ParseError> {
+    let minute = SimDuration::from_secs(60);
+    let settings = PrometheusSettings { version, lookback: minute, evaluation_interval: minute, epoch_ms: 0 };
+    Ok(outline(&parse(query, semantics(&settings))?))
 }
 
 /// The metric names that a query's selectors ask for with `=`, in order; none when it cannot be parsed.

@@ -7,6 +7,8 @@ mod calibrate_text;
 mod canvas;
 mod csv_tables;
 mod directory;
+mod explain_text;
+mod explanation;
 mod font;
 mod heatmap;
 mod json;
@@ -26,6 +28,12 @@ pub use calibrate_json::calibrate_json;
 pub use calibrate_text::{CalibrateReport, calibrate_text};
 pub use csv_tables::{ResultsRow, ResultsTable, replications_csv, results_csv, results_from_csv, results_table};
 pub use directory::{PlotFormat, may_write_run, may_write_sweep, replot, write_run, write_run_files, write_sweep};
+pub use explain_text::explanation_text;
+pub use explanation::{
+    Change, Element, EventLine, Explanation, Extrapolated, Limits, MetricExplained, PartExplained, PodNow,
+    PolicyExplained, PollExplained, QueryExplained, Recommended, SeriesSamples, SyncExplained, WindowExplained,
+    WindowLooked, Windows, explanation_json,
+};
 pub use heatmap::{Heatmap, HeatmapSpec};
 pub use json::summary_json;
 pub use lint_json::lint_json;

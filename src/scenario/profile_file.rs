@@ -2,7 +2,7 @@
 
 use crate::manifest::{Document, Fields, Node, UnknownKeys};
 use crate::replica::{
-    BLOCK_SIZE_DEFAULT, ExpertWeights, KvMemory, Profile, ProfileKind, StepTime, StepTimeCoefficients,
+    BLOCK_SIZE_DEFAULT, ExpertWeights, KvMemory, Profile, ProfileKind, StepTime, StepTimeCoefficients, gpu_by_name,
 };
 use crate::scenario::show;
 use crate::scenario::values::{choice, count, name_kind, non_negative, positive, spec_of};
@@ -33,7 +33,9 @@ fn profile(document: &Document, diagnostics: &mut Diagnostics) -> Option<Profile
     let model = fields.required("model", model, diagnostics);
     let gpu = fields.string("gpu", diagnostics);
     let gpu = fields.required("gpu", gpu, diagnostics);
-    let gpus = fields.integer("gpus", 0..=64, diagnostics).map_or(1, |gpus| gpus.value);
+    let gpus = fields.integer("gpus", 0..=64, diagnostics);
+    refuse_no_gpus(gpu.as_ref(), gpus.as_ref(), diagnostics);
+    let gpus = gpus.map_or(1, |gpus| gpus.value);
     let gpus = u32::try_from(gpus).expect("the range was checked");
     let kinds = ProfileKind::ALL.map(|kind| (kind.word(), kind));
     let kind = choice(&mut fields, "kind", &kinds, &[], diagnostics);
@@ -96,6 +98,16 @@ const LARGEST_GIB: f64 = 10_000.0;
 fn bounded(fields: &mut Fields<'_>, key: &'static str, largest: i64, diagnostics: &mut Diagnostics) -> Option<u32> {
     let given = fields.integer(key, 1..=largest, diagnostics)?;
     Some(u32::try_from(given.value).expect("the bounds fit 32 bits"))
+}
+
+/// Replicas without GPUs are billed no GPU-hours, so a GPU that is named must be counted.
+fn refuse_no_gpus(gpu: Option<&Located<String>>, gpus: Option<&Located<i64>>, diagnostics: &mut Diagnostics) {
+    let (Some(gpu), Some(gpus)) = (gpu, gpus.filter(|gpus| gpus.value == 0)) else { return };
+    if gpu_by_name(&gpu.value).is_some() {
+        let message = format!("found 0 GPUs per replica with gpu {}, expected at least 1", gpu.value);
+        let diagnostic = Diagnostic::error(gpus.span.clone(), "spec.gpus", message);
+        diagnostics.push(diagnostic.help("0 is for engines without a GPU: write gpu: CPU then"));
+    }
 }
 
 /// What the cache holds with the memory of `node`, and that memory.

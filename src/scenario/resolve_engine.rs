@@ -7,7 +7,7 @@ use crate::scenario::kv_cache::profile_origin;
 use crate::scenario::ledger::Ledger;
 use crate::scenario::scheduling_choice::scheduling;
 use crate::scenario::workload::{Runtime, Workload};
-use crate::scenario::{Origin, ScenarioFile, kv_cache, show};
+use crate::scenario::{Origin, ReplicaWritten, ScenarioFile, kv_cache, show};
 use crate::units::{Diagnostic, Located, SimDuration};
 
 /// The profile fitted to the 2025 CPU demo, whose engine scheduled synchronously.
@@ -40,6 +40,8 @@ pub(super) fn resolve_engine(
     // vLLM caps the default, not a given value, to the token budget (`EngineArgs.get_batch_defaults`).
     let seqs_default = (profile.max_num_seqs.min(batched), from_profile());
     let max_num_seqs = number("spec.replica.maxNumSeqs", &written.max_num_seqs, "max-num-seqs", seqs_default, ledger);
+    refuse_idle_places(written, workload, (max_num_seqs, batched), ledger);
+    refuse_split_heads(workload, ledger);
     let length_default = (profile.max_model_len, from_profile());
     let max_model_len =
         number("spec.replica.maxModelLen", &written.max_model_len, "max-model-len", length_default, ledger);
@@ -90,6 +92,48 @@ pub(super) fn resolve_engine(
         http_metrics: workload.is_none_or(|workload| workload.runtime == Runtime::Vllm),
         scheduling: scheduling(workload, batched, max_model_len, ledger),
     })
+}
+
+/// vLLM refuses to start with fewer tokens per step than requests (`SchedulerConfig.verify_max_model_len`).
+fn refuse_idle_places(
+    written: &ReplicaWritten,
+    workload: Option<&Workload>,
+    (max_num_seqs, batched): (u32, u32),
+    ledger: &mut Ledger,
+) {
+    if max_num_seqs <= batched {
+        return;
+    }
+    let own = [&written.max_num_seqs, &written.max_num_batched_tokens];
+    let own = own.into_iter().flatten().map(|given| given.span.clone()).next();
+    let of_args = || {
+        let given = |flag| workload?.args.get(flag).map(|given| given.span.clone());
+        given("max-num-seqs").or_else(|| given("max-num-batched-tokens"))
+    };
+    let message = format!(
+        "found a token budget of {batched} per step (max-num-batched-tokens), expected at least max-num-seqs, which is \
+         {max_num_seqs}"
+    );
+    let help = "vLLM would not start: raise maxNumBatchedTokens or lower maxNumSeqs";
+    ledger.push(Diagnostic::error(own.or_else(of_args), "spec.replica.maxNumSeqs", message).help(help));
+}
+
+/// vLLM refuses a tensor parallel size that does not divide the model's heads (`ModelConfig.verify_with_parallel_config`),
+/// whatever profile stands in for the engine.
+fn refuse_split_heads(workload: Option<&Workload>, ledger: &mut Ledger) {
+    let Some(workload) = workload else { return };
+    let known = workload.model_id.as_ref().and_then(|model| known_model(&model.value));
+    let given = workload.args.number("tensor-parallel-size").ok().flatten();
+    let (Some(known), Some(given)) = (known, given) else { return };
+    let heads = known.config.heads;
+    if !heads.is_multiple_of(given.value) {
+        let message = format!(
+            "found --tensor-parallel-size {}, expected a divisor of the model's {heads} attention heads",
+            given.value
+        );
+        let diagnostic = Diagnostic::error(given.span, "args", message);
+        ledger.push(diagnostic.help("vLLM would not start: take 1, 2, 4 or 8 GPUs per replica as the heads allow"));
+    }
 }
 
 /// The profile's coefficients, those of `replica.stepTime` replaced; `None` after an error in the ledger.

@@ -17,7 +17,9 @@ pub(super) fn scheduling(workload: Option<&Workload>, batched: u32, model_len: u
             "found a token budget of {batched} per step without chunked prefill, expected at least maxModelLen {model_len}"
         );
         let help = "vLLM would not start: raise maxNumBatchedTokens, lower maxModelLen, or leave chunked prefill on";
-        ledger.push(Diagnostic::error(None, "spec.replica.maxNumBatchedTokens", message).help(help));
+        let given = ["no-enable-chunked-prefill", "enable-chunked-prefill"].map(|flag| workload.args.get(flag));
+        let place = given.into_iter().flatten().next().map(|given| given.span.clone());
+        ledger.push(Diagnostic::error(place, "spec.replica.maxNumBatchedTokens", message).help(help));
     }
     if let Some(given) = workload.args.get("scheduling-policy") {
         scheduling.by_priority = by_priority(given, ledger);

@@ -4,7 +4,8 @@
 //! INV-3 the clock never runs backwards; INV-4 no request is routed to a pod that was never Ready; INV-5 after the HPA's
 //! first sync and while `spec.replicas` > 0 it lies within min..max; INV-6 nothing but the engine reads an output length
 //! (a sealed type; `tests/architecture.rs` checks who opens it); INV-7 a request is in one place, and a gateway holds no more
-//! than it may and none that it could send on.
+//! than it may and none that it could send on; INV-8 Little's law holds to the picosecond (`little`; with `--check`, at every row
+//! of the timeline and at the end).
 
 use crate::cluster::PodId;
 use crate::sim::SimulateError;

@@ -3,7 +3,7 @@
 //!
 //! Reading order: `simulate` (the loop), `event` (what can happen, and in which order at one instant), `world` (all
 //! state), then one file of handlers per subject: `requests`, `gateway`, `pods`, `monitoring`, `rules`, `usage`, `keda`, `control`,
-//! `sampling`, `settle`; `shown` names what the policy asks for, `recording` hands over what Prometheus stores.
+//! `sampling`, `settle`; `invariants` and `little` check, `shown` names what the policy asks for, `recording` hands over what Prometheus stores.
 //! A handler is three thoughts: observe the world, decide by a pure call into a room, apply the decision.
 
 mod asking;
@@ -13,6 +13,7 @@ mod faults;
 mod gateway;
 mod invariants;
 mod keda;
+mod little;
 mod monitoring;
 mod objectives;
 mod pods;

@@ -112,6 +112,10 @@ impl World<'_> {
         }
         engine.submit_with(arrives, request, attributes);
         host.in_flight += 1;
+        let now = self.now;
+        if let Some(books) = &mut self.little {
+            books.entered(request.id, now);
+        }
         Ok(())
     }
 
@@ -245,6 +249,9 @@ impl World<'_> {
     fn complete(&mut self, finished: &Finished) {
         let Some(flight) = self.traffic.flights.remove(&finished.id) else { return };
         self.ended(&flight);
+        if let Some(books) = &mut self.little {
+            books.completed(&flight, finished, self.run.router_latency);
+        }
         self.leave_gateway(&flight, None);
         if self.measured(flight.sent) {
             let recorded = &mut self.recorded;
@@ -272,6 +279,10 @@ impl World<'_> {
         } else {
             self.recorded.ended_in_all += 1;
             self.traffic.last_end = Some(self.now);
+        }
+        let now = self.now;
+        if let Some(books) = &mut self.little {
+            books.failed(&flight, now);
         }
         self.leave_gateway(&flight, Some(failure));
         if self.measured(flight.sent) {

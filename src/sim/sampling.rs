@@ -12,6 +12,7 @@ impl World<'_> {
         let row = self.sample_row();
         self.recorded.timeline.rows.push(row);
         self.check_invariants()?;
+        self.littles_law_holds()?;
         if self.run.duration.is_none() && self.has_settled() {
             self.queue.push(self.now, Event::End);
         } else {

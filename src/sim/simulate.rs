@@ -61,6 +61,7 @@ fn run_to_end(mut world: World<'_>, mut recorder: Option<Recorder<'_>>) -> Resul
         if at < world.now {
             return Err(world.broken("INV-3", format!("{event:?} is due at {at}")));
         }
+        world.count_requests_until(at);
         world.now = at;
         match event {
             Event::EngineStepEnd(pod) => world.on_engine_wake(pod, false, &mut engine_events)?,
@@ -103,6 +104,7 @@ fn run_to_end(mut world: World<'_>, mut recorder: Option<Recorder<'_>>) -> Resul
         recorder.finish(&mut world.monitoring.server);
     }
     world.check_invariants()?;
+    world.littles_law_holds()?;
     Ok(finish(world))
 }
 

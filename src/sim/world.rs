@@ -16,6 +16,7 @@ use crate::sim::control::PendingSync;
 use crate::sim::event::{Event, EventQueue};
 use crate::sim::gateway::GatewayState;
 use crate::sim::keda::PendingPoll;
+use crate::sim::little::LittleBooks;
 use crate::sim::monitoring::PodTarget;
 use crate::sim::objectives::slo_tally;
 use crate::sim::rules::{LoadedGroup, load_rules};
@@ -48,6 +49,8 @@ pub(super) struct World<'r> {
     pub(super) chosen_pods: Vec<Option<Vec<PodId>>>,
     pub(super) recorded: Recorded,
     pub(super) check: bool,
+    /// Kept with `check`.
+    pub(super) little: Option<LittleBooks>,
 }
 
 /// Clients and the requests on their way.
@@ -259,6 +262,7 @@ impl<'r> World<'r> {
             chosen_pods: vec![None; run.faults.len()],
             recorded: Recorded { slo: slo_tally(run), ..Recorded::default() },
             check,
+            little: check.then(LittleBooks::default),
         };
         world.schedule_first_events();
         Ok(world)

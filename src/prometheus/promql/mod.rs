@@ -17,6 +17,7 @@ mod lexer;
 mod matcher;
 mod memo;
 mod numbers;
+mod outline;
 mod parser;
 mod postfix;
 mod range_functions;
@@ -26,11 +27,13 @@ mod result_type;
 mod semantics;
 
 pub use error::{EvalError, ParseError};
+pub use outline::{QueryPart, QueryWindow};
 pub use result_type::ResultType;
 
 pub(crate) use ast::{Plan, Selector};
 pub(crate) use eval::Evaluator;
 pub(crate) use memo::Memo;
+pub(crate) use outline::outline;
 pub(crate) use parser::parse;
 pub(crate) use reach::reach_ms;
 pub(crate) use result_type::type_of;
