@@ -17,11 +17,11 @@ fn ten_ms() -> EngineConfig {
 /// A prompt whose first `tokens` are those of the text `id`.
 fn of_text(id: u64, tokens: u32) -> RequestAttributes {
     let text = SharedText { ids: [id].into(), tokens_per_id: 1_000_000, tokens };
-    RequestAttributes { priority: 0, text: Some(text) }
+    RequestAttributes { text: Some(text), ..RequestAttributes::default() }
 }
 
 fn with_priority(priority: i32) -> RequestAttributes {
-    RequestAttributes { priority, text: None }
+    RequestAttributes { priority, ..RequestAttributes::default() }
 }
 
 fn hits(world: &Driver) -> (f64, f64) {
@@ -187,4 +187,55 @@ fn priority_orders_the_queue_and_names_the_victim() {
     let ends: Vec<(u64, SimTime)> = world.finished().iter().map(|done| (done.id.0, done.at)).collect();
     // The schedule ends when request 0 evicts itself: an empty step, after which request 1 goes on at once.
     assert_eq!(ends, [(1, ms(300)), (0, ms(430))]);
+}
+
+#[test]
+fn partly_filled_blocks_are_used_again_first_and_before_0_33_last() {
+    let found = |minor| {
+        let base = EngineConfig { kv_blocks: 8, max_model_len: 128, ..ten_ms() };
+        let mut world = Driver::new(EngineConfig { vllm_version: (0, minor), ..base });
+        // Half of the cache; the other half was never used and lies before it in the free queue.
+        world.submit_with(ms(0), request(0, 64, 1), of_text(7, 64));
+        // One of the never used, half filled.
+        world.submit(ms(50), request(1, 8, 1));
+        // Four blocks: with it the four that hold nothing; without it one of the text too.
+        world.submit(ms(100), request(2, 64, 1));
+        world.submit_with(ms(150), request(3, 80, 1), of_text(7, 80));
+        world.finish();
+        hits(&world).1
+    };
+    assert_eq!((found(33), found(11)), (64.0, 48.0));
+}
+
+#[test]
+fn of_two_that_write_the_same_text_the_one_ahead_is_found() {
+    let mut world = Driver::new(ten_ms());
+    // Both go on with the text. The second was admitted later and is 20 tokens ahead.
+    world.submit_with(ms(0), request(0, 20, 100), of_text(7, 120));
+    world.submit_with(ms(0), request(1, 40, 60), of_text(7, 100));
+    // By now both have filled the third block, the second one first.
+    world.submit_with(ms(305), request(2, 60, 50), of_text(7, 60));
+    world.settle(ms(325));
+    assert_eq!(hits(&world).1, 16.0 + 48.0);
+    // The second has ended. Request 0 has five blocks, request 2 six, of which it shares the first with request 0; the
+    // second and the third of its text are those of the one that is gone.
+    world.settle(ms(605));
+    assert_eq!(world.engine.gauges(ms(605)), (2, 0, 10.0 / 10_000.0));
+}
+
+#[test]
+fn a_victim_gives_back_the_tokens_that_it_got_in_the_same_step() {
+    let scheduling = Scheduling { by_priority: true, ..Scheduling::default() };
+    let sizes = EngineConfig { kv_blocks: 16, max_num_batched_tokens: 40, max_num_seqs: 8, ..ten_ms() };
+    let mut world = Driver::new(EngineConfig { reserve_full_prompt: false, max_model_len: 256, scheduling, ..sizes });
+    // Three blocks, scheduled first, matters least.
+    world.submit_with(ms(0), request(0, 40, 30), with_priority(5));
+    // Its block is full after step 6, when all sixteen are taken.
+    world.submit_with(ms(5), request(1, 12, 10), with_priority(0));
+    // Gets 27 tokens in step 2 and 38 in each of the next four, so that 39 are left for step 7.
+    world.submit_with(ms(5), request(2, 218, 1), with_priority(1));
+    world.finish();
+    // In step 7 the first is evicted after it was given its token: one for the second, 39 for the third.
+    assert_eq!(world.first_tokens(), [(0, 10), (1, 20), (2, 70)]);
+    assert_eq!(world.engine.totals(world.now).1, 1);
 }

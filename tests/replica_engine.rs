@@ -4,7 +4,7 @@
 mod replica_support;
 
 use kedasim::replica::{Engine, EngineConfig, ProcessTimes, StepTimeCoefficients, exposition};
-use kedasim::traffic::RequestId;
+use kedasim::traffic::{RequestAttributes, RequestId};
 use kedasim::units::{SimDuration, SimTime};
 use replica_support::settings::constant_step;
 use replica_support::{Driver, config, ms, request};
@@ -153,13 +153,104 @@ fn async_scheduling_makes_it_wait_one_step_more() {
 fn an_idle_engine_starts_at_once() {
     for async_scheduling in [false, true] {
         let mut world = Driver::new(EngineConfig { async_scheduling, ..ten_ms() });
-        world.submit(ms(3), request(0, 10, 1));
-        world.submit(ms(3), request(1, 10, 1));
+        let one = RequestAttributes { max_tokens: Some(1), ..RequestAttributes::default() };
+        world.submit_with(ms(3), request(0, 10, 5), one.clone());
+        world.submit_with(ms(3), request(1, 10, 5), one.clone());
         // Ends when the next one arrives: with nothing left to run there is nothing to wait for.
-        world.submit(ms(13), request(2, 10, 1));
+        world.submit_with(ms(13), request(2, 10, 5), one);
         world.finish();
         assert_eq!(world.first_tokens(), [(0, 13), (1, 13), (2, 23)], "async {async_scheduling}");
     }
+}
+
+/// (id, when its last token came) of all finished requests, in ms.
+fn ends(world: &Driver) -> Vec<(u64, u64)> {
+    world.finished().iter().map(|finished| (finished.id.0, finished.at.as_millis_floor())).collect()
+}
+
+/// Ends at this many tokens because its client says so, and the scheduler knows.
+fn at_most(tokens: u32) -> RequestAttributes {
+    RequestAttributes { max_tokens: Some(tokens), ..RequestAttributes::default() }
+}
+
+#[test]
+fn what_stops_of_itself_wastes_a_step_of_async_scheduling_and_what_is_foreseen_does_not() {
+    // Steps of 10 ms and 1 ms per request; the second request decodes alone once the first is gone.
+    let per_request = StepTimeCoefficients { cs_us_per_seq: 1_000.0, ..constant_step(10.0) };
+    let last_of_second = |async_scheduling: bool, first: RequestAttributes| {
+        let mut world = Driver::new(EngineConfig { async_scheduling, ..config(&per_request) });
+        world.submit_with(ms(0), request(0, 10, 2), first);
+        world.submit(ms(0), request(1, 10, 4));
+        world.finish();
+        ends(&world)
+    };
+    let of_itself = RequestAttributes::default();
+    // Two steps of 12 ms, two of 11 ms.
+    assert_eq!(last_of_second(false, of_itself.clone()), [(0, 24), (1, 46)]);
+    assert_eq!(last_of_second(true, at_most(2)), [(0, 24), (1, 46)]);
+    // The third step has the first request's slot too.
+    assert_eq!(last_of_second(true, of_itself), [(0, 24), (1, 47)]);
+}
+
+#[test]
+fn nothing_counts_the_token_of_a_wasted_slot() {
+    let mut world = Driver::new(EngineConfig { async_scheduling: true, kv_blocks: 8, ..ten_ms() });
+    // The first one's block is full after its second token, so that the wasted slot takes another.
+    world.submit(ms(0), request(0, 15, 2));
+    world.submit(ms(0), request(1, 10, 4));
+    world.settle(ms(25));
+    // After the second step the first is gone with both blocks; the other has one.
+    assert_eq!(world.engine.gauges(ms(25)), (1, 0, 1.0 / 8.0));
+    assert_eq!(world.engine.totals(ms(25)).0, 4);
+    world.finish();
+    world.settle(ms(100));
+    assert_eq!(world.engine.totals(ms(100)).0, 6);
+    assert_eq!(world.engine.gauges(ms(100)), (0, 0, 0.0));
+}
+
+#[test]
+fn a_new_request_waits_for_a_step_of_nothing_but_wasted_slots() {
+    let mut world = Driver::new(EngineConfig { async_scheduling: true, ..ten_ms() });
+    world.submit(ms(0), request(0, 10, 2));
+    // The answer ends at 20 ms; the step that was scheduled before runs until 30 ms.
+    world.submit(ms(24), request(1, 10, 1));
+    world.finish();
+    assert_eq!(world.first_tokens(), [(0, 10), (1, 40)]);
+    let mut world = Driver::new(EngineConfig { async_scheduling: true, ..ten_ms() });
+    world.submit_with(ms(0), request(0, 10, 9), at_most(2));
+    world.submit(ms(24), request(1, 10, 1));
+    world.finish();
+    assert_eq!(world.first_tokens(), [(0, 10), (1, 34)]);
+}
+
+#[test]
+fn with_async_scheduling_a_place_is_free_one_step_later() {
+    let place_of_second = |async_scheduling: bool, first: RequestAttributes| {
+        let mut world = Driver::new(EngineConfig { async_scheduling, max_num_seqs: 2, ..ten_ms() });
+        world.submit_with(ms(0), request(0, 10, 2), first);
+        world.submit(ms(0), request(1, 10, 9));
+        world.submit(ms(0), request(2, 10, 1));
+        world.finish();
+        world.first_tokens()[2]
+    };
+    // The first ends at 20 ms. The step after it was scheduled before, with its place taken.
+    assert_eq!(place_of_second(false, at_most(2)), (2, 30));
+    assert_eq!(place_of_second(true, at_most(2)), (2, 40));
+    assert_eq!(place_of_second(true, RequestAttributes::default()), (2, 40));
+}
+
+#[test]
+fn max_tokens_ends_an_answer_with_the_reason_length() {
+    let mut world = Driver::new(ten_ms());
+    for (id, most) in [(0, 3), (1, 5), (2, 9)] {
+        world.submit_with(ms(0), request(id, 10, 5), at_most(most));
+    }
+    world.finish();
+    world.settle(ms(1_000));
+    // As many tokens as allowed and as many as wanted: it stopped.
+    assert_eq!(world.series("vllm:request_success_total", Some(("finished_reason", "length"))), 1.0);
+    assert_eq!(world.series("vllm:request_success_total", Some(("finished_reason", "stop"))), 2.0);
+    assert_eq!(world.series("vllm:request_params_max_tokens_sum", None), 17.0);
 }
 
 #[test]

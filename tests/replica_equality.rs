@@ -175,25 +175,33 @@ fn shares() -> impl Strategy<Value = Shares> {
     prop::option::weighted(0.6, (path, prop_oneof![Just(100u32), 10u32..130], prop::bool::weighted(0.3)))
 }
 
-fn attributes(priority: i32, shares: Shares, prompt: u32, output: u32, tokens_per_id: u32) -> RequestAttributes {
+fn attributes(
+    (priority, max_tokens, shares): (i32, Option<u32>, Shares),
+    prompt: u32,
+    output: u32,
+    tokens_per_id: u32,
+) -> RequestAttributes {
     let text = shares.map(|(path, percent, goes_on)| SharedText {
         // The id of a node names the way to it.
         ids: path.iter().scan(1, |id, step| Some(std::mem::replace(id, *id * 2 + u64::from(*step)))).collect(),
         tokens_per_id,
         tokens: if goes_on { prompt + output } else { (prompt * percent / 100).min(prompt) },
     });
-    RequestAttributes { priority, text }
+    RequestAttributes { priority, text, max_tokens }
 }
 
-/// Gap, prompt, output, abort after, priority, shared text.
-type Sent = (u64, u32, u32, Option<u64>, i32, Shares);
+/// Gap, prompt, output, abort after, and the attributes: priority, `max_tokens`, shared text.
+type Sent = (u64, u32, u32, Option<u64>, (i32, Option<u32>, Shares));
 
 /// Requests, scrapes (time), tokens per id of the texts.
 type Workload = (Vec<Sent>, Vec<u64>, u32);
 
 fn workload(gap: u64) -> impl Strategy<Value = Workload> {
     let abort = prop::option::weighted(0.15, 0u64..3_000);
-    let request = (0..gap, 1u32..120, 1u32..150, abort, 0i32..3, shares());
+    // An answer stops of itself, at its own limit, or, with both at once, as foreseen.
+    let output = prop_oneof![3 => 1u32..150, 1 => 1u32..4];
+    let max_tokens = prop_oneof![3 => Just(None), 2 => (1u32..150).prop_map(Some), 1 => (1u32..4).prop_map(Some)];
+    let request = (0..gap, 1u32..120, output, abort, (0i32..3, max_tokens, shares()));
     let tokens_per_id = prop_oneof![1u32..50, Just(1_000u32)];
     (prop::collection::vec(request, 1..40), prop::collection::vec(0u64..8_000, 0..16), tokens_per_id)
 }
@@ -204,9 +212,9 @@ fn calls((requests, scrapes, tokens_per_id): Workload, unit: u64) -> Vec<(SimTim
     let observe = |(n, units)| (at(units), if n % 3 == 2 { Call::CatchUp } else { Call::Scrape });
     let mut calls: Vec<_> = scrapes.into_iter().enumerate().map(observe).collect();
     let mut now = 0;
-    for (id, (gap, prompt, output, abort, priority, shares)) in requests.into_iter().enumerate() {
+    for (id, (gap, prompt, output, abort, of)) in requests.into_iter().enumerate() {
         now += gap;
-        let attributes = attributes(priority, shares, prompt, output, tokens_per_id);
+        let attributes = attributes(of, prompt, output, tokens_per_id);
         calls.push((at(now), Call::Submit(id as u64, prompt, output, attributes)));
         calls.extend(abort.map(|after| (at(now + after), Call::Abort(id as u64))));
     }
@@ -247,7 +255,7 @@ proptest! {
 #[test]
 fn runs_are_taken_at_once() {
     // Four long outputs and nothing else: a handful of wakes instead of two per step.
-    let requests = (0..4).map(|id| (id * 7, 50, 140, None, 0, None)).collect();
+    let requests = (0..4).map(|id| (id * 7, 50, 140, None, (0, None, None))).collect();
     let scrapes = (0..200).map(|n| n * 11).collect();
     let knobs = (1000, 256, 2048, true, true);
     let (fast, literal, _) =

@@ -9,10 +9,13 @@
 //! the simulator delivers what else arrives at that instant, so that a request which arrives exactly on a boundary is
 //! drained before that boundary's schedule.
 //!
-//! Not modelled: LoRA, speculative decoding. Of async scheduling only the admission lag is modelled; the slot-step that it
-//! wastes after a stop, and that a finished request's place and blocks are free one step later than here, are not (a
-//! fraction of a percent of capacity at 200 output tokens). Reading order: `request`, `run`, this file, `scheduler`,
-//! `running`, `outputs`, then `free_queue` and `prefix`.
+//! Async scheduling (`EngineCore.step_with_batch_queue`) makes the schedule of a step when the step before it starts. Here it
+//! is made when that one ends, but with what was known when it started: later arrivals are hidden, and who has emitted its
+//! last token or was left by its client in between is still there. `lag` removes them once the schedule is made; what it
+//! gave them is a slot wasted, which the step takes time for.
+//!
+//! Not modelled: LoRA, speculative decoding. Reading order: `request`, `run`, this file, `scheduler`, `running`, `outputs`,
+//! `lag`, then `free_queue` and `prefix`.
 
 use crate::replica::EngineConfig;
 use crate::replica::free_queue::FreeQueue;
@@ -133,8 +136,15 @@ pub struct Engine {
     pub(super) chunks: Vec<(Slot, u32)>,
     /// Whether the schedule being made evicted somebody.
     pub(super) disturbed: bool,
+    /// Whether somebody left once the schedule was made.
+    pub(super) buried: bool,
     /// Requests whose client left, to be dropped at the next boundary.
     pub(super) leaving: Vec<(Slot, SimTime)>,
+    /// Requests whose last token is out and whom a schedule that was made before still knows, in order of admission.
+    pub(super) ended: Vec<Slot>,
+    /// Kept for their memory: gaps of a step that differ, and requests whose last token comes out in it.
+    pub(super) gaps: Vec<(SimDuration, u64)>,
+    pub(super) finished: Vec<Slot>,
     pub(super) phase: Phase,
     /// Start of the last step.
     pub(super) step_start: SimTime,
@@ -183,7 +193,11 @@ impl Engine {
             finishes: BinaryHeap::new(),
             chunks: Vec::new(),
             disturbed: false,
+            buried: false,
             leaving: Vec::new(),
+            ended: Vec::new(),
+            gaps: Vec::new(),
+            finished: Vec::new(),
             phase: Phase::Idle,
             step_start: SimTime::ZERO,
             last_boundary: SimTime::ZERO,
@@ -242,7 +256,12 @@ impl Engine {
         }
         let wanted = request.output.reveal_to_engine();
         let room = self.model_length() - u64::from(request.prompt_tokens);
-        let limit = u32::try_from(room).map_or(wanted, |room| wanted.min(room));
+        let room = u32::try_from(room).unwrap_or(u32::MAX);
+        let most = attributes.max_tokens.map_or(room, |own| own.clamp(1, room));
+        let limit = wanted.min(most);
+        // A client that names no limit gets what the model's length leaves (`get_max_tokens`).
+        let by_model = self.config.max_model_len.saturating_sub(request.prompt_tokens);
+        let max_tokens = attributes.max_tokens.map_or(by_model, |own| own.clamp(1, by_model));
         let entered = now.saturating_add(self.config.request_overhead);
         let by_priority = self.config.scheduling.by_priority;
         let live = Live {
@@ -259,8 +278,12 @@ impl Engine {
             prompt: request.prompt_tokens,
             limit,
             cut_by_length: limit < wanted,
+            foreseen: limit == most,
+            ended: false,
+            max_tokens,
             out: 0,
             computed: 0,
+            known: 0,
             blocks: 0,
             origin: 0,
             finish_step: 0,
@@ -283,7 +306,7 @@ impl Engine {
         // If others are ahead, the run already ends for them, or they are blocked and so is this one; unless it may
         // overtake them.
         if let Phase::Step(mut run) = self.phase
-            && run.steps > 1
+            && run.steps() > 1
             && (by_priority || self.inbox.is_empty())
         {
             self.cut_for_arrival(&mut run, entered);
@@ -326,7 +349,7 @@ impl Engine {
             self.live_mut(slot).aborted = true;
             self.leaving.push((slot, now));
             if let Phase::Step(run) = &mut self.phase {
-                run.steps = run.steps.min(run.first_boundary_from(now));
+                run.cut(run.first_boundary_from(now));
             }
         }
     }
@@ -369,7 +392,8 @@ impl Engine {
             let empty = self.running == 0 && self.waiting.is_empty() && !entered;
             self.phase = if empty { Phase::Idle } else { Phase::Boundary(now) };
         } else {
-            self.start_step(now);
+            let was_idle = matches!(self.phase, Phase::Idle);
+            self.start_step(now, was_idle);
         }
     }
 
@@ -381,12 +405,7 @@ impl Engine {
         self.published = self.gauges_at(now);
         self.last_boundary = run.boundary(ended);
         self.take_steps(&run, ended, events);
-        self.phase = Phase::Step(Run {
-            start: self.last_boundary,
-            first_ps: run.duration(ended).as_ps(),
-            steps: run.steps - ended,
-            ..run
-        });
+        self.phase = Phase::Step(run.after(ended));
     }
 
     /// Writes the value of every series of [`crate::replica::exposition`] as `/metrics` shows it at `now`, which is at or
@@ -423,7 +442,7 @@ impl Engine {
         debug_assert!(self.next_wake().is_none_or(|next| now <= next), "observed at {now}, after a missed wake");
         let Phase::Step(run) = self.phase else { return None };
         // The last step has not ended before its wake.
-        let ended = if run.steps > 1 { run.ended_by(now).min(run.steps - 1) } else { 0 };
+        let ended = if run.steps() > 1 { run.ended_by(now).min(run.steps() - 1) } else { 0 };
         Some((run, ended)).filter(|_| ended > 0)
     }
 
@@ -449,7 +468,7 @@ impl Engine {
     /// Ids of the requests inside, in order of arrival; after a kill they are the ones that failed.
     pub fn request_ids(&self) -> Vec<RequestId> {
         let mut inside: Vec<(u64, RequestId)> =
-            self.slab.iter().flatten().map(|live| (live.sequence, live.id)).collect();
+            self.slab.iter().flatten().filter(|live| !live.ended).map(|live| (live.sequence, live.id)).collect();
         inside.sort_unstable();
         inside.into_iter().map(|(_, id)| id).collect()
     }
@@ -460,7 +479,8 @@ impl Engine {
     }
 
     /// Tokens generated so far (all, also of requests that later failed), and preemptions so far (at eviction, where the
-    /// metric waits for the victim's next token).
+    /// metric waits for the victim's next token; with async scheduling when the step has ended during which the scheduler
+    /// decided it).
     pub fn totals(&self, now: SimTime) -> (u64, u64) {
         let in_run = self.run_part(now).map_or(0, |(_, steps)| steps * self.decodes.count);
         (self.metrics.generation_tokens + in_run, self.evictions)
@@ -486,12 +506,22 @@ impl Engine {
 
     /// Forgets a request that is in no queue any more and has no blocks.
     pub(super) fn remove(&mut self, slot: Slot, now: SimTime) {
-        let live = self.slab[slot as usize].take().expect("queues hold occupied slots only");
-        self.by_id.remove(&live.id);
-        self.vacant.push(slot);
+        self.leave(slot, now);
+        self.vacate(slot);
+    }
+
+    /// Whoever asks is told from now on that it is not here.
+    pub(super) fn leave(&mut self, slot: Slot, now: SimTime) {
+        let id = self.live(slot).id;
+        self.by_id.remove(&id);
         if self.by_id.is_empty() {
             self.busy_before += now.saturating_since(self.busy_since);
         }
+    }
+
+    pub(super) fn vacate(&mut self, slot: Slot) {
+        self.slab[slot as usize] = None;
+        self.vacant.push(slot);
     }
 
     /// Appends a request to the order of admission.

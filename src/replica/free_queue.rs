@@ -93,6 +93,7 @@ impl FreeQueue {
     #[inline]
     pub(crate) fn pop(&mut self, count: u64) {
         let mut end = self.head + count as i64;
+        // Most requests share nothing, so there is often no mark at all.
         while let Some(&(position, mark)) = self.marks.front()
             && position < end
         {

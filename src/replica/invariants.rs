@@ -30,7 +30,8 @@ impl Engine {
             ensure(u64::from(blocks) * u64::from(block_size) >= u64::from(computed), || {
                 format!("request {} computed {computed} tokens in {blocks} blocks", live.id.0)
             })?;
-            ensure(computed <= live.prompt + out && out < live.limit, || {
+            let may_have_all = live.ended || live.aborted;
+            ensure(computed <= live.prompt + out && out <= live.limit && (out < live.limit || may_have_all), || {
                 format!("request {} has {out} of {} tokens, {computed} computed", live.id.0, live.limit)
             })?;
             ensure(live.place != Place::Stalled || computed + 1 == live.length(), || {
@@ -57,7 +58,9 @@ impl Engine {
     /// Every request is in one queue, the queues are in order.
     fn check_queues(&self) -> Result<(), String> {
         let inside = self.slab.iter().flatten().count();
-        ensure(inside == self.in_flight(), || format!("{inside} requests, {} ids", self.in_flight()))?;
+        let ended = self.slab.iter().flatten().filter(|live| live.ended).count();
+        ensure(ended == self.ended.len(), || format!("{ended} requests ended, {} listed", self.ended.len()))?;
+        ensure(inside - ended == self.in_flight(), || format!("{inside} requests, {} ids", self.in_flight()))?;
         let queued = self.inbox.len() + self.waiting.len();
         let running = self.running;
         ensure(inside == queued + running as usize, || format!("{inside} inside, {queued} queued, {running} running"))?;
@@ -73,7 +76,7 @@ impl Engine {
         while slot != NO_SLOT {
             let live = self.live(slot);
             listed += 1;
-            let admitted = matches!(live.place, Place::Prefilling | Place::Decoding | Place::Stalled);
+            let admitted = matches!(live.place, Place::Prefilling | Place::Decoding | Place::Stalled | Place::Ended);
             ensure(admitted && live.admission < younger, || format!("request {} is out of order", live.id.0))?;
             younger = live.admission;
             slot = live.older;

@@ -34,8 +34,23 @@ struct Histogram {
     bounds: Vec<u64>,
     /// Per bucket, not cumulative; the last is +Inf.
     counts: Vec<u64>,
+    /// The bucket of the last sample: the next one is often in it too.
+    recent: usize,
     /// 64 bits of picoseconds overflow within one saturated day.
     sum: u128,
+}
+
+impl Histogram {
+    /// The bucket of a value: of the first bound that is not below it.
+    #[inline]
+    fn bucket_of(&mut self, value: u64) -> usize {
+        let recent = self.recent;
+        let above = recent == 0 || self.bounds[recent - 1] < value;
+        if !above || self.bounds.get(recent).is_some_and(|bound| *bound < value) {
+            self.recent = self.bounds.partition_point(|bound| *bound < value);
+        }
+        self.recent
+    }
 }
 
 /// The counters and histograms of one engine; gauges are the engine's.
@@ -75,7 +90,7 @@ impl Metrics {
             .iter()
             .map(|bounds| {
                 let bounds = bound_values(bounds, config.max_model_len);
-                Histogram { counts: vec![0; bounds.len() + 1], bounds, sum: 0 }
+                Histogram { counts: vec![0; bounds.len() + 1], bounds, recent: 0, sum: 0 }
             })
             .collect();
         Metrics {
@@ -112,7 +127,7 @@ impl Metrics {
     /// `times` samples of `value` tokens.
     pub(crate) fn observe(&mut self, family: Family, value: u64, times: u64) {
         let histogram = &mut self.histograms[family as usize];
-        let bucket = histogram.bounds.partition_point(|bound| *bound < value);
+        let bucket = histogram.bucket_of(value);
         histogram.counts[bucket] += times;
         histogram.sum += u128::from(value) * u128::from(times);
     }

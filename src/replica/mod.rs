@@ -3,7 +3,7 @@
 //! Source: vLLM V1 engine (`vllm/v1/core/sched/scheduler.py`, `vllm/v1/core/kv_cache_manager.py`,
 //! `vllm/v1/metrics/loggers.py`). Nothing here knows pods, autoscaling or Prometheus' storage.
 //! Reading order: `profile` (numbers of a model on a GPU), `model_config`, `gpu`, `kv_capacity`, `roofline`, `profiles` (the
-//! built-in ones), `step_time`, `config`, `scheduling`, `engine`, `scheduler`, `running`, `outputs`,
+//! built-in ones), `step_time`, `config`, `scheduling`, `engine`, `scheduler`, `running`, `outputs`, `lag`,
 //! `free_queue`, `prefix`, `exposition`, `metrics`.
 
 mod config;
@@ -14,6 +14,7 @@ mod gpu;
 mod http_metrics;
 mod invariants;
 mod kv_capacity;
+mod lag;
 mod metrics;
 mod model_config;
 mod outputs;

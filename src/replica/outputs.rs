@@ -14,20 +14,30 @@ use std::cmp::Reverse;
 impl Engine {
     /// The end of a run: tokens go out, finished requests leave, statistics are published.
     pub(super) fn complete_run(&mut self, run: &Run, now: SimTime, events: &mut Vec<EngineEvent>) {
-        self.take_steps(run, run.steps - 1, events);
+        self.take_steps(run, run.steps() - 1, events);
         // Aborts are processed before a step's outputs, so an aborted request gets no token from it.
-        self.drop_leaving(now, SimTime::from_ps(now.as_ps() - 1), true);
-        let decodes = self.decodes.count;
-        let mut gaps = Vec::new();
+        let is_async = self.config.async_scheduling;
+        let silent = if self.leaving.is_empty() {
+            0
+        } else if is_async {
+            self.silent_decodes(now)
+        } else {
+            self.drop_leaving(now, SimTime::from_ps(now.as_ps() - 1), true);
+            0
+        };
+        let decodes = self.decodes.count - silent;
+        let mut gaps = std::mem::take(&mut self.gaps);
         if decodes > 0 {
-            gaps.push((run.duration(run.steps - 1), decodes));
+            gaps.push((run.duration(run.steps() - 1), decodes));
         }
         self.advance(1);
         self.last_boundary = now;
-        let mut finished = self.pop_finished();
+        let mut finished = self.pop_finished(now);
         let (prompt_tokens, cached_tokens, mut generated) = self.complete_chunks(now, &mut gaps, &mut finished, events);
-        gaps.sort_unstable();
-        for (gap, count) in gaps {
+        if gaps.len() > 1 {
+            gaps.sort_unstable();
+        }
+        for (gap, count) in gaps.drain(..) {
             generated += count;
             self.metrics.observe_time(Family::InterToken, gap, count);
             events.push(EngineEvent::TokenGaps { at: now, gap, count });
@@ -39,33 +49,61 @@ impl Engine {
         self.metrics.generation_tokens += generated;
         self.metrics.prompt_tokens += prompt_tokens;
         self.metrics.cached_tokens += cached_tokens;
-        finished.sort_unstable_by_key(|slot| self.live(*slot).admission);
-        for slot in finished {
-            self.finish(slot, now, events);
+        self.gaps = gaps;
+        if finished.len() > 1 {
+            finished.sort_unstable_by_key(|slot| self.live(*slot).admission);
         }
+        for slot in finished.drain(..) {
+            self.finish(slot, now, events);
+            if is_async {
+                self.ended.push(slot);
+            } else {
+                self.observe_finished(slot);
+                self.release(slot, true);
+                self.vacate(slot);
+            }
+        }
+        self.finished = finished;
         self.publish(0, self.free_blocks);
     }
 
     /// The first `steps` steps of a run, fewer than all: everybody decodes, and nothing else happens than that arrivals
     /// are drained.
     pub(super) fn take_steps(&mut self, run: &Run, steps: u64, events: &mut Vec<EngineEvent>) {
+        if steps == 0 {
+            self.step_start = run.start;
+            return;
+        }
         let count = self.decodes.count;
         self.metrics.observe_run(run, steps, count);
         self.advance(steps);
-        if steps > 0 && count > 0 {
-            let growth = SimDuration::from_ps(run.growth_ps);
-            events.push(EngineEvent::TokenGapRun { start: run.start, first: run.duration(0), growth, steps, count });
+        if count > 0 {
+            self.tell_gaps(run, steps, events);
         }
         // Whoever entered meanwhile was drained at the first boundary after it.
         let last = run.boundary(steps);
         while let Some(entered) =
             self.inbox.front().map(|slot| self.live(*slot).entered).filter(|entered| *entered <= last)
-            && steps > 0
         {
             let boundary = run.boundary(run.first_boundary_from(entered));
             self.drain(boundary, boundary);
         }
         self.step_start = last;
+    }
+
+    /// The gaps of the first `steps` steps, at least one, in which all decoding requests emit.
+    fn tell_gaps(&self, run: &Run, steps: u64, events: &mut Vec<EngineEvent>) {
+        let (count, growth) = (self.decodes.count, SimDuration::from_ps(run.growth_ps));
+        if run.extra_ps == 0 {
+            events.push(EngineEvent::TokenGapRun { start: run.start, first: run.duration(0), growth, steps, count });
+            return;
+        }
+        let start = run.boundary(1);
+        events.push(EngineEvent::TokenGaps { at: start, gap: run.duration(0), count });
+        if steps > 1 {
+            let first = run.duration(1);
+            events.push(EngineEvent::TokenGapRun { start, first, growth, steps: steps - 1, count });
+        }
     }
 
     /// The prefill chunks of a step: whoever is computed to its end emits. Returns the prompt tokens of first tokens, how
@@ -78,13 +116,21 @@ impl Engine {
         events: &mut Vec<EngineEvent>,
     ) -> (u64, u64, u64) {
         let (mut prompt_tokens, mut cached_tokens, mut first_tokens) = (0, 0, 0);
+        let steps_done = self.decodes.steps_done;
         let mut chunks = std::mem::take(&mut self.chunks);
         for (slot, tokens) in chunks.drain(..) {
             let live = self.live_mut(slot);
             live.computed += tokens;
+            live.known = live.computed;
             if live.computed < live.length() {
                 continue;
             }
+            if self.left_before(slot, now) {
+                // Only with async scheduling is it still here: the schedule that was made before goes on with it.
+                self.end_prefill(slot, self.live(slot).out + 1 == self.live(slot).limit);
+                continue;
+            }
+            let live = self.live_mut(slot);
             live.out += 1;
             let evictions = std::mem::take(&mut live.evictions);
             live.preemptions += evictions;
@@ -104,8 +150,16 @@ impl Engine {
                 }
             }
             self.metrics.preemptions += u64::from(evictions);
-            if !self.start_decoding(slot) {
+            let live = self.live(slot);
+            let stops = live.out == live.limit;
+            self.end_prefill(slot, stops);
+            if stops {
                 finished.push(slot);
+            } else {
+                let live = self.live_mut(slot);
+                let finish_step = steps_done + u64::from(live.limit - live.out);
+                live.finish_step = finish_step;
+                self.finishes.push(Reverse((finish_step, slot)));
             }
         }
         // Keeps the allocation.
@@ -126,83 +180,90 @@ impl Engine {
         self.decodes.advance(steps);
     }
 
-    /// A request whose text is computed joins the decodes, unless the token it just emitted was its last.
-    fn start_decoding(&mut self, slot: Slot) -> bool {
+    /// A request whose text is computed joins the decodes, unless its last token has come out. With async scheduling it does
+    /// even then, if the scheduler cannot know.
+    fn end_prefill(&mut self, slot: Slot, stops: bool) {
         let live = self.live(slot);
-        if live.out == live.limit {
-            return false;
+        if stops && (live.foreseen || !self.config.async_scheduling) {
+            self.live_mut(slot).place = Place::Ended;
+            return;
         }
-        let finish_step = self.decodes.steps_done + u64::from(live.limit - live.out);
         let origin = self.decodes.join(live.computed);
         let live = self.live_mut(slot);
         live.place = Place::Decoding;
         live.origin = origin;
-        live.finish_step = finish_step;
-        self.finishes.push(Reverse((finish_step, slot)));
-        true
     }
 
-    /// The decoding requests that stop now, out of the decodes.
-    fn pop_finished(&mut self) -> Vec<Slot> {
-        let mut finished = Vec::new();
+    /// The decoding requests whose last token comes out now. Who was foreseen to stop is out of the decodes.
+    fn pop_finished(&mut self, now: SimTime) -> Vec<Slot> {
+        let mut finished = std::mem::take(&mut self.finished);
         while let Some(&Reverse((step, slot))) = self.finishes.peek()
             && step <= self.decodes.steps_done
         {
             self.finishes.pop();
-            if self.stops_at(slot, step) {
+            // An entry may be a second one for the same slot and step.
+            if !self.stops_at(slot, step) || finished.contains(&slot) {
+                continue;
+            }
+            let silent = self.left_before(slot, now);
+            if self.live(slot).foreseen || !self.config.async_scheduling {
                 self.settle_request(slot);
-                // A second entry for the same slot and step must not find it decoding.
-                self.live_mut(slot).place = Place::Prefilling;
+                self.live_mut(slot).place = Place::Ended;
+            } else if !silent {
+                let computed = self.decodes.computed(self.live(slot).origin);
+                let live = self.live_mut(slot);
+                live.out = computed + 1 - live.prompt;
+            }
+            if !silent {
                 finished.push(slot);
             }
         }
         finished
     }
 
+    /// The last token of a request is out.
     fn finish(&mut self, slot: Slot, now: SimTime, events: &mut Vec<EngineEvent>) {
-        let live = self.live(slot);
-        let scheduled = live.scheduled.expect("a request that emitted tokens was scheduled");
-        let (first, prompt, out, queued) = (live.first_token, live.prompt, live.out, live.queued);
-        let decode = now.since(first);
+        let live = self.live_mut(slot);
+        live.ended = true;
+        live.last_token = now;
         let done = Finished {
             id: live.id,
             at: now,
             arrived: live.arrived,
-            scheduled,
-            first_token: first,
-            prompt_tokens: prompt,
-            generated_tokens: out,
+            scheduled: live.scheduled.expect("a request that emitted tokens was scheduled"),
+            first_token: live.first_token,
+            prompt_tokens: live.prompt,
+            generated_tokens: live.out,
         };
-        let (cut_by_length, preemptions, cached) = (live.cut_by_length, live.preemptions, live.cached);
-        let aborted = live.aborted;
-        // A client that names no limit gets what the model's length leaves (`get_max_tokens`).
-        let max_tokens = u64::from(self.config.max_model_len.saturating_sub(prompt));
-        if aborted {
+        if live.aborted {
             self.leaving.retain(|(other, _)| *other != slot);
         } else {
             self.metrics.answer(done.arrived, now, false);
         }
-        let metrics = &mut self.metrics;
-        *(if cut_by_length { &mut metrics.cut_by_length } else { &mut metrics.stopped }) += 1;
-        // Whole picoseconds, rounded down; vLLM reports 0 for a single token.
-        let per_token = decode.as_ps().checked_div(u64::from(out) - 1).unwrap_or(0);
-        metrics.observe_time(Family::RequestTimePerOutputToken, SimDuration::from_ps(per_token), 1);
-        metrics.observe_time(Family::EndToEnd, now.since(done.arrived), 1);
-        metrics.observe_time(Family::Queue, scheduled.since(queued), 1);
-        metrics.observe_time(Family::Prefill, first.since(scheduled), 1);
-        metrics.observe_time(Family::Decode, decode, 1);
-        metrics.observe_time(Family::Inference, now.since(scheduled), 1);
-        metrics.observe(Family::PromptTokens, u64::from(prompt), 1);
-        metrics.observe(Family::GenerationTokens, u64::from(out), 1);
-        metrics.observe(Family::MaxTokens, max_tokens, 1);
-        metrics.observe(Family::Preemptions, u64::from(preemptions), 1);
-        metrics.observe(Family::KvComputed, u64::from(prompt - cached), 1);
         events.push(EngineEvent::Finished(done));
-        self.unlink(slot);
-        let live = self.live(slot);
-        let (blocks, computed) = (live.blocks, live.computed);
-        self.free_blocks += self.free_request(slot, blocks, computed, false);
-        self.remove(slot, now);
+        self.leave(slot, now);
+    }
+
+    /// The statistics of a request whose last token is out.
+    pub(super) fn observe_finished(&mut self, slot: Slot) {
+        let live = self.slab[slot as usize].as_ref().expect("queues hold occupied slots only");
+        let metrics = &mut self.metrics;
+        let scheduled = live.scheduled.expect("a request that emitted tokens was scheduled");
+        let decode = live.last_token.since(live.first_token);
+        *(if live.cut_by_length { &mut metrics.cut_by_length } else { &mut metrics.stopped }) += 1;
+        // Whole picoseconds, rounded down; vLLM reports 0 for a single token.
+        let per_token = decode.as_ps().checked_div(u64::from(live.out) - 1).unwrap_or(0);
+        metrics.observe_time(Family::RequestTimePerOutputToken, SimDuration::from_ps(per_token), 1);
+        metrics.observe_time(Family::EndToEnd, live.last_token.since(live.arrived), 1);
+        metrics.observe_time(Family::Queue, scheduled.since(live.queued), 1);
+        metrics.observe_time(Family::Prefill, live.first_token.since(scheduled), 1);
+        metrics.observe_time(Family::Decode, decode, 1);
+        metrics.observe_time(Family::Inference, live.last_token.since(scheduled), 1);
+        metrics.observe(Family::PromptTokens, u64::from(live.prompt), 1);
+        metrics.observe(Family::GenerationTokens, u64::from(live.out), 1);
+        metrics.observe(Family::MaxTokens, u64::from(live.max_tokens), 1);
+        metrics.observe(Family::Preemptions, u64::from(live.preemptions), 1);
+        metrics.observe(Family::KvComputed, u64::from(live.prompt - live.cached), 1);
     }
 
     /// Drops the requests whose clients left at `until` or before, while a step runs (`in_step`) or between two.
@@ -214,23 +275,22 @@ impl Engine {
                 index += 1;
                 continue;
             }
-            self.leaving.remove(index);
             match self.live(slot).place {
                 // It was drained at a boundary within the run that just ended, or never.
                 Place::Inbox => self.inbox.retain(|other| *other != slot),
                 Place::Waiting => self.waiting.retain(|other| *other != slot),
-                Place::Prefilling | Place::Decoding | Place::Stalled => {
-                    self.unlink(slot);
-                    let mut scheduled = 0;
+                Place::Prefilling | Place::Decoding | Place::Stalled | Place::Ended => {
                     if in_step {
                         self.pop_for_decodes();
-                        scheduled = self.withdraw(slot);
                     } else {
+                        // It is in no batch.
                         self.settle_request(slot);
+                        self.live_mut(slot).place = Place::Ended;
                     }
-                    self.free_all(slot, scheduled, false);
+                    self.release(slot, left == now);
                 }
             }
+            self.leaving.remove(index);
             self.remove(slot, now);
         }
     }

@@ -173,14 +173,15 @@ impl Engine {
     /// counted when the step ends; what they were in the queue must be known before others take or free blocks.
     pub(super) fn pop_for_decodes(&mut self) {
         if self.config.scheduling.prefix_caching {
-            let due = self.decodes.blocks_for(1);
+            let due = self.decodes.due();
             self.queue.pop(due - self.popped);
             self.popped = due;
         }
     }
 
-    /// Whoever writes a shared text has its blocks in the table up to the step in progress.
-    pub(super) fn enter_written(&mut self) {
+    /// Whoever writes a shared text has its blocks in the table up to the last token that is known, before or after it is
+    /// `scheduled`.
+    pub(super) fn enter_written(&mut self, scheduled: bool) {
         if self.writers.is_empty() {
             return;
         }
@@ -188,10 +189,13 @@ impl Engine {
             self.writers.iter().map(|slot| (self.live(*slot).admission, *slot)).collect();
         writers.sort_unstable();
         for (_, slot) in writers {
-            if self.live(slot).place == Place::Decoding {
-                let upto = self.decodes.computed(self.live(slot).origin) + 1;
-                self.enter_blocks(slot, upto);
-            }
+            let live = self.live(slot);
+            let upto = match (live.place, scheduled) {
+                (Place::Decoding, true) => self.decodes.computed(live.origin) + self.foresight(),
+                (Place::Decoding, false) => self.known_of_decode(slot),
+                _ => live.known,
+            };
+            self.enter_blocks(slot, upto);
         }
     }
 

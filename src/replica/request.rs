@@ -23,6 +23,9 @@ pub(crate) enum Place {
     Decoding,
     /// As decoding, but the last schedule had no tokens for it.
     Stalled,
+    /// Has emitted its last token, as the scheduler foresaw. With async scheduling it keeps its place and its blocks during
+    /// the schedule that was made before.
+    Ended,
 }
 
 /// A request from the API server to its last token.
@@ -49,12 +52,21 @@ pub(crate) struct Live {
     pub(crate) prompt: u32,
     /// Tokens after which it stops.
     pub(crate) limit: u32,
-    /// Whether `max_model_len` sets the limit.
+    /// Whether `max_tokens` or `max_model_len` sets the limit.
     pub(crate) cut_by_length: bool,
+    /// Whether the scheduler knows at which token it stops at the latest, and it is the one.
+    pub(crate) foreseen: bool,
+    /// Whether its last token is out. With async scheduling it is still here during the schedule that was made before.
+    pub(crate) ended: bool,
+    /// As the API server fills it in.
+    pub(crate) max_tokens: u32,
     /// Tokens generated; stale while decoding.
     pub(crate) out: u32,
     /// Tokens whose keys and values exist; stale while decoding.
     pub(crate) computed: u32,
+    /// Of those, the ones whose blocks the cache's table may have by the last schedule. With async scheduling a decode's
+    /// token is known one step late. Stale while decoding.
+    pub(crate) known: u32,
     /// KV blocks held; stale while decoding.
     pub(crate) blocks: u32,
     /// While decoding: `computed` minus the engine's step count.

@@ -1,7 +1,8 @@
 //! Runs of decode-only steps in closed form (vllm.md section 9).
 //!
-//! While nobody joins or leaves, step j of a run lasts `first + growth j`: every request adds one cached token per step. All
-//! sums are exact integers, so it does not matter where a run is cut.
+//! While nobody joins or leaves, step j of a run lasts `first + growth j`: every request adds one cached token per step. With
+//! async scheduling the first step may take longer, for slots that are wasted in it. All sums are exact integers, so it does
+//! not matter where a run is cut.
 
 use crate::units::{SimDuration, SimTime};
 
@@ -9,15 +10,43 @@ use crate::units::{SimDuration, SimTime};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Run {
     pub(crate) start: SimTime,
-    /// Duration of the first step, ps.
+    /// Duration of the first step without `extra_ps`, ps.
     pub(crate) first_ps: u64,
+    /// By how much the first step is longer because of requests that are gone, ps.
+    pub(crate) extra_ps: u64,
     /// By how much each step is longer than the one before, ps.
     pub(crate) growth_ps: u64,
     /// Steps planned, at least 1; may be cut while the run lasts.
-    pub(crate) steps: u64,
+    steps: u64,
+    /// The end of the last one: asked for more often than it changes.
+    ends: SimTime,
 }
 
 impl Run {
+    /// A run of one step.
+    pub(crate) fn of_one(start: SimTime, first_ps: u64, extra_ps: u64, growth_ps: u64) -> Run {
+        let mut run = Run { start, first_ps, extra_ps, growth_ps, steps: 0, ends: start };
+        run.set_steps(1);
+        run
+    }
+
+    /// Steps planned.
+    pub(crate) fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    pub(crate) fn set_steps(&mut self, steps: u64) {
+        if steps != self.steps {
+            self.steps = steps;
+            self.ends = self.boundary(steps);
+        }
+    }
+
+    /// Ends the run after this many steps, if it is not shorter.
+    pub(crate) fn cut(&mut self, steps: u64) {
+        self.set_steps(self.steps.min(steps));
+    }
+
     /// The instant at which `steps` steps have ended.
     pub(crate) fn boundary(&self, steps: u64) -> SimTime {
         self.start.saturating_add(SimDuration::from_ps(u64::try_from(self.elapsed_ps(steps)).unwrap_or(u64::MAX)))
@@ -25,27 +54,41 @@ impl Run {
 
     /// Length of the first `steps` steps.
     fn elapsed_ps(&self, steps: u64) -> u128 {
+        if steps == 0 {
+            return 0;
+        }
         let m = u128::from(steps);
-        m * u128::from(self.first_ps) + u128::from(self.growth_ps) * (m * m.saturating_sub(1) / 2)
+        // A product of two 64-bit numbers is one multiplication; this many steps are always meant.
+        let pairs = if steps <= u64::from(u32::MAX) { u128::from(steps * (steps - 1) / 2) } else { m * (m - 1) / 2 };
+        u128::from(self.extra_ps) + m * u128::from(self.first_ps) + u128::from(self.growth_ps) * pairs
     }
 
     /// Duration of step `index`, from 0.
     pub(crate) fn duration(&self, index: u64) -> SimDuration {
-        SimDuration::from_ps(self.first_ps.saturating_add(self.growth_ps.saturating_mul(index)))
+        let extra_ps = if index == 0 { self.extra_ps } else { 0 };
+        let regular_ps = self.first_ps.saturating_add(self.growth_ps.saturating_mul(index));
+        SimDuration::from_ps(regular_ps.saturating_add(extra_ps))
+    }
+
+    /// The same run without its first `steps` steps, at least 1 and fewer than all.
+    pub(crate) fn after(&self, steps: u64) -> Run {
+        let first_ps = self.duration(steps).as_ps();
+        Run { start: self.boundary(steps), first_ps, extra_ps: 0, steps: self.steps - steps, ..*self }
     }
 
     pub(crate) fn ends(&self) -> SimTime {
-        self.boundary(self.steps)
+        self.ends
     }
 
     /// How many steps have ended at `at` or before, were the run endless.
     pub(crate) fn ended_by(&self, at: SimTime) -> u64 {
         let span = at.saturating_since(self.start).as_ps();
+        let Some(regular) = span.checked_sub(self.extra_ps) else { return 0 };
         if self.growth_ps == 0 {
-            return span / self.first_ps;
+            return regular / self.first_ps;
         }
         // The inverse of `elapsed_ps` in doubles, in the form without cancellation; the integers have the last word.
-        let (h, g) = (span as f64, self.growth_ps as f64);
+        let (h, g) = (regular as f64, self.growth_ps as f64);
         let b = self.first_ps as f64 - g / 2.0;
         let mut steps = (2.0 * h / (b + (b * b + 2.0 * g * h).sqrt())) as u64;
         while self.elapsed_ps(steps) > u128::from(span) {
@@ -64,11 +107,10 @@ impl Run {
 
     /// How many of the first `steps` steps last at most `limit_ps`.
     pub(crate) fn not_longer_than(&self, limit_ps: u64, steps: u64) -> u64 {
-        if limit_ps < self.first_ps {
-            0
-        } else {
-            (limit_ps - self.first_ps).checked_div(self.growth_ps).map_or(steps, |last| steps.min(last + 1))
-        }
+        let Some(above) = limit_ps.checked_sub(self.first_ps) else { return 0 };
+        let regular = above.checked_div(self.growth_ps).map_or(steps, |last| steps.min(last + 1));
+        // With its extra the first one may be longer.
+        regular - u64::from(regular > 0 && above < self.extra_ps)
     }
 
     /// Sum of the durations of the first `steps` steps, ps.
@@ -91,11 +133,13 @@ pub(crate) struct Decodes {
     pub(crate) cached: u64,
     /// How many have an origin of this remainder modulo the block size.
     residues: Vec<u32>,
+    /// The remainder of those whose blocks are full now; one less with each step, round and round.
+    full: usize,
 }
 
 impl Decodes {
     pub(crate) fn new(block_size: u32) -> Self {
-        Decodes { steps_done: 0, count: 0, cached: 0, residues: vec![0; block_size as usize] }
+        Decodes { steps_done: 0, count: 0, cached: 0, residues: vec![0; block_size as usize], full: 0 }
     }
 
     fn block_size(&self) -> u64 {
@@ -129,17 +173,24 @@ impl Decodes {
         origin.rem_euclid(self.residues.len() as i64) as usize
     }
 
-    /// Requests whose blocks are full before step `ahead` from now: they need one more for it.
-    fn due(&self, ahead: u64) -> u64 {
-        let size = self.block_size();
-        let place = (size - (self.steps_done + ahead) % size) % size;
-        u64::from(self.residues[place as usize])
+    /// Requests whose blocks are full before the next step: they need one more for it.
+    #[inline]
+    pub(crate) fn due(&self) -> u64 {
+        u64::from(self.residues[self.full])
     }
 
     /// KV blocks that the next `steps` steps need.
     pub(crate) fn blocks_for(&self, steps: u64) -> u64 {
         let size = self.block_size();
-        steps / size * self.count + (0..steps % size).map(|ahead| self.due(ahead)).sum::<u64>()
+        let (periods, rest) = if steps < size { (0, steps) } else { (steps / size, steps % size) };
+        let sum = |counts: &[u32]| counts.iter().copied().map(u64::from).sum::<u64>();
+        // The remainders whose turn comes are `full` and those below it, then the highest.
+        let (rest, below) = (rest as usize, self.full + 1);
+        let due = match rest.checked_sub(below) {
+            None => sum(&self.residues[below - rest..below]),
+            Some(highest) => sum(&self.residues[..below]) + sum(&self.residues[self.residues.len() - highest..]),
+        };
+        periods * self.count + due
     }
 
     /// The most steps that `free` blocks allow, at most `limit`.
@@ -151,9 +202,11 @@ impl Decodes {
         let periods = free / self.count;
         let (mut steps, mut rest) = (periods * size, free % self.count);
         // Ends within one period, which needs `count` blocks.
-        while let Some(after) = rest.checked_sub(self.due(steps % size)) {
+        let mut place = self.full;
+        while let Some(after) = rest.checked_sub(u64::from(self.residues[place])) {
             rest = after;
             steps += 1;
+            place = place.checked_sub(1).unwrap_or(self.residues.len() - 1);
         }
         steps.min(limit)
     }
@@ -162,6 +215,9 @@ impl Decodes {
     pub(crate) fn advance(&mut self, steps: u64) {
         self.steps_done += steps;
         self.cached += steps * self.count;
+        let size = self.block_size();
+        let turn = (if steps < size { steps } else { steps % size }) as usize;
+        self.full = if turn <= self.full { self.full - turn } else { self.full + self.residues.len() - turn };
     }
 }
 
@@ -172,27 +228,38 @@ mod tests {
     #[test]
     fn boundaries_and_their_inverse_agree() {
         for (first_ps, growth_ps) in [(1, 0), (7, 3), (6_990_000_000, 40_700), (1, 1_000_000), (5, 11)] {
-            let run = Run { start: SimTime::from_ps(1_000), first_ps, growth_ps, steps: 1 };
-            let mut at = 1_000u64;
-            for step in 0..300u64 {
-                assert_eq!(run.boundary(step), SimTime::from_ps(at), "{first_ps} {growth_ps} {step}");
-                assert_eq!(run.ended_by(SimTime::from_ps(at)), step);
-                assert_eq!(run.first_boundary_from(SimTime::from_ps(at)), step.max(1));
-                assert_eq!(run.first_boundary_from(SimTime::from_ps(at + 1)), step + 1);
-                at += run.duration(step).as_ps();
-                assert_eq!(run.ended_by(SimTime::from_ps(at - 1)), step);
+            for extra_ps in [0, 1, 6, 1_000] {
+                let mut run = Run::of_one(SimTime::from_ps(1_000), first_ps, extra_ps, growth_ps);
+                run.set_steps(1_000);
+                let mut at = 1_000u64;
+                for step in 0..300u64 {
+                    assert_eq!(run.boundary(step), SimTime::from_ps(at), "{first_ps} {extra_ps} {growth_ps} {step}");
+                    assert_eq!(run.ended_by(SimTime::from_ps(at)), step);
+                    assert_eq!(run.first_boundary_from(SimTime::from_ps(at)), step.max(1));
+                    assert_eq!(run.first_boundary_from(SimTime::from_ps(at + 1)), step + 1);
+                    at += run.duration(step).as_ps();
+                    assert_eq!(run.ended_by(SimTime::from_ps(at - 1)), step);
+                }
+                let rest = run.after(7);
+                assert_eq!((rest.ends(), rest.duration(3)), (run.ends(), run.duration(10)));
             }
         }
     }
 
     #[test]
     fn bucket_counts_of_a_run() {
-        let run = Run { start: SimTime::ZERO, first_ps: 10, growth_ps: 3, steps: 5 };
+        let run = Run::of_one(SimTime::ZERO, 10, 0, 3);
         // Durations 10 13 16 19 22.
         for (limit, count) in [(9, 0), (10, 1), (12, 1), (13, 2), (21, 4), (22, 5), (1000, 5)] {
             assert_eq!(run.not_longer_than(limit, 5), count, "{limit}");
         }
         assert_eq!(run.sum_ps(5), 80);
+        // Durations 15 13 16 19 22.
+        let longer = Run { extra_ps: 5, ..run };
+        for (limit, count) in [(10, 0), (13, 1), (14, 1), (15, 2), (16, 3), (22, 5)] {
+            assert_eq!(longer.not_longer_than(limit, 5), count, "{limit}");
+        }
+        assert_eq!((longer.sum_ps(5), longer.sum_ps(0)), (85, 0));
     }
 
     #[test]

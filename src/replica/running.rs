@@ -19,22 +19,29 @@ impl Engine {
         order.reverse();
         let mut budget = self.config.max_num_batched_tokens;
         let (mut index, mut undisturbed) = (0, true);
+        let mut given = vec![false; order.len()];
         // Blocks that decodes scheduled so far need; counted when their step ends.
         let mut due = 0;
         'schedule: while index < order.len() && budget > 0 {
             let slot = order[index];
+            if self.live(slot).place == Place::Ended {
+                index += 1;
+                continue;
+            }
             let (tokens, missing) = self.wants(slot, budget, lone);
             while missing > self.free_blocks - due {
                 undisturbed = false;
                 let victim = self.victim(&order);
                 let place = order.iter().position(|other| *other == victim).expect("it is one of them");
                 order.remove(place);
-                if place < index {
+                if given.remove(place) {
                     let (scheduled, blocks) = self.take_back(victim);
                     budget += scheduled;
                     due -= blocks;
                     index -= 1;
                 } else {
+                    // Upstream's index stays where it is for one who is earlier in the list and has nothing in the batch:
+                    // the next in the list is passed over.
                     self.preempt(victim);
                 }
                 if victim == slot {
@@ -48,10 +55,14 @@ impl Engine {
                 self.take_chunk(slot, tokens, missing);
             }
             budget -= tokens;
+            let place = if undisturbed { Some(index) } else { order.iter().position(|other| *other == slot) };
+            given[place.expect("it runs")] = true;
             index += 1;
         }
-        for slot in order.drain(index..) {
-            self.stall(slot);
+        for (slot, given) in order.into_iter().zip(given) {
+            if !given {
+                self.stall(slot);
+            }
         }
         undisturbed
     }
@@ -72,7 +83,7 @@ impl Engine {
         if self.config.scheduling.prefix_caching {
             self.queue.pop(u64::from(missing));
             self.popped += u64::from(missing);
-            let upto = self.decodes.computed(self.live(slot).origin) + 1;
+            let upto = self.decodes.computed(self.live(slot).origin) + self.foresight();
             self.enter_blocks(slot, upto);
         }
     }
@@ -91,7 +102,9 @@ impl Engine {
         let decodes = self.live(slot).place == Place::Decoding;
         let blocks = if decodes { self.wants(slot, 1, false).1 } else { 0 };
         let scheduled = self.withdraw(slot);
-        self.evict(slot, scheduled);
+        let live = self.live(slot);
+        let filled = if decodes { live.computed + self.foresight() } else { live.known + scheduled };
+        self.evict(slot, filled);
         (scheduled, blocks)
     }
 
@@ -117,10 +130,9 @@ impl Engine {
         }
     }
 
-    /// Frees all blocks of a settled request, of whose tokens `scheduled` more than the computed ones are in the batch.
-    pub(super) fn free_all(&mut self, slot: Slot, scheduled: u32, returns: bool) {
-        let live = self.live_mut(slot);
-        let (blocks, filled) = (std::mem::take(&mut live.blocks), live.computed + scheduled);
+    /// Frees all blocks of a settled request, of which those up to token `filled` may be in the cache's table.
+    pub(super) fn free_all(&mut self, slot: Slot, filled: u32, returns: bool) {
+        let blocks = std::mem::take(&mut self.live_mut(slot).blocks);
         self.free_blocks += self.free_request(slot, blocks, filled, returns);
     }
 
@@ -132,6 +144,10 @@ impl Engine {
             let live = self.live_mut(slot);
             live.place = Place::Stalled;
             live.last_token = last_boundary;
+            if !live.aborted {
+                // From the next schedule on its last token is known.
+                live.known = live.computed;
+            }
         }
     }
 }

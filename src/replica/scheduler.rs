@@ -7,8 +7,9 @@
 //! because a prompt that does not fit the budget ends the admission. Otherwise `running` takes such a step.
 
 use crate::replica::engine::{Engine, Phase};
+use crate::replica::lag::Batch;
 use crate::replica::prefix::Hit;
-use crate::replica::request::{Place, Slot};
+use crate::replica::request::{Live, Place, Slot};
 use crate::replica::run::Run;
 use crate::units::SimTime;
 use std::cmp::Reverse;
@@ -26,47 +27,58 @@ const LONGEST_RUN: u64 = 1 << 20;
 
 impl Engine {
     /// The top of the loop: aborts, arrivals, schedule; then the batch starts.
-    pub(super) fn start_step(&mut self, now: SimTime) {
-        self.drop_leaving(now, now, false);
-        self.drain(now, now);
-        // With async scheduling this step was put together when the previous one started, unless nothing ran then.
-        let lagging = self.config.async_scheduling && self.running > 0;
-        let seen_until = if lagging { self.step_start } else { now };
-        while !self.schedule(seen_until) {
-            self.publish(self.unseen(seen_until), self.free_blocks);
-            if self.running == 0 && self.waiting.is_empty() {
-                // Aborts emptied the engine.
-                self.phase = Phase::Idle;
-                return;
-            }
-            // By priority the request that asks first may evict itself, which ends the schedule: an empty step.
+    pub(super) fn start_step(&mut self, now: SimTime, was_idle: bool) {
+        let ahead = self.config.async_scheduling && !was_idle;
+        if !ahead && !self.leaving.is_empty() {
+            self.drop_leaving(now, now, false);
         }
-        if lagging {
-            // The step that just ended reports a scheduler that has already gone one step further.
-            let free = self.free_after_step();
-            self.publish(self.unseen(seen_until), free);
+        self.drain(now, now);
+        let mut seen_until = now;
+        let mut whole = None;
+        self.buried = false;
+        if ahead {
+            // This step was put together when the previous one started.
+            seen_until = self.step_start;
+            whole = self.schedule_ahead(now, seen_until);
+        }
+        if whole.is_none() {
+            seen_until = now;
+            while !self.schedule(now) {
+                self.publish(0, self.free_blocks);
+                if self.running == 0 && self.waiting.is_empty() {
+                    self.phase = Phase::Idle;
+                    return;
+                }
+                // By priority the request that asks first may evict itself, which ends the schedule: an empty step.
+            }
+            if ahead {
+                // The empty batch before it reports at once.
+                self.publish(0, self.free_after_step());
+            }
         }
         self.step_start = now;
-        let run = self.plan(now, seen_until);
+        let run = self.plan(now, seen_until, whole.filter(|_| self.buried));
         self.phase = Phase::Step(run);
         self.disturbed = false;
     }
 
     /// Both passes; false when nothing is scheduled.
-    fn schedule(&mut self, seen_until: SimTime) -> bool {
+    pub(super) fn schedule(&mut self, seen_until: SimTime) -> bool {
         self.chunks.clear();
         self.disturbed = false;
         let lone = self.is_lone(seen_until);
+        if self.config.async_scheduling {
+            // What the step before the last one computed became known before the schedule.
+            self.enter_written(false);
+        }
         let undisturbed = if self.config.is_plain() {
             let enough = self.make_room();
             self.pop_for_decodes();
-            self.enter_written();
+            self.enter_written(true);
             self.schedule_half_done() && enough
-        } else if self.decodes.count == u64::from(self.running)
-            && self.decodes.blocks_for(1) <= u64::from(self.free_blocks)
-        {
+        } else if self.decodes.count == u64::from(self.running) && self.decodes.due() <= u64::from(self.free_blocks) {
             self.pop_for_decodes();
-            self.enter_written();
+            self.enter_written(true);
             true
         } else {
             self.schedule_one_by_one(lone)
@@ -87,7 +99,10 @@ impl Engine {
     }
 
     /// Waiting requests that came too late for the schedule.
-    fn unseen(&self, seen_until: SimTime) -> usize {
+    pub(super) fn unseen(&self, seen_until: SimTime) -> usize {
+        if self.waiting.is_empty() {
+            return 0;
+        }
         let is_unseen = |slot: &&Slot| self.live(**slot).queued > seen_until;
         if self.config.scheduling.by_priority {
             self.waiting.iter().filter(is_unseen).count()
@@ -120,8 +135,8 @@ impl Engine {
     }
 
     /// Blocks left once the decodes have theirs for the next step.
-    fn free_after_step(&self) -> u32 {
-        self.free_blocks - u32::try_from(self.decodes.blocks_for(1)).expect("make_room left enough")
+    pub(super) fn free_after_step(&self) -> u32 {
+        self.free_blocks - u32::try_from(self.decodes.due()).expect("make_room left enough")
     }
 
     /// Pass 1, decoding requests: evicts the newest until the rest can have their blocks. False when any was evicted.
@@ -130,7 +145,7 @@ impl Engine {
     /// it is always the newest that goes.
     fn make_room(&mut self) -> bool {
         let mut undisturbed = true;
-        while self.decodes.blocks_for(1) > u64::from(self.free_blocks) {
+        while self.decodes.due() > u64::from(self.free_blocks) {
             if self.config.scheduling.prefix_caching {
                 // Whoever is older took all free blocks before the victim's came.
                 self.queue.pop(u64::from(self.free_blocks) - self.popped);
@@ -207,6 +222,7 @@ impl Engine {
             let live = self.live_mut(slot);
             live.place = Place::Prefilling;
             live.computed = computed;
+            live.known = computed;
             live.blocks = hit.blocks;
             if live.scheduled.is_none() {
                 // With the lag it was scheduled when the step before started, into the step after.
@@ -262,22 +278,35 @@ impl Engine {
     /// priority to its place there.
     pub(super) fn preempt(&mut self, slot: Slot) {
         self.settle_request(slot);
-        self.evict(slot, 0);
+        self.evict(slot, self.live(slot).known);
     }
 
-    /// [`Self::preempt`] of a settled request that has `scheduled` tokens in the batch.
-    pub(super) fn evict(&mut self, slot: Slot, scheduled: u32) {
+    /// [`Self::preempt`] of a settled request whose blocks up to token `filled` may be in the cache's table.
+    pub(super) fn evict(&mut self, slot: Slot, filled: u32) {
         self.unlink(slot);
-        self.free_all(slot, scheduled, true);
+        self.free_all(slot, filled, true);
         let last_boundary = self.last_boundary;
+        let silent = self.left_before(slot, last_boundary);
+        let is_async = self.config.async_scheduling;
         let live = self.live_mut(slot);
         if live.place == Place::Decoding {
             live.last_token = last_boundary;
         }
-        live.computed = 0;
-        live.place = Place::Waiting;
         live.evictions += 1;
+        if is_async && matches!(live.place, Place::Decoding | Place::Ended) && !silent {
+            // The token that just came out was on its way then and brought the news.
+            let evictions = std::mem::take(&mut live.evictions);
+            live.preemptions += evictions;
+            self.metrics.preemptions += u64::from(evictions);
+        }
         self.evictions += 1;
+        let live = self.live_mut(slot);
+        live.computed = 0;
+        live.known = 0;
+        live.place = Place::Waiting;
+        if live.ended {
+            return;
+        }
         if self.config.scheduling.by_priority {
             self.queue_by_rank(slot);
         } else {
@@ -292,38 +321,34 @@ impl Engine {
             return;
         }
         let computed = self.decodes.computed(live.origin);
+        let known = self.known_of_decode(slot);
         self.decodes.leave(live.origin);
         let block_size = self.config.block_size;
         let live = self.live_mut(slot);
         live.computed = computed;
+        live.known = known;
         live.out = computed + 1 - live.prompt;
         live.blocks = computed.div_ceil(block_size);
     }
 
-    /// How long the batch lasts, in steps and in time.
-    fn plan(&mut self, now: SimTime, seen_until: SimTime) -> Run {
+    /// How long the batch lasts, in steps and in time. `whole` is the first step's batch, if it has more than what is left.
+    fn plan(&mut self, now: SimTime, seen_until: SimTime, whole: Option<Batch>) -> Run {
         let decodes = self.decodes.count;
-        let (mut tokens, mut pairs_doubled, mut cached) = (decodes, 0u64, self.decodes.cached);
-        for (slot, count) in &self.chunks {
-            let (live, count) = (self.live(*slot), u64::from(*count));
-            let computed = u64::from(live.computed);
-            tokens += count;
-            if live.place == Place::Stalled {
-                cached += computed;
-            } else {
-                pairs_doubled += count * (2 * computed + count);
-            }
-        }
-        let seqs = decodes + self.chunks.len() as u64;
-        let first = self.config.step_time.step(tokens, pairs_doubled, cached, seqs);
+        let batch = self.batch();
+        let time_of = |batch: Batch| {
+            self.config.step_time.step(batch.tokens, batch.pairs_doubled, batch.cached, batch.seqs).as_ps()
+        };
         let growth_ps = self.config.step_time.growth_ps(decodes);
-        let mut run = Run { start: now, first_ps: first.as_ps(), growth_ps, steps: 1 };
-        let all_decode = decodes == u64::from(self.running);
+        // A step of nobody else has no time of its own.
+        let first_ps = if batch.seqs > 0 { time_of(batch) } else { time_of(whole.unwrap_or(batch)) };
+        let extra_ps = whole.map_or(0, |whole| time_of(whole).saturating_sub(first_ps));
+        let mut run = Run::of_one(now, first_ps, extra_ps, growth_ps);
+        let all_decode = decodes == u64::from(self.running) && decodes > 0;
         if !self.chunks.is_empty() || !all_decode || self.head_may_move(seen_until) || self.contended > 0 {
             return run;
         }
         let finish = self.next_finish().map_or(LONGEST_RUN, |step| step - self.decodes.steps_done);
-        run.steps = self.decodes.steps_within(u64::from(self.free_blocks), finish.min(LONGEST_RUN));
+        run.set_steps(self.decodes.steps_within(u64::from(self.free_blocks), finish.min(LONGEST_RUN)));
         if let Some(&slot) = self.inbox.front() {
             self.cut_for_arrival(&mut run, self.live(slot).entered);
         }
@@ -347,8 +372,9 @@ impl Engine {
         if self.config.counts_every_lookup() && self.config.scheduling.prefix_caching {
             return true;
         }
-        // Passed over because it came too late for the lag, or because this schedule evicted somebody.
-        (self.disturbed || live.queued > seen_until) && self.fits(slot, self.budget(), false).fits
+        // Passed over because it came too late for the lag, or because this schedule evicted somebody, or for want of what
+        // those had who left since.
+        (self.disturbed || self.buried || live.queued > seen_until) && self.fits(slot, self.budget(), false).fits
     }
 
     /// Ends `run` where an arrival that enters at `entered` may be admitted: by priority it may overtake those who wait.
@@ -357,7 +383,7 @@ impl Engine {
         if !blocked && self.running < self.most_running() {
             let lag = u64::from(self.config.async_scheduling);
             let drained = run.first_boundary_from(entered.min(run.ends()));
-            run.steps = run.steps.min(drained + lag);
+            run.cut(drained + lag);
         }
     }
 
@@ -374,6 +400,7 @@ impl Engine {
 
     /// Whether an entry of the finish heap still holds: its request may have been evicted or have left.
     pub(super) fn stops_at(&self, slot: Slot, step: u64) -> bool {
-        self.slab[slot as usize].as_ref().is_some_and(|live| live.place == Place::Decoding && live.finish_step == step)
+        let is_it = |live: &Live| live.place == Place::Decoding && !live.ended && live.finish_step == step;
+        self.slab[slot as usize].as_ref().is_some_and(is_it)
     }
 }

@@ -21,7 +21,12 @@ pub struct StepTime {
     ck_ps_per_token: u64,
     cs_ps_per_seq: u64,
     knee: f64,
+    /// f(n) of small n, which most steps have.
+    small: Vec<u64>,
 }
+
+/// Steps of fewer tokens than this are looked up.
+const SMALL: u64 = 256;
 
 /// A mixture of experts' part of the memory floor.
 #[derive(Clone, Debug, PartialEq)]
@@ -63,7 +68,7 @@ impl StepTime {
         if c.knee.is_nan() || c.knee < 1.0 {
             return Err(format!("found knee {}, expected 1 or more", c.knee));
         }
-        let step_time = StepTime {
+        let mut step_time = StepTime {
             t0_ps: whole_ps("t0Ms", c.t0_ms, 1e9)?,
             w_ps: whole_ps("wMs", c.w_ms, 1e9)?,
             experts: c.experts.as_ref().map(experts).transpose()?,
@@ -72,7 +77,9 @@ impl StepTime {
             ck_ps_per_token: whole_ps("ckNsPerToken", c.ck_ns_per_token, 1e3)?,
             cs_ps_per_seq: whole_ps("csUsPerSeq", c.cs_us_per_seq, 1e6)?,
             knee: c.knee,
+            small: Vec::new(),
         };
+        step_time.small = (0..SMALL).map(|tokens| step_time.linear_layers_ps(tokens)).collect();
         // The shortest step of all schedules one token of one request.
         if step_time.step(1, 0, 0, 1).is_zero() {
             return Err("found t0Ms, wMs, cpUsPerToken and csUsPerSeq of 0, expected a step to take time".to_owned());
@@ -84,8 +91,12 @@ impl StepTime {
     /// `cached_tokens` of decoding requests, `seqs` scheduled requests.
     pub fn step(&self, tokens: u64, prefill_pairs_doubled: u64, cached_tokens: u64, seqs: u64) -> SimDuration {
         let product = |coefficient: u64, amount: u64| u128::from(coefficient) * u128::from(amount);
+        let linear_layers_ps = match self.small.get(tokens as usize) {
+            Some(known) => *known,
+            None => self.linear_layers_ps(tokens),
+        };
         let total = u128::from(self.t0_ps)
-            + u128::from(self.linear_layers_ps(tokens))
+            + u128::from(linear_layers_ps)
             + product(self.ca_ps_per_half_pair, prefill_pairs_doubled)
             + product(self.ck_ps_per_token, cached_tokens)
             + product(self.cs_ps_per_seq, seqs);

@@ -23,4 +23,7 @@ pub struct RequestAttributes {
     pub priority: i32,
     /// The text that it shares with others; `None` when all its tokens are its own.
     pub text: Option<SharedText>,
+    /// The request's own `max_tokens`; `None` leaves what the model's length leaves, and then the answer ends of itself, at
+    /// the token that says so. What ends at `max_tokens` was foreseen by the scheduler, what ends of itself was not.
+    pub max_tokens: Option<u32>,
 }

@@ -14,6 +14,7 @@ use kedasim::traffic::{Request, RequestAttributes, RequestId};
 use kedasim::units::{SimDuration, SimTime};
 use metrics::{Gauges, Metrics};
 use request::{Live, Slot};
+use scheduler::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
@@ -40,13 +41,13 @@ pub struct LiteralEngine {
     waiting: VecDeque<Slot>,
     /// In order of admission.
     running: Vec<Slot>,
-    /// The step in progress: request and tokens scheduled, in schedule order.
-    batch: Vec<(Slot, u32)>,
+    /// The step in progress, in schedule order.
+    batch: Vec<Entry>,
+    /// With async scheduling, the step after it.
+    next: Vec<Entry>,
     /// Requests whose client left, to be dropped at the next boundary.
     leaving: Vec<(Slot, SimTime)>,
     phase: Phase,
-    /// Start of the last step.
-    step_start: SimTime,
     cache: Cache,
     metrics: Metrics,
     published: Gauges,
@@ -54,6 +55,8 @@ pub struct LiteralEngine {
     unpublished_queries: u64,
     unpublished_hits: u64,
     evictions: u64,
+    /// Those before the schedule that was made ahead: its own count when the step before it has ended.
+    evictions_told: u64,
     busy_since: SimTime,
     busy_before: SimDuration,
 }
@@ -75,15 +78,16 @@ impl LiteralEngine {
             waiting: VecDeque::new(),
             running: Vec::new(),
             batch: Vec::new(),
+            next: Vec::new(),
             leaving: Vec::new(),
             phase: Phase::Idle,
-            step_start: SimTime::ZERO,
             cache: Cache::new(config.kv_blocks, config.vllm_version >= (0, 33)),
             metrics: Metrics::default(),
             published: Gauges::default(),
             unpublished_queries: 0,
             unpublished_hits: 0,
             evictions: 0,
+            evictions_told: 0,
             busy_since: SimTime::ZERO,
             busy_before: SimDuration::ZERO,
             config,
@@ -105,9 +109,8 @@ impl LiteralEngine {
         if self.by_id.is_empty() {
             self.busy_since = now;
         }
-        let wanted = request.output.reveal_to_engine();
-        let room = self.model_length() - u64::from(request.prompt_tokens);
-        let limit = u32::try_from(room).map_or(wanted, |room| wanted.min(room));
+        let room = u32::try_from(self.model_length() - u64::from(request.prompt_tokens)).unwrap_or(u32::MAX);
+        let most = attributes.max_tokens.map_or(room, |own| own.clamp(1, room));
         let entered = now.saturating_add(self.config.request_overhead);
         let live = Live {
             id: request.id,
@@ -119,9 +122,10 @@ impl LiteralEngine {
             first_token: SimTime::NEVER,
             last_token: SimTime::NEVER,
             prompt: request.prompt_tokens,
-            limit,
-            cut_by_length: limit < wanted,
+            wanted: request.output.reveal_to_engine(),
+            most,
             out: 0,
+            placeholders: 0,
             computed: 0,
             blocks: Vec::new(),
             findable: 0,
@@ -185,7 +189,7 @@ impl LiteralEngine {
         if matches!(self.phase, Phase::Step { .. }) {
             self.complete_step(now, events);
             let entered = self.inbox.front().is_some_and(|slot| self.live(*slot).entered <= now);
-            let empty = self.running.is_empty() && self.waiting.is_empty() && !entered;
+            let empty = self.running.is_empty() && self.waiting.is_empty() && self.next.is_empty() && !entered;
             self.phase = if empty { Phase::Idle } else { Phase::Boundary(now) };
         } else {
             self.start_step(now);
@@ -231,7 +235,7 @@ impl LiteralEngine {
     /// metric waits for the victim's next token).
     pub fn totals(&self, now: SimTime) -> (u64, u64) {
         debug_assert!(self.next_wake().is_none_or(|next| now <= next), "observed at {now}, after a missed wake");
-        (self.metrics.generation_tokens, self.evictions)
+        (self.metrics.generation_tokens, self.evictions_told)
     }
 
     /// Checks the engine's invariants: KV blocks conserved, each request in one place, running <= max_num_seqs.
@@ -250,7 +254,7 @@ impl LiteralEngine {
                 format!("request {} computed {} tokens in {} blocks", live.id.0, live.computed, live.blocks.len()),
             )?;
             ensure(
-                live.computed <= live.length() && live.out < live.limit,
+                live.computed <= live.length() + live.placeholders && live.out < live.most.min(live.wanted),
                 format!("request {} is beyond its end: {live:?}", live.id.0),
             )?;
         }
@@ -270,7 +274,8 @@ impl LiteralEngine {
         }
         let (running, limit) = (self.running.len(), self.config.max_num_seqs as usize);
         ensure(running <= limit, format!("{running} requests run, expected at most {limit}"))?;
-        let scheduled: u64 = self.batch.iter().map(|(_, tokens)| u64::from(*tokens)).sum();
+        let of = |batch: &[Entry]| batch.iter().map(|entry| u64::from(entry.tokens)).sum::<u64>();
+        let scheduled = of(&self.batch).max(of(&self.next));
         let budget = u64::from(self.config.max_num_batched_tokens);
         ensure(scheduled <= budget, format!("{scheduled} tokens scheduled, expected at most {budget}"))
     }

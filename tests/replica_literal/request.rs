@@ -24,13 +24,16 @@ pub struct Live {
     pub first_token: SimTime,
     pub last_token: SimTime,
     pub prompt: u32,
-    /// Tokens after which it stops.
-    pub limit: u32,
-    /// Whether `max_model_len` sets the limit.
-    pub cut_by_length: bool,
+    /// Tokens after which it stops of itself.
+    pub wanted: u32,
+    /// Tokens after which it is stopped: its `max_tokens`, or what the model's length leaves.
+    pub most: u32,
     /// Tokens generated.
     pub out: u32,
-    /// Tokens whose keys and values exist or will at the end of the step in progress.
+    /// Tokens that the scheduled steps will emit: with async scheduling, of the step in progress when the one after it is
+    /// scheduled.
+    pub placeholders: u32,
+    /// Tokens whose keys and values exist or will at the end of the last step scheduled.
     pub computed: u32,
     pub blocks: Vec<usize>,
     /// How many of the blocks, from the start, can be found by others.
@@ -47,9 +50,14 @@ pub struct Live {
 }
 
 impl Live {
-    /// Tokens it has: prompt and generated.
+    /// Tokens that are known: prompt and generated.
     pub fn length(&self) -> u32 {
         self.prompt + self.out
+    }
+
+    /// Whether the token that is on its way is surely its last.
+    pub fn will_be_cut(&self) -> bool {
+        self.placeholders > 0 && self.out + self.placeholders >= self.most
     }
 
     /// What its block of this number holds once it is full.

@@ -6,9 +6,26 @@ use super::{LiteralEngine, Phase};
 use kedasim::replica::{EngineEvent, Finished};
 use kedasim::units::{SimDuration, SimTime};
 
+/// What one request does in one step, as it was scheduled.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry {
+    pub slot: Slot,
+    /// Whose place it was: it may have gone since.
+    pub sequence: u64,
+    pub tokens: u32,
+    /// Tokens computed before.
+    pub computed: u32,
+    /// Charged as a decode.
+    pub decodes: bool,
+    /// Whether its text is computed to the end, so that it emits.
+    pub emits: bool,
+}
+
 impl LiteralEngine {
-    /// The top of the loop: aborts, arrivals, schedule; then the batch starts.
+    /// The top of the loop: aborts, arrivals, schedule; then the batch starts. With async scheduling the batch was scheduled
+    /// one step ago, and the one scheduled now starts when it ends.
     pub(super) fn start_step(&mut self, now: SimTime) {
+        let was_idle = self.phase == Phase::Idle;
         self.drop_leaving(now, now);
         while let Some(&slot) = self.inbox.front()
             && self.live(slot).entered <= now
@@ -17,43 +34,57 @@ impl LiteralEngine {
             self.live_mut(slot).queued = now;
             self.waiting.push_back(slot);
         }
-        let busy = !self.running.is_empty();
-        let previous_start = self.step_start;
-        // With async scheduling this step was put together when the previous one started, unless nothing ran then.
-        let lagging = self.config.async_scheduling && busy;
-        let seen_until = if lagging { previous_start } else { now };
-        loop {
-            self.batch.clear();
-            let mut budget = self.config.max_num_batched_tokens;
-            let known = self.running.len() + self.waiting.len() - self.unseen(seen_until);
-            let lone = known <= 1 && self.config.vllm_version >= (0, 33);
-            if self.schedule_running(&mut budget, lone) {
-                self.admit_waiting(&mut budget, seen_until, lone);
+        self.batch = std::mem::take(&mut self.next);
+        if self.batch.is_empty() {
+            loop {
+                self.batch = self.schedule(now);
+                if !self.batch.is_empty() {
+                    break;
+                }
+                // An empty step, or nothing left to do.
+                self.publish();
+                if self.running.is_empty() && self.waiting.is_empty() {
+                    self.evictions_told = self.evictions;
+                    self.phase = Phase::Idle;
+                    return;
+                }
             }
-            if !self.batch.is_empty() {
-                break;
-            }
-            // An empty step, or nothing left to do.
-            self.publish(self.unseen(seen_until));
-            if self.running.is_empty() && self.waiting.is_empty() {
-                self.phase = Phase::Idle;
-                return;
+            if self.config.async_scheduling && !was_idle {
+                // The empty batch before it reports at once.
+                self.publish();
             }
         }
-        if lagging {
-            // The step that just ended reports a scheduler that has already gone one step further.
-            self.publish(self.unseen(seen_until));
-        }
-        self.step_start = now;
         self.phase = Phase::Step { ends: now.saturating_add(self.batch_duration()) };
-        for index in 0..self.batch.len() {
-            let (slot, tokens) = self.batch[index];
-            self.live_mut(slot).computed += tokens;
+        self.evictions_told = self.evictions;
+        if self.config.async_scheduling {
+            self.next = self.schedule(now);
         }
     }
 
-    fn unseen(&self, seen_until: SimTime) -> usize {
-        self.waiting.iter().filter(|slot| self.live(**slot).queued > seen_until).count()
+    /// Both passes.
+    fn schedule(&mut self, now: SimTime) -> Vec<Entry> {
+        let mut batch = Vec::new();
+        let mut budget = self.config.max_num_batched_tokens;
+        let lone = self.running.len() + self.waiting.len() <= 1 && self.config.vllm_version >= (0, 33);
+        if self.schedule_running(&mut batch, &mut budget, lone) {
+            self.admit_waiting(&mut batch, &mut budget, now, lone);
+        }
+        for entry in &mut batch {
+            let live = self.live_mut(entry.slot);
+            live.computed += entry.tokens;
+            entry.emits = live.computed == live.length() + live.placeholders;
+            if entry.emits {
+                live.placeholders += 1;
+                live.decoding = true;
+            }
+        }
+        batch
+    }
+
+    fn entry(&self, slot: Slot, tokens: u32) -> Entry {
+        let live = self.live(slot);
+        let (sequence, computed, decodes) = (live.sequence, live.computed, live.decoding);
+        Entry { slot, sequence, tokens, computed, decodes, emits: false }
     }
 
     /// Place in the order of priority: smaller first, then who came first.
@@ -70,13 +101,17 @@ impl LiteralEngine {
     }
 
     /// Pass 1: running requests in order of admission. False when something was preempted, which closes admission.
-    fn schedule_running(&mut self, budget: &mut u32, lone: bool) -> bool {
+    fn schedule_running(&mut self, batch: &mut Vec<Entry>, budget: &mut u32, lone: bool) -> bool {
         let mut undisturbed = true;
         let mut index = 0;
         while index < self.running.len() && *budget > 0 {
             let slot = self.running[index];
             let live = self.live(slot);
-            let tokens = self.capped(live.length() - live.computed, lone).min(*budget);
+            if live.will_be_cut() {
+                index += 1;
+                continue;
+            }
+            let tokens = self.capped(live.length() + live.placeholders - live.computed, lone).min(*budget);
             while !self.allocate(slot, tokens) {
                 undisturbed = false;
                 let victim = if self.config.scheduling.by_priority {
@@ -86,8 +121,8 @@ impl LiteralEngine {
                     *self.running.last().expect("the request that asks for blocks is running")
                 };
                 self.running.retain(|other| *other != victim);
-                if let Some(place) = self.batch.iter().position(|(other, _)| *other == victim) {
-                    *budget += self.batch.remove(place).1;
+                if let Some(place) = batch.iter().position(|entry| entry.slot == victim) {
+                    *budget += batch.remove(place).tokens;
                     index -= 1;
                 }
                 self.preempt(victim);
@@ -95,24 +130,23 @@ impl LiteralEngine {
                     return false;
                 }
             }
-            self.batch.push((slot, tokens));
+            batch.push(self.entry(slot, tokens));
             *budget -= tokens;
             index += 1;
         }
         undisturbed
     }
 
-    /// Pass 2: waiting requests, strictly first come first served or by rank; `seen_until` hides later arrivals.
-    fn admit_waiting(&mut self, budget: &mut u32, seen_until: SimTime, lone: bool) {
+    /// Pass 2: waiting requests, strictly first come first served or by rank.
+    fn admit_waiting(&mut self, batch: &mut Vec<Entry>, budget: &mut u32, now: SimTime, lone: bool) {
         // vLLM refuses to start with a smaller token budget than `max_num_seqs`.
         let limit = self.config.max_num_seqs.min(self.config.max_num_batched_tokens) as usize;
         let block_size = self.config.block_size;
         while *budget > 0 && self.running.len() < limit {
             let slot = if self.config.scheduling.by_priority {
-                let seen = self.waiting.iter().copied().filter(|slot| self.live(*slot).queued <= seen_until);
-                seen.min_by_key(|slot| self.rank(*slot))
+                self.waiting.iter().copied().min_by_key(|slot| self.rank(*slot))
             } else {
-                self.waiting.front().copied().filter(|slot| self.live(*slot).queued <= seen_until)
+                self.waiting.front().copied()
             };
             let Some(slot) = slot else { return };
             let hit = self.look_up(slot);
@@ -143,15 +177,14 @@ impl LiteralEngine {
             live.findable = hit.len();
             live.blocks = hit;
             if live.scheduled.is_none() {
-                // With the lag it was scheduled when the step before started, into the step after.
-                live.scheduled = Some(seen_until.max(live.queued));
+                live.scheduled = Some(now);
                 live.cached = found;
             }
             let allocated = self.allocate(slot, tokens);
             debug_assert!(allocated, "the blocks were counted before");
             self.waiting.retain(|other| *other != slot);
             self.running.push(slot);
-            self.batch.push((slot, tokens));
+            batch.push(self.entry(slot, tokens));
             *budget -= tokens;
         }
     }
@@ -171,7 +204,7 @@ impl LiteralEngine {
     }
 
     /// Blocks for the next `tokens` of a request; false (and nothing taken) when there are not enough. Those that get full
-    /// can be found at once.
+    /// can be found at once, if their tokens are known.
     fn allocate(&mut self, slot: Slot, tokens: u32) -> bool {
         let block_size = self.config.block_size;
         let live = self.live(slot);
@@ -184,13 +217,19 @@ impl LiteralEngine {
             let block = self.cache.take();
             self.live_mut(slot).blocks.push(block);
         }
+        self.fill(slot, upto.min(self.live(slot).length()));
+        true
+    }
+
+    /// The full blocks up to this token can be found from now on.
+    fn fill(&mut self, slot: Slot, upto: u32) {
+        let block_size = self.config.block_size;
         while self.config.scheduling.prefix_caching && self.live(slot).findable < (upto / block_size) as usize {
             let live = self.live(slot);
             let (block, content) = (live.blocks[live.findable], live.content(live.findable, block_size));
             self.cache.fill(block, content);
             self.live_mut(slot).findable += 1;
         }
-        true
     }
 
     /// Recompute preemption: the victim keeps its tokens, loses its blocks, and goes to the front of the queue.
@@ -206,16 +245,16 @@ impl LiteralEngine {
         self.waiting.push_front(slot);
     }
 
-    /// How long the batch takes; `computed` is still what was computed before it.
+    /// How long the batch takes, whoever has gone since it was scheduled included.
     fn batch_duration(&self) -> SimDuration {
         let (mut tokens, mut pairs_doubled, mut cached) = (0u64, 0u64, 0u64);
-        for (slot, count) in &self.batch {
-            let (live, count) = (self.live(*slot), u64::from(*count));
+        for entry in &self.batch {
+            let (count, computed) = (u64::from(entry.tokens), u64::from(entry.computed));
             tokens += count;
-            if live.decoding {
-                cached += u64::from(live.computed);
+            if entry.decodes {
+                cached += computed;
             } else {
-                pairs_doubled += count * (2 * u64::from(live.computed) + count);
+                pairs_doubled += count * (2 * computed + count);
             }
         }
         self.config.step_time.step(tokens, pairs_doubled, cached, self.batch.len() as u64)
@@ -229,17 +268,16 @@ impl LiteralEngine {
         let (mut generated, mut prompt_tokens, mut cached_tokens) = (0u64, 0u64, 0u64);
         let mut gaps: Vec<(SimDuration, u64)> = Vec::new();
         let mut finished = Vec::new();
-        for (slot, _) in &batch {
-            // A place is never reused while a step holds it, so the batch names who was scheduled.
-            let live = self.slab[*slot as usize].as_mut().expect("who leaves, leaves the batch");
-            if live.computed < live.length() {
-                continue;
-            }
+        for entry in &batch {
+            let slot = &entry.slot;
+            let live = self.slab[*slot as usize].as_mut().filter(|live| live.sequence == entry.sequence);
+            // Otherwise it has gone.
+            let Some(live) = live.filter(|_| entry.emits) else { continue };
+            live.placeholders -= 1;
             generated += 1;
             live.preemptions += live.evictions;
             self.metrics.preemptions += u64::from(std::mem::take(&mut live.evictions));
             live.out += 1;
-            live.decoding = true;
             if live.out == 1 {
                 prompt_tokens += u64::from(live.prompt);
                 cached_tokens += u64::from(live.cached);
@@ -254,8 +292,13 @@ impl LiteralEngine {
                 }
             }
             live.last_token = now;
-            if live.out == live.limit {
+            if live.out == live.wanted.min(live.most) {
                 finished.push(*slot);
+            }
+            // What a victim had computed is gone.
+            if live.computed > 0 {
+                let upto = live.computed - live.placeholders;
+                self.fill(*slot, upto);
             }
         }
         gaps.sort_unstable();
@@ -273,9 +316,7 @@ impl LiteralEngine {
         if !finished.is_empty() {
             self.finish(&finished, now, events);
         }
-        self.batch = batch;
-        self.batch.clear();
-        self.publish(0);
+        self.publish();
     }
 
     fn finish(&mut self, slots: &[Slot], now: SimTime, events: &mut Vec<EngineEvent>) {
@@ -293,9 +334,10 @@ impl LiteralEngine {
                 prompt_tokens: prompt,
                 generated_tokens: out,
             };
-            let (cut_by_length, preemptions) = (live.cut_by_length, live.preemptions);
+            let (cut_by_length, preemptions) = (live.most < live.wanted, live.preemptions);
             let cached = live.cached;
-            let max_tokens = u64::from(self.config.max_model_len.saturating_sub(prompt));
+            let room = self.config.max_model_len.saturating_sub(prompt);
+            let max_tokens = u64::from(live.attributes.max_tokens.map_or(room, |own| own.clamp(1, room)));
             let metrics = &mut self.metrics;
             *(if cut_by_length { &mut metrics.cut_by_length } else { &mut metrics.stopped }) += 1;
             // Whole picoseconds, rounded down; vLLM reports 0 for a single token.
@@ -316,6 +358,8 @@ impl LiteralEngine {
             events.push(EngineEvent::Finished(done));
         }
         self.running.retain(|slot| !slots.contains(slot));
+        // Some may have been evicted while their last token was on its way.
+        self.waiting.retain(|slot| !slots.contains(slot));
         self.leaving.retain(|(slot, _)| !slots.contains(slot));
         for slot in slots {
             self.remove(*slot, now);
@@ -330,17 +374,16 @@ impl LiteralEngine {
         for (slot, _) in gone {
             self.running.retain(|other| *other != slot);
             self.waiting.retain(|other| *other != slot);
-            self.batch.retain(|(other, _)| *other != slot);
             self.remove(slot, now);
         }
     }
 
-    /// Publishes the state after a step; `unseen` requests at the end of the queue are not known to the scheduler yet.
-    fn publish(&mut self, unseen: usize) {
+    /// Publishes the state after a step.
+    fn publish(&mut self) {
         let count = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
         self.published = Gauges {
             running: count(self.running.len()),
-            waiting: count(self.waiting.len() - unseen),
+            waiting: count(self.waiting.len()),
             used_blocks: self.config.kv_blocks - self.cache.free(),
         };
         self.metrics.prefix_queries += std::mem::take(&mut self.unpublished_queries);
