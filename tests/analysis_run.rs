@@ -606,7 +606,7 @@ fn a_trigger_that_always_fails_beside_a_good_one_forbids_scaling_down() {
     for decision in &mut record.decisions {
         let DecisionRecord::HpaSync(sync) = decision else { continue };
         let mut good = sync.metrics[0].clone();
-        (good.trigger, good.error, good.proposal) = ("s1-cron".to_owned(), None, Some(1));
+        (good.trigger, good.error, good.proposal) = ("s1-cron".into(), None, Some(1));
         sync.metrics.push(good);
     }
     let summary = summarize(&record, &settings(&[("flapsPerHour", 1.0)], None));
@@ -625,7 +625,7 @@ fn of_a_formula_its_inputs_are_no_metrics_of_the_hpa() {
         let input = sync.metrics[0].clone();
         let good = |name: &str, kind: &str| {
             let mut metric = input.clone();
-            (metric.trigger, metric.kind) = (name.to_owned(), kind.to_owned());
+            (metric.trigger, metric.kind) = (name.into(), kind.into());
             (metric.error, metric.proposal) = (None, Some(1));
             metric
         };
@@ -697,7 +697,7 @@ fn a_formula_that_leaves_the_numbers_is_told() {
             else {
                 continue;
             };
-            (sync.metrics[0].kind, sync.metrics[0].value) = ("composite".to_owned(), Some(*value));
+            (sync.metrics[0].kind, sync.metrics[0].value) = ("composite".into(), Some(*value));
             sync.metrics[0].proposal = Some(*proposal);
         }
         let summary = summarize(&builder.0, &AnalysisSettings::default());

@@ -1,11 +1,14 @@
 //! `kedasim calibrate`: a known truth is found again, what data cannot tell is said and kept, files are read or refused.
 
 use kedasim::manifest::Bundle;
-use kedasim::replica::{Profile, built_in_profile};
+use kedasim::replica::{
+    Profile, ProfileKind, StepTimeCoefficients, built_in_profile, gpu_by_name, known_model, roofline,
+};
 use kedasim::scenario::read_profile;
 use kedasim::study::{
     Calibration, Coefficient, Fate, LeftOut, LengthOptions, Lengths, Load, Measurement, Observed, Quantity, Stop,
-    bench_engine, calibrate, capacity, parse_slo, read_measurements, simulate_measurement,
+    bench_engine, calibrate, capacity, held_without_waiting, judge, parse_slo, prior_for, read_measurements,
+    rule_cache, simulate_measurement,
 };
 use kedasim::traffic::LengthDistribution;
 use kedasim::units::{Seed, Span};
@@ -98,6 +101,119 @@ fn a_known_profile_is_found_from_another_prior() {
     assert!(determined < 7);
     let (mean, worst) = found.error_of(None).expect("numbers");
     assert!(mean < 0.01 && worst < 0.03, "{mean} {worst}");
+}
+
+/// A sweep of concurrencies, long contexts and single long prompts: what determines everything.
+const RICH: [(u32, u32, u32); 9] = [
+    (1, 200, 40),
+    (8, 200, 40),
+    (32, 200, 40),
+    (64, 100, 40),
+    (16, 6000, 60),
+    (4, 8000, 400),
+    (16, 4000, 400),
+    (1, 2000, 8),
+    (1, 8000, 8),
+];
+
+#[test]
+fn terms_that_the_prior_lacks_are_found() {
+    let mut truth = prior();
+    (truth.step_time.w_ms, truth.step_time.cp_us_per_token) = (10.0, 40.0);
+    (truth.step_time.ck_ns_per_token, truth.step_time.cs_us_per_seq) = (80.0, 60.0);
+    truth.request_overhead_ms = 30.0;
+    let mut start = prior();
+    (start.step_time.ck_ns_per_token, start.request_overhead_ms) = (0.0, 0.0);
+    let as_measured = |(workers, prompt, output)| measured(run(workers, prompt, output), &truth, &TIMES);
+    let runs: Vec<Measurement> = RICH.map(as_measured).into();
+    let found = calibrate(&start, SYNC, &runs, "synthetic").expect("fits");
+    for own in &found.coefficients {
+        println!("{}: {:?} to {:?}, {:?}", own.coefficient.key(), own.prior, own.value, own.fate);
+    }
+    for (coefficient, true_value) in [
+        (Coefficient::W, 10.0),
+        (Coefficient::Cp, 40.0),
+        (Coefficient::Ck, 80.0),
+        (Coefficient::Cs, 60.0),
+        (Coefficient::RequestOverhead, 30.0),
+    ] {
+        let found_value = value(&found, coefficient);
+        assert!(matches!(fate(&found, coefficient), Fate::Fitted { .. }), "{}", coefficient.key());
+        assert!((found_value / true_value - 1.0).abs() < 0.06, "{}: {found_value}", coefficient.key());
+    }
+    // Loads and lengths that the fit has not seen.
+    let unseen: Vec<Measurement> = [(24, 1500, 200), (48, 3000, 30), (2, 12_000, 20)].map(as_measured).into();
+    for own in judge(&found.profile, SYNC, &unseen).expect("fits") {
+        println!("held out {} {:?}: {:+.1} %", own.run, own.quantity, 100.0 * own.error());
+        assert!(own.error().abs() < 0.03, "run {} {:?}: {}", own.run, own.quantity, own.error());
+    }
+    let before: f64 = judge(&start, SYNC, &unseen).expect("fits").iter().map(|own| own.error().abs()).sum();
+    assert!(before / 6.0 > 0.3, "the prior was wrong: {before}");
+}
+
+#[test]
+fn terms_that_are_not_there_stay_zero() {
+    let mut truth = prior();
+    truth.step_time.w_ms = 10.0;
+    (truth.step_time.ck_ns_per_token, truth.request_overhead_ms) = (0.0, 0.0);
+    let start = Profile { step_time: StepTimeCoefficients { w_ms: 6.0, ..truth.step_time }, ..truth.clone() };
+    let runs: Vec<Measurement> =
+        RICH.map(|(workers, prompt, output)| measured(run(workers, prompt, output), &truth, &TIMES)).into();
+    let found = calibrate(&start, SYNC, &runs, "synthetic").expect("fits");
+    for coefficient in [Coefficient::Ck, Coefficient::RequestOverhead] {
+        assert_eq!(value(&found, coefficient), 0.0, "{}", coefficient.key());
+        let Fate::Kept { reason } = fate(&found, coefficient) else { panic!("{} is fitted", coefficient.key()) };
+        assert!(reason.starts_with("0 in the prior"), "{reason}");
+    }
+    assert!((value(&found, Coefficient::W) / 10.0 - 1.0).abs() < 0.02, "{}", value(&found, Coefficient::W));
+}
+
+#[test]
+fn a_cache_that_cannot_have_held_a_run_is_ruled_out() {
+    let profile = prior();
+    let memory = profile.memory.expect("computed");
+    // 16 answers of 1000 tokens after prompts of 4000: 80,000 tokens when the first is complete.
+    let (short, long) = (run(16, 4000, 10), run(16, 4000, 1000));
+    let as_served =
+        |kv_tokens: u64, run: &Measurement| measured(run.clone(), &Profile { kv_tokens, ..profile.clone() }, &TIMES);
+    let with_cache = |kv_tokens| Profile { kv_tokens, memory: Some(memory), ..profile.clone() };
+    let free = [as_served(400_000, &short), as_served(400_000, &long)];
+    let held = held_without_waiting(&free).expect("the long answers show it");
+    assert_eq!((held.run, held.beside, held.tokens), (1, 0, 80_000));
+    assert_eq!(rule_cache(&with_cache(80_000), &free), None);
+    // A computed cache is known within 3 %.
+    assert_eq!(rule_cache(&with_cache(78_000), &free), None);
+    let ruling = rule_cache(&with_cache(60_000), &free).expect("too small");
+    assert_eq!((ruling.reckoned, ruling.eight_bit), (60_000, Some(120_000)));
+    assert_eq!(rule_cache(&with_cache(30_000), &free).expect("too small").eight_bit, None);
+    let given = Profile { memory: None, ..with_cache(60_000) };
+    assert_eq!(rule_cache(&given, &free).expect("too small").eight_bit, None);
+    // Behind a cache of 60,000 the long answers do wait, and then they say nothing.
+    let waiting = [as_served(60_000, &short), as_served(60_000, &long)];
+    assert_eq!(held_without_waiting(&waiting), None);
+    assert_eq!(held_without_waiting(&free[1..]), None);
+}
+
+#[test]
+fn a_prior_for_other_gpus_is_scaled_by_the_estimates() {
+    let model = known_model("Llama-3.1-70B-Instruct-FP8").expect("built in");
+    let gpu = gpu_by_name("h200").expect("built in");
+    // The same chips with less bandwidth are nearer than another number of the same ones.
+    for (gpus, near) in [(1, "llama-3.1-70b-fp8-h100-tp2"), (8, "llama-3.1-70b-fp8-h100-tp8")] {
+        let (found, near) = (prior_for(model, gpu, gpus).expect("known"), built_in_profile(near).expect("built in"));
+        assert!(found.source.starts_with(&format!("{}, each coefficient", near.name)), "{}", found.source);
+        let estimate =
+            |gpu: &str, gpus| roofline(&model.config, gpu_by_name(gpu).expect("known"), gpus).expect("known");
+        let ratio = estimate("h200", gpus).w_ms / estimate("h100", near.gpus).w_ms;
+        assert!((found.step_time.w_ms / near.step_time.w_ms / ratio - 1.0).abs() < 1e-12);
+        assert_eq!(found.step_time.cs_us_per_seq, near.step_time.cs_us_per_seq);
+        assert_eq!((found.gpus, found.gpu.as_str(), found.kind), (gpus, "H200", ProfileKind::Estimate));
+        assert_eq!(found.memory.expect("computed").gpu_gib, gpu.memory_gib);
+    }
+    // Nothing of this model is measured on this GPU.
+    let mistral = known_model("mistral-7b").expect("built in");
+    let found = prior_for(mistral, gpu, 2).expect("known");
+    assert_eq!(found.step_time, roofline(&mistral.config, gpu, 2).expect("known"));
 }
 
 #[test]

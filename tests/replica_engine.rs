@@ -1,6 +1,5 @@
 //! Edge behaviours of the engine, each as vllm.md sections 1 and 4 state it.
 
-#[expect(dead_code, reason = "each test file uses its part of it")]
 mod replica_support;
 
 use kedasim::replica::{Engine, EngineConfig, ProcessTimes, StepTimeCoefficients, exposition};

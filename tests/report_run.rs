@@ -255,7 +255,7 @@ fn reasoned() -> RunRecord {
     sync.bound_by = "scaleUpPolicy";
     let condition =
         |kind, status, reason, message: &str| Condition { kind, status, reason, message: message.to_owned() };
-    sync.status_conditions = vec![
+    sync.status_conditions = [
         condition(
             "AbleToScale",
             true,
@@ -263,7 +263,8 @@ fn reasoned() -> RunRecord {
             "the HPA controller was able to update the target scale to 3",
         ),
         condition("ScalingLimited", false, "DesiredWithinRange", "the desired count is \"fine\""),
-    ];
+    ]
+    .into();
     record
 }
 
@@ -492,7 +493,7 @@ fn scale_events_show_what_the_hpa_shows() {
     }
     if let DecisionRecord::HpaSync(sync) = &mut builder.0.decisions[1] {
         sync.metrics[0].target_milli = 700;
-        sync.metrics[0].target_type = "Value".to_owned();
+        sync.metrics[0].target_type = "Value".into();
         (sync.metrics[0].ratio, sync.metrics[0].proposal) = (Some(0.81 / 0.7), Some(6));
         (sync.metric_desired, sync.stabilized, sync.limit) = (Some(6), Some(6), None);
     }

@@ -138,6 +138,7 @@ fn with_a_confidence_a_single_run_compares_the_ends_of_its_interval() {
     let statuses = [5.0, 2.0, 1.0, 0.3].map(|limit| gate(limit, Some(0.95)).status);
     assert_eq!(statuses, [Pass, Undecided, Undecided, Fail]);
     assert!(gate(2.0, Some(0.95)).further_seeds.is_some_and(|more| (10..60).contains(&more)));
+    assert_eq!((gate(2.0, Some(0.8)).confidence, gate(2.0, None).confidence), (0.8, 0.95));
     let narrower = gate(2.0, Some(0.8)).interval.expect("a rate");
     let wider = gate(2.0, Some(0.95)).interval.expect("a rate");
     assert!(wider.0 < narrower.0 && narrower.1 < wider.1);
@@ -176,4 +177,22 @@ fn findings_say_which_seeds_had_them() {
     let rate = together.metric("scaling.flapsPerHour").expect("a figure");
     assert_eq!(rate.values, [Some(0.0), Some(9.5), Some(1.5)]);
     assert_eq!(rate.interval.map(|(_, rule)| rule), Some(IntervalRule::Poisson));
+}
+
+#[test]
+fn a_key_figure_has_the_interval_of_the_figure_that_it_is() {
+    let record = |seed: u64| {
+        let mut builder = Builder::new(1, 7200).requests(50, 0);
+        builder.0.info.seed = seed;
+        builder.0.latencies.ttft.record_many(SimDuration::from_millis(100 * (1 + seed * seed % 7)), 50);
+        builder.0
+    };
+    let settings = settings("failedRequests", 0.0);
+    let summaries: Vec<Summary> = (1..=12).map(|seed| summarize(&record(seed), &settings)).collect();
+    let together = replications(&summaries, &settings);
+    let of_figure = together.metric("ttftSeconds.p99").and_then(|own| own.interval).expect("twelve seeds");
+    let of_key_figure = together.kpis[0].value.interval.expect("twelve seeds");
+    assert_eq!((of_figure.1, of_key_figure.1), (IntervalRule::BootstrapPercentile, IntervalRule::BootstrapPercentile));
+    assert!((1000.0 * of_figure.0.0 - of_key_figure.0.0).abs() < 1e-9);
+    assert!((1000.0 * of_figure.0.1 - of_key_figure.0.1).abs() < 1e-9);
 }

@@ -44,7 +44,15 @@ pub fn evaluate_gates(summary: &Summary, settings: &AnalysisSettings) -> Vec<Gat
             Some(value) if !is_minimum && value <= gate.limit => GateStatus::Pass,
             Some(_) => GateStatus::Fail,
         };
-        GateResult { name: gate.name.clone(), limit: gate.limit, value, interval, status, further_seeds: None }
+        GateResult {
+            name: gate.name.clone(),
+            limit: gate.limit,
+            value,
+            interval,
+            confidence: CONFIDENCE,
+            status,
+            further_seeds: None,
+        }
     };
     settings.gates.iter().map(gate).collect()
 }
@@ -62,19 +70,26 @@ pub fn evaluate_gates_over_seeds(summaries: &[Summary], settings: &AnalysisSetti
 }
 
 fn over_seeds(runs: &[&Summary], gate: &GateLimit, confidence: f64) -> GateResult {
-    let measured: Vec<(Option<f64>, Option<(f64, f64)>)> = runs.iter().map(|run| measure(run, &gate.name)).collect();
+    let measured: Vec<Measured> = runs.iter().map(|run| measure(run, &gate.name)).collect();
     let values: Vec<f64> = measured.iter().filter_map(|(value, _)| *value).collect();
     // A seed without data may hide any value: nothing is decided for the others alone.
     if values.len() < runs.len() || runs.iter().any(|run| run.requests.total == 0) {
         let status = GateStatus::Undecided;
         let (name, limit) = (gate.name.clone(), gate.limit);
-        return GateResult { name, limit, value: mean(&values), interval: None, status, further_seeds: None };
+        return GateResult {
+            name,
+            limit,
+            value: mean(&values),
+            interval: None,
+            confidence,
+            status,
+            further_seeds: None,
+        };
     }
     match gate.name.as_str() {
         "flapsPerHour" => flaps_of_several(runs, gate, confidence),
         "sloAttainment" => {
-            let upper =
-                |(value, interval): &(Option<f64>, Option<(f64, f64)>)| interval.map_or(*value, |own| Some(own.1));
+            let upper = |(value, interval): &Measured| interval.map_or(*value, |own| Some(own.1));
             let uppers: Vec<f64> = measured.iter().filter_map(upper).collect();
             attainment_of_several(&values, &uppers, gate, confidence)
         }
@@ -125,7 +140,7 @@ fn decided_by_t(
         Some(needed.saturating_sub(seeds).max(1))
     });
     let (name, limit) = (gate.name.clone(), gate.limit);
-    GateResult { name, limit, value, interval: Some(interval), status, further_seeds }
+    GateResult { name, limit, value, interval: Some(interval), confidence, status, further_seeds }
 }
 
 /// Flaps per hour: all seeds' flaps together with their exact Poisson interval, from five seeds on the t interval, which
@@ -150,7 +165,7 @@ fn flaps_of_several(runs: &[&Summary], gate: &GateLimit, confidence: f64) -> Gat
             .flatten()
             .map(|needed| ((needed - hours) * runs.len() as f64 / hours).ceil().max(1.0) as u64);
         let (name, limit) = (gate.name.clone(), gate.limit);
-        GateResult { name, limit, value: Some(rate), interval: Some(interval), status, further_seeds }
+        GateResult { name, limit, value: Some(rate), interval: Some(interval), confidence, status, further_seeds }
     };
     // A policy that could not scale could not flap either.
     if doubt && result.status == GateStatus::Pass {
@@ -208,7 +223,10 @@ pub(super) fn measured_hours(summary: &Summary) -> f64 {
     run.end.saturating_since(crate::units::SimTime::ZERO + run.warmup).as_secs_f64_exact() / 3600.0
 }
 
-fn measure(summary: &Summary, name: &str) -> (Option<f64>, Option<(f64, f64)>) {
+/// What a gate compares, and the interval beside it.
+type Measured = (Option<f64>, Option<(f64, f64)>);
+
+fn measure(summary: &Summary, name: &str) -> Measured {
     match name {
         "flapsPerHour" => {
             let interval = summary.flapping.flaps_per_hour_interval;

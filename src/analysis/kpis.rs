@@ -110,6 +110,18 @@ fn hours_of(summary: &Summary) -> f64 {
     if summary.run.gpus_per_replica > 0 { summary.gpu_hours.billed } else { summary.replica_hours.billed }
 }
 
+/// The figure of `summary.json` that a percentile here is, so that both have the same bootstrap.
+fn stream_name(name: &str) -> &str {
+    match name {
+        "P99 TTFT (ms)" => "ttftSeconds.p99",
+        "completed" => "ttftSeconds.p99Completed",
+        "P99 ITL (ms)" => "itlSeconds.p99",
+        "p99TpotMs" => "tpotSeconds.p99",
+        "spec" => "replicas.max",
+        other => other,
+    }
+}
+
 /// A row with its values, of one run or of several seeds.
 #[derive(Clone, Debug)]
 pub struct KpiValues {
@@ -124,7 +136,7 @@ pub struct KpiValues {
 /// All rows of `summaries`: one run, or one per seed.
 pub fn kpi_values(summaries: &[Summary]) -> Vec<KpiValues> {
     let estimate = |name: &str, kind: FigureKind, value: Value| {
-        let mut estimate = Estimate::new(&format!("kpi:{name}"), kind, summaries.iter().map(value).collect());
+        let mut estimate = Estimate::new(stream_name(name), kind, summaries.iter().map(value).collect());
         if name == "Flaps/h" && summaries.len() > 1 {
             estimate.interval = crate::analysis::gates::flap_rate_interval(summaries);
         }
@@ -133,11 +145,7 @@ pub fn kpi_values(summaries: &[Summary]) -> Vec<KpiValues> {
     let row = |kpi: &'static Kpi| KpiValues {
         kpi,
         value: estimate(kpi.name, kpi.kind, kpi.value),
-        beside: kpi
-            .beside
-            .iter()
-            .map(|(key, _, value)| estimate(&format!("{}:{key}", kpi.name), kpi.kind, *value))
-            .collect(),
+        beside: kpi.beside.iter().map(|(key, _, value)| estimate(key, kpi.kind, *value)).collect(),
     };
     KPIS.iter().map(row).collect()
 }

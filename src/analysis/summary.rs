@@ -173,6 +173,8 @@ pub struct GateResult {
     pub value: Option<f64>,
     /// 95 % interval (or of the level of `gates.confidence`), when known.
     pub interval: Option<(f64, f64)>,
+    /// The interval's level: 0.95, or `gates.confidence`.
+    pub confidence: f64,
     /// Result.
     pub status: GateStatus,
     /// When undecided by its interval: about how many more seeds decide it, if any number does.

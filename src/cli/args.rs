@@ -111,7 +111,7 @@ pub(super) struct SweepArgs {
 #[derive(Debug, Args)]
 pub(super) struct LintArgs {
     /// What to judge: folders, YAML files, or - for standard input.
-    #[arg(required = true, value_name = "POLICY")]
+    #[arg(required_unless_present = "rules", value_name = "POLICY")]
     pub(super) policy: Vec<PathBuf>,
     /// Report only objects of this name.
     #[arg(long, value_name = "NAME")]
@@ -125,9 +125,26 @@ pub(super) struct LintArgs {
     /// Exit with 1 when a message is at least this bad.
     #[arg(long, value_name = "LEVEL", default_value = "error")]
     pub(super) fail_on: FailOn,
-    /// What to print.
+    /// Leave this rule out, e.g. L-09; may be given several times. In a file: # kedasim:ignore L-09.
+    #[arg(long, value_name = "CODE")]
+    pub(super) ignore: Vec<String>,
+    /// Write NAME.fixed.yaml beside each NAME.yaml in which something has a safe edit.
+    #[arg(long)]
+    pub(super) fix: bool,
+    /// List the rules instead.
+    #[arg(long, conflicts_with_all = ["fix", "ignore", "name", "policy"])]
+    pub(super) rules: bool,
+    /// What to print: for people, for scripts, for code scanning, as annotations of a GitHub job.
     #[arg(long, value_name = "FORMAT", default_value = "text")]
-    pub(super) format: LintFormat,
+    pub(super) format: LintReportFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum LintReportFormat {
+    Text,
+    Json,
+    Sarif,
+    Github,
 }
 
 #[derive(Debug, Args)]

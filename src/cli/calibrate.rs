@@ -3,12 +3,13 @@
 use crate::cli::args::{CalibrateArgs, LintFormat};
 use crate::cli::outcome::{Failure, Outcome, print, talk};
 use crate::manifest::{Bundle, Input, nearest};
-use crate::replica::{
-    Profile, ProfileKind, built_in_profile, built_in_profiles, estimated_profile, gpu_by_name, known_model, model_key,
-};
+use crate::replica::{Profile, ProfileKind, built_in_profile, built_in_profiles, gpu_by_name, known_model, model_key};
 use crate::report::{CalibrateReport, calibrate_json, calibrate_text};
 use crate::scenario::{profile_yaml, read_profile};
-use crate::study::{LengthOptions, Measurements, calibrate, capacity, judge, parse_slo, plateaus, read_measurements};
+use crate::study::{
+    LengthOptions, Measurement, Measurements, calibrate, capacity, judge, parse_slo, plateaus, prior_for,
+    read_measurements, rule_cache,
+};
 use crate::units::{Diagnostic, Diagnostics, Span};
 use std::fs;
 use std::io;
@@ -40,6 +41,8 @@ pub(super) fn run(args: &CalibrateArgs) -> Result<Outcome, Failure> {
         talk(&format!("assumed: --vllm-version {}.{} ({why})", default.0, default.1));
         default
     });
+    let reckoned = prior.kv_tokens;
+    let prior = with_possible_cache(prior, &found.runs);
     let (seqs, batched, kv) = (prior.max_num_seqs, prior.max_num_batched_tokens, prior.kv_tokens);
     talk(&format!(
         "assumed: {seqs} sequences, {batched} batched tokens, {kv} tokens of KV cache, as in {}; edit it if the server had others",
@@ -67,6 +70,8 @@ pub(super) fn run(args: &CalibrateArgs) -> Result<Outcome, Failure> {
         calibration.compared.push(compared);
     }
     runs.extend(held_out.runs);
+    // The profile's memory is that of any server; a data type is its argument.
+    calibration.profile.kv_tokens = reckoned;
     let report = CalibrateReport { calibration, runs, fitted_runs, plateaus, slo, capacities };
     if let Some(out) = &args.out {
         let unwritable =
@@ -138,14 +143,43 @@ fn prior(args: &CalibrateArgs) -> Result<Profile, Failure> {
         let message = format!("no built-in profile and no architecture is known of {model:?}");
         Diagnostic::error(None, "--model", message).help("give a profile of a similar model with --prior")
     })?;
-    let estimate = estimated_profile(known.short, known.name, &known.config, gpu, args.gpus);
-    Ok(told(estimate.map_err(|why| Diagnostic::error(None, "--gpus", why))?))
+    let prior = prior_for(known, gpu, args.gpus);
+    Ok(told(prior.map_err(|why| Diagnostic::error(None, "--gpus", why))?))
 }
 
 fn told(profile: Profile) -> Profile {
-    let what = if profile.kind == ProfileKind::Estimate { ", an estimate" } else { "" };
+    let what = if profile.kind == ProfileKind::Estimate {
+        format!(", an estimate: {}", profile.source)
+    } else {
+        String::new()
+    };
     talk(&format!("assumed: --prior {}{what}", profile.name));
     profile
+}
+
+/// What the runs say against the prior's cache; the prior with the cache that they allow.
+fn with_possible_cache(mut prior: Profile, runs: &[Measurement]) -> Profile {
+    let Some(ruling) = rule_cache(&prior, runs) else { return prior };
+    let place =
+        |run: usize| format!("{} ({}, {} tokens)", runs[run].place, runs[run].load_text(), runs[run].lengths_text());
+    let found = format!(
+        "{} held at least {} tokens at once, and its TTFT, beside that of {}, says that it did not wait for room, but the \
+         prior's KV cache holds {}",
+        place(ruling.held.run),
+        ruling.held.tokens,
+        place(ruling.held.beside),
+        ruling.reckoned
+    );
+    if let Some(tokens) = ruling.eight_bit {
+        talk(&format!(
+            "assumed: the server ran with --kv-cache-dtype fp8, {tokens} tokens: {found}. Give the policy the same argument, or \
+             the prior the kvTokens of the server's log"
+        ));
+        prior.kv_tokens = tokens;
+    } else {
+        talk(&format!("warning: {found}; give the prior the kvTokens that vLLM logs at start-up (GPU KV cache size)"));
+    }
+    prior
 }
 
 fn named(name: &str) -> Result<Profile, Failure> {

@@ -216,7 +216,7 @@ impl Explainer<'_> {
     ) -> anyhow::Result<MetricExplained> {
         let keda = self.run.keda.as_ref();
         let triggers = keda.map_or(&[][..], |keda| &keda.scaled_object.triggers);
-        let trigger = triggers.iter().find(|own| own.metric_name == metric.trigger);
+        let trigger = triggers.iter().find(|own| *own.metric_name == *metric.trigger);
         let asked = trigger.and_then(|own| Some((own.prometheus()?, keda?.version)));
         let samples = match asked {
             Some((own, version)) => query_explained(self.run, self.samples, (own, version), metric, decided)?,
@@ -230,16 +230,16 @@ impl Explainer<'_> {
             None => modifiers.filter(|_| metric.trigger == COMPOSITE).map(|own| own.activation_target),
         };
         Ok(MetricExplained {
-            trigger: metric.trigger.clone(),
+            trigger: metric.trigger.as_str().to_owned(),
             name: trigger.and_then(|own| own.name.clone()),
-            kind: metric.kind.clone(),
-            query: metric.query.clone(),
+            kind: metric.kind.as_str().to_owned(),
+            query: metric.query.as_str().to_owned(),
             query_time: metric.query_time,
             samples,
             value: metric.value,
             milli: metric.milli,
             target_milli: metric.target_milli,
-            target_type: metric.target_type.clone(),
+            target_type: metric.target_type.as_str().to_owned(),
             // With a formula it alone is compared.
             activation: activation.filter(|_| modifiers.is_none() || metric.trigger == COMPOSITE),
             active: metric.active,

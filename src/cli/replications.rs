@@ -8,9 +8,8 @@ use crate::record::RunRecord;
 use crate::report::{
     ReplicationsFolder, may_write_replications, replications_json, replications_markdown, replications_text,
 };
-use crate::scenario::{Overrides, ResolvedRun, resolve, run_inputs, scenario_yaml};
+use crate::scenario::{Overrides, ResolvedRun, run_inputs, scenario_yaml};
 use crate::study::{ReplicateError, replicate};
-use crate::units::Seed;
 use std::io;
 
 /// Runs the seeds of `prepared` and prints what they say together.
@@ -20,15 +19,13 @@ pub(super) fn run(args: &SimulateArgs, prepared: &Prepared) -> Result<Outcome, F
     may_write_replications(&out).map_err(|error| unwritable(&out, &error))?;
     let seeds: Vec<u64> = (first.seed.0..).take(first.replications as usize).collect();
     let folder = ReplicationsFolder::begin(&out).map_err(|error| unwritable(&out, &error))?;
-    // Each seed is resolved as if it had been typed: its folder is that of a run of its own.
-    let of_seed = |seed: u64| Overrides { seed: Some(Seed(seed)), replications: Some(1), ..overrides.clone() };
     let keep = |run: &ResolvedRun, record: &RunRecord, summary: &crate::analysis::Summary| {
-        let inputs = run_inputs(bundle, &of_seed(run.seed.0), run).map_err(io::Error::other)?;
+        // As if the seed had been typed: its folder is that of a run of its own.
+        let of_seed = Overrides { seed: Some(run.seed), replications: Some(1), ..overrides.clone() };
+        let inputs = run_inputs(bundle, &of_seed, run).map_err(io::Error::other)?;
         folder.add(run, record, summary, &scenario_yaml(run), &inputs)
     };
-    let resolve_seed = |seed: u64| resolve(bundle, &of_seed(seed));
-    let summaries = replicate(&seeds, args.check, resolve_seed, keep).map_err(|error| match error {
-        ReplicateError::Input(diagnostics) => Failure::from(diagnostics),
+    let summaries = replicate(first, &seeds, args.check, keep).map_err(|error| match error {
         ReplicateError::Simulate(seed, error) => {
             talk(&format!("seed {seed}:"));
             simulation_failure(error)

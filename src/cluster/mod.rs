@@ -5,6 +5,7 @@
 //! `gateway`.
 
 mod deployment;
+mod fewest;
 mod gateway;
 mod metrics_server;
 mod pod;

@@ -2,11 +2,14 @@
 
 use crate::hpa::ControllerFlags;
 use crate::keda::KedaVersion;
-use crate::lint::{FileReport, Finding, LintReport, LoadStatus, ObjectReport, object};
+use crate::lint::neighbours::Neighbours;
+use crate::lint::{
+    Effective, Excerpt, FileReport, Finding, LintReport, LoadStatus, ObjectReport, correspondence, object, suppress,
+};
 use crate::manifest::{Bundle, Document, HorizontalPodAutoscaler, Node, ScaledObject, Source, Value};
 use crate::prometheus::PrometheusVersion;
 use crate::scenario::generated_by_kserve;
-use crate::units::{Diagnostic, Diagnostics, Span};
+use crate::units::{Diagnostic, Diagnostics, Severity, Span};
 
 /// The world that the manifests are judged for.
 #[derive(Clone, Debug)]
@@ -19,6 +22,8 @@ pub struct LintOptions {
     pub prometheus: PrometheusVersion,
     /// Report only objects of this name.
     pub name: Option<String>,
+    /// Codes of rules that are not reported.
+    pub ignored: Vec<&'static str>,
 }
 
 /// What the judging of one object may look at besides it.
@@ -33,6 +38,8 @@ pub(super) struct World<'a> {
     pub scaled_objects: Vec<ScaledObject>,
     /// All plain HPAs that can be read, in order.
     pub hpas: Vec<HorizontalPodAutoscaler>,
+    /// What of the other documents decides how queries are read.
+    pub neighbours: Neighbours,
 }
 
 impl World<'_> {
@@ -48,20 +55,59 @@ pub fn lint(sources: &[Source], options: &LintOptions) -> LintReport {
     let mut files = Vec::with_capacity(sources.len());
     let mut bundle = Bundle::default();
     for source in sources {
-        let mut report =
-            FileReport { file: source.name.clone(), load: LoadStatus::Ok, findings: Vec::new(), objects: Vec::new() };
+        let mut report = FileReport {
+            file: source.name.clone(),
+            load: LoadStatus::Ok,
+            findings: Vec::new(),
+            objects: Vec::new(),
+            suppressed: Vec::new(),
+        };
         let own = load(source, &mut report);
         bundle.documents.extend(own.documents.iter().cloned());
         files.push((report, own.documents));
     }
     let (scaled_objects, hpas) = autoscalers(&bundle);
-    let world = World { options, sources, bundle: &bundle, scaled_objects, hpas };
+    let neighbours = Neighbours::of(&bundle, options.prometheus);
+    let world = World { options, sources, bundle: &bundle, scaled_objects, hpas, neighbours };
     let report = |(mut report, documents): (FileReport, Vec<Document>)| {
         let objects = documents.iter().flat_map(|document| object::reports(document, &world));
         report.objects = objects.filter(|own| is_wanted(own, options)).collect();
+        finish(&mut report, &world);
         report
     };
     LintReport { files: files.into_iter().map(report).collect() }
+}
+
+/// Names the rules, shows the lines, puts the messages in order and takes out what is silenced.
+fn finish(report: &mut FileReport, world: &World<'_>) {
+    let complete = |findings: &mut Vec<Finding>, effective: Option<&Effective>| {
+        for finding in findings.iter_mut() {
+            let place = finding.diagnostic.span.clone();
+            let text = place.as_ref().and_then(|span| world.text_of(&span.file));
+            let named = correspondence::named(finding.clone(), text, effective);
+            let shown = named.excerpt.clone().or_else(|| excerpt(text?, place.as_ref()?));
+            *finding = Finding { excerpt: shown, ..named };
+        }
+        findings.sort_by_key(|own| {
+            let rank = match own.diagnostic.severity {
+                Severity::Error => 0,
+                Severity::Warning => 1,
+                Severity::Note => 2,
+            };
+            (rank, own.diagnostic.span.as_ref().map(|span| (span.line, span.column)))
+        });
+    };
+    complete(&mut report.findings, None);
+    report.objects.iter_mut().for_each(|object| complete(&mut object.findings, object.effective.as_ref()));
+    let text = world.text_of(&report.file);
+    suppress::silence(report, text, &world.options.ignored);
+}
+
+/// The line of a place.
+fn excerpt(text: &str, place: &Span) -> Option<Excerpt> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let line = text.lines().nth(usize::try_from(place.line).ok()?.checked_sub(1)?)?;
+    Some(Excerpt { line: line.to_owned(), column: place.column })
 }
 
 /// The autoscalers among the documents, each read without a word: what is wrong with one is told with it.

@@ -4,10 +4,11 @@ use crate::hpa::HpaSpec;
 use crate::keda::ScaledObjectSpec;
 use crate::lint::check::World;
 use crate::lint::resolve::{Resolved, resolve};
-use crate::lint::{Effective, Finding, HpaMetricReport, HpaReport, ObjectReport, queries, together, verdict};
-use crate::manifest::{Document, HorizontalPodAutoscaler, InferenceService, ScaledObject};
+use crate::lint::subject::Subject;
+use crate::lint::{Effective, Finding, HpaMetricReport, HpaReport, ObjectReport, queries, rules, together, verdict};
+use crate::manifest::{Document, HorizontalPodAutoscaler, InferenceService, Node, ScaledObject};
 use crate::scenario::generated_by_kserve;
-use crate::units::{Diagnostic, Diagnostics, Judge, Severity};
+use crate::units::{Diagnostic, Diagnostics, Judge};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
@@ -21,7 +22,7 @@ pub(super) fn reports(document: &Document, world: &World<'_>) -> Vec<ObjectRepor
             // The reader knows the CRD and nothing else.
             diagnostics.judged_by(Judge::ApiServer, 0);
             let mut report = head(document);
-            scaled_object(&mut report, written.as_ref(), diagnostics, world);
+            scaled_object(&mut report, written.as_ref(), diagnostics, (Some(&document.root), world));
             vec![report]
         }
         "HorizontalPodAutoscaler" => vec![plain_hpa(document, world)],
@@ -46,8 +47,13 @@ fn head(document: &Document) -> ObjectReport {
     }
 }
 
-/// Judges a ScaledObject; `read` is what its reader said.
-fn scaled_object(report: &mut ObjectReport, written: Option<&ScaledObject>, read: Diagnostics, world: &World<'_>) {
+/// Judges a ScaledObject; `read` is what its reader said, `root` its document unless KServe generates it.
+fn scaled_object(
+    report: &mut ObjectReport,
+    written: Option<&ScaledObject>,
+    read: Diagnostics,
+    (root, world): (Option<&Node>, &World<'_>),
+) {
     let mut all = read.0;
     let mut query_findings = Vec::new();
     let mut resolved = Resolved::default();
@@ -72,6 +78,9 @@ fn scaled_object(report: &mut ObjectReport, written: Option<&ScaledObject>, read
     report.verdict.queries = query_reports;
     report.findings = query_findings;
     report.findings.append(&mut findings_of(all));
+    if let Some(written) = written {
+        report.findings.append(&mut rules::check(&Subject::new(written, root, world)));
+    }
 }
 
 /// `getHPAName` (keda `controllers/keda/hpa.go`).
@@ -164,7 +173,7 @@ fn service(document: &Document, world: &World<'_>) -> Vec<ObjectReport> {
             generated_by: Some((document.kind.clone(), document.name.clone())),
             ..head(document)
         };
-        scaled_object(&mut own, Some(&written), Diagnostics::new(), world);
+        scaled_object(&mut own, Some(&written), Diagnostics::new(), (None, world));
         reports.push(own);
     }
     reports
@@ -190,13 +199,7 @@ fn without_repetitions(diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
     kept
 }
 
-/// The messages as findings, the worst first; within one severity in the order found.
+/// The messages as findings.
 fn findings_of(diagnostics: Vec<Diagnostic>) -> Vec<Finding> {
-    let mut findings: Vec<Finding> = diagnostics.into_iter().map(Finding::of).collect();
-    findings.sort_by_key(|own| match own.diagnostic.severity {
-        Severity::Error => 0,
-        Severity::Warning => 1,
-        Severity::Note => 2,
-    });
-    findings
+    diagnostics.into_iter().map(Finding::of).collect()
 }

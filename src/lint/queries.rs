@@ -2,7 +2,7 @@
 
 use crate::keda::parse_bool;
 use crate::lint::check::World;
-use crate::lint::{Excerpt, Finding, QueryReport, QueryStatus, scalar_place};
+use crate::lint::{Excerpt, Finding, QueryReport, QueryStatus, rule, scalar_place, subject};
 use crate::manifest::{ScaledObject, Trigger};
 use crate::scenario::QueryFault;
 use crate::units::{Diagnostic, Located};
@@ -60,5 +60,13 @@ fn judged(trigger: &Trigger, query: &Located<&str>, fault: &QueryFault, world: &
         }
         _ => (QueryStatus::Refused, fault.told(|message| Diagnostic::error(span, path, message))),
     };
-    (status, Finding { diagnostic, excerpt })
+    let finding = Finding { excerpt, ..Finding::plain(diagnostic) };
+    // A query that can be read once its label names are spelt rightly fails for nothing else.
+    let is_misnamed =
+        status == QueryStatus::Refused && subject::readable(query.value, world.options.prometheus).is_some();
+    let finding = match rule("L-36").filter(|_| is_misnamed) {
+        Some(own) => Finding { rule: Some(own), ..finding }.help(own.fix),
+        None => finding,
+    };
+    (status, finding)
 }

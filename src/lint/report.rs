@@ -1,7 +1,7 @@
 //! What a lint found, file by file. Data only.
 
 use crate::hpa::MetricTarget;
-use crate::lint::{Finding, Verdict};
+use crate::lint::{Finding, Suppressed, Verdict};
 use crate::units::{Quantity, Severity, SimDuration};
 
 /// All files of one command line, in order.
@@ -22,6 +22,8 @@ pub struct FileReport {
     pub findings: Vec<Finding>,
     /// The objects that a verdict is about, in order; those that KServe would generate after their service.
     pub objects: Vec<ObjectReport>,
+    /// Messages that a comment or a flag silences; they are in no other list.
+    pub suppressed: Vec<Suppressed>,
 }
 
 /// How a file loaded.
@@ -56,7 +58,7 @@ pub struct ObjectReport {
     pub hpa: Option<HpaReport>,
     /// What is in force; `None` when it cannot be told.
     pub effective: Option<Effective>,
-    /// Messages, in the order found.
+    /// Messages, the worst first, then by their place.
     pub findings: Vec<Finding>,
 }
 
@@ -148,6 +150,8 @@ pub struct Counts {
     pub warnings: usize,
     /// Notes.
     pub notes: usize,
+    /// Silenced messages, of any severity; they count nowhere else.
+    pub suppressed: usize,
 }
 
 impl FileReport {
@@ -168,6 +172,7 @@ impl LintReport {
             errors: of(Severity::Error),
             warnings: of(Severity::Warning),
             notes: of(Severity::Note),
+            suppressed: self.files.iter().map(|file| file.suppressed.len()).sum(),
         }
     }
 

@@ -17,6 +17,9 @@ mod stored_rows;
 mod target;
 mod tsdb;
 
+pub(crate) use promql::{
+    Aggregate, AggregateOp, Binary, BinaryOp, Card, Expr, Function, FunctionId, Kind, Plan, Selector, Type,
+};
 pub use promql::{EvalError, ParseError, QueryPart, QueryWindow, ResultType};
 pub use relabel::{
     LabelLimits, RelabelConfig, RelabelError, RelabelRule, TargetRules, relabel, scrape_failure, stored_labels,
@@ -24,6 +27,7 @@ pub use relabel::{
 };
 pub use rules::{RecordingRule, RuleError, RuleFailure, RuleGroup, RuleGroupId, rule_phase};
 pub use scrape::{ScrapeSettings, marker_times, next_scrape, scrape_phase};
+pub(crate) use server::parse_query;
 pub use server::{
     PrometheusServer, PrometheusSettings, PrometheusVersion, QueryId, SelectorMatch, TargetId, metric_names,
     query_outline, result_type,

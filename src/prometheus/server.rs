@@ -264,6 +264,16 @@ pub fn query_outline(query: &str, version: PrometheusVersion) -> Result<QueryPar
     Ok(outline(&parse(query, semantics(&settings))?))
 }
 
+/// The tree of a query, for whoever judges it without data.
+///
+/// # Errors
+/// As [`PrometheusServer::compile`].
+pub(crate) fn parse_query(query: &str, version: PrometheusVersion) -> Result<Plan, ParseError> {
+    let minute = SimDuration::from_secs(60);
+    let settings = PrometheusSettings { version, lookback: minute, evaluation_interval: minute, epoch_ms: 0 };
+    parse(query, semantics(&settings))
+}
+
 /// The metric names that a query's selectors ask for with `=`, in order; none when it cannot be parsed.
 pub fn metric_names(query: &str, version: PrometheusVersion) -> Vec<String> {
     let minute = SimDuration::from_secs(60);

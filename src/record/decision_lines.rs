@@ -4,18 +4,20 @@
 //! (`why`, `explanation`) are made from the numbers when a line is written, and passed over when it is read.
 
 use crate::hpa::{Condition, Direction, LimitReason, Policy, PolicyKind, Recommendation, WindowReason};
-use crate::record::lines::{check_version, line};
+use crate::record::lines::{check_version, write_line};
 use crate::record::reasons::{explain_poll, explain_sync, metric_why, policy_word, word};
 use crate::record::{DecisionRecord, HpaSync, KedaPoll, MetricRecord, RunRecord};
 use crate::units::{SimDuration, SimTime};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::borrow::Cow;
+use std::io::{self, Write};
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct MetricLine {
-    trigger: String,
-    query: String,
+struct MetricLine<'a> {
+    trigger: Cow<'a, str>,
+    query: Cow<'a, str>,
     query_time: SimTime,
     value: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -24,21 +26,21 @@ struct MetricLine {
     /// In the metric's own unit.
     target: f64,
     #[serde(rename = "type")]
-    target_type: String,
+    target_type: Cow<'a, str>,
     proposal: Option<i32>,
     ratio: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ratio_text: Option<String>,
     within_tolerance: Option<bool>,
     #[serde(default)]
-    trigger_kind: String,
+    trigger_kind: Cow<'a, str>,
     #[serde(default)]
     active: Option<bool>,
     #[serde(default, skip_serializing_if = "is_false")]
     fallback: bool,
     #[serde(default, skip_serializing_if = "is_false")]
     cached: bool,
-    error: Option<String>,
+    error: Option<Cow<'a, str>>,
     /// Of syncs only.
     #[serde(skip_deserializing, skip_serializing_if = "Option::is_none")]
     why: Option<String>,
@@ -46,37 +48,37 @@ struct MetricLine {
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct HpaLine {
+struct HpaLine<'a> {
     t: SimTime,
-    kind: String,
-    metrics: Vec<MetricLine>,
+    kind: Cow<'a, str>,
+    metrics: Vec<MetricLine<'a>>,
     metric_desired: Option<i32>,
     stabilized: Option<i32>,
     new_replicas: i32,
     rescaled: bool,
-    conditions: ConditionsLine,
-    reason: Option<String>,
+    conditions: ConditionsLine<'a>,
+    reason: Option<Cow<'a, str>>,
     recommendations: Vec<RecommendationLine>,
-    bound_by: String,
+    bound_by: Cow<'a, str>,
     spec_replicas: i32,
     status_replicas: i32,
     ready_replicas: i32,
     #[serde(default)]
-    window: Option<WindowLine>,
+    window: Option<WindowLine<'a>>,
     #[serde(default)]
-    limit: Option<LimitLine>,
+    limit: Option<LimitLine<'a>>,
     #[serde(default)]
-    status_conditions: Vec<StatusConditionLine>,
+    status_conditions: Vec<StatusConditionLine<'a>>,
     #[serde(skip_deserializing)]
     explanation: String,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct ConditionsLine {
-    able_to_scale: String,
-    scaling_active: Option<String>,
-    scaling_limited: Option<String>,
+struct ConditionsLine<'a> {
+    able_to_scale: Cow<'a, str>,
+    scaling_active: Option<Cow<'a, str>>,
+    scaling_limited: Option<Cow<'a, str>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -87,9 +89,9 @@ struct RecommendationLine {
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct WindowLine {
+struct WindowLine<'a> {
     /// `scaleUp` or `scaleDown`.
-    direction: String,
+    direction: Cow<'a, str>,
     window_seconds: SimDuration,
     replicas: i32,
     t: SimTime,
@@ -99,13 +101,13 @@ struct WindowLine {
 /// Fields that a kind has not are absent.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct LimitLine {
+struct LimitLine<'a> {
     /// `policy`, `disabled`, `builtIn`, `maxReplicas` or `minReplicas`.
-    kind: String,
+    kind: Cow<'a, str>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    direction: Option<String>,
+    direction: Option<Cow<'a, str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    policy: Option<PolicyLine>,
+    policy: Option<PolicyLine<'a>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     period_start: Option<i32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -114,53 +116,62 @@ struct LimitLine {
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct PolicyLine {
+struct PolicyLine<'a> {
     index: usize,
     #[serde(rename = "type")]
-    kind: String,
+    kind: Cow<'a, str>,
     value: i32,
     period_seconds: SimDuration,
 }
 
 /// As `kubectl get hpa -o yaml` has it.
 #[derive(Serialize, Deserialize)]
-struct StatusConditionLine {
+struct StatusConditionLine<'a> {
     #[serde(rename = "type")]
-    kind: String,
+    kind: Cow<'a, str>,
     /// `True` or `False`.
-    status: String,
-    reason: String,
-    message: String,
+    status: Cow<'a, str>,
+    reason: Cow<'a, str>,
+    message: Cow<'a, str>,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct PollLine {
+struct PollLine<'a> {
     t: SimTime,
-    kind: String,
-    metrics: Vec<MetricLine>,
+    kind: Cow<'a, str>,
+    metrics: Vec<MetricLine<'a>>,
     active: bool,
     error: bool,
-    rule: String,
+    rule: Cow<'a, str>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     cooldown_end: Option<SimTime>,
-    action: String,
+    action: Cow<'a, str>,
     spec_replicas: i32,
     new_replicas: i32,
     #[serde(skip_deserializing)]
     explanation: String,
 }
 
-/// `decisions.jsonl`: one line per HPA sync and per KEDA poll.
-pub fn decisions_to_jsonl(record: &RunRecord) -> String {
-    let mut out = String::new();
+/// Writes `decisions.jsonl`: one line per HPA sync and per KEDA poll.
+///
+/// # Errors
+/// Those of `out`.
+pub fn write_decisions(record: &RunRecord, out: &mut impl Write) -> io::Result<()> {
     for decision in &record.decisions {
         match decision {
-            DecisionRecord::HpaSync(sync) => out.push_str(&line(&hpa_line(sync, record.info.tolerance_band))),
-            DecisionRecord::KedaPoll(poll) => out.push_str(&line(&poll_line(poll))),
+            DecisionRecord::HpaSync(sync) => write_line(out, &hpa_line(sync, record.info.tolerance_band))?,
+            DecisionRecord::KedaPoll(poll) => write_line(out, &poll_line(poll))?,
         }
     }
-    out
+    Ok(())
+}
+
+/// As [`write_decisions`], to a text.
+pub fn decisions_to_jsonl(record: &RunRecord) -> String {
+    let mut out = Vec::new();
+    write_decisions(record, &mut out).expect("writing to memory does not fail");
+    String::from_utf8(out).expect("JSON is UTF-8")
 }
 
 /// Reads `decisions.jsonl` back.
@@ -199,7 +210,7 @@ fn read_decision(line: &str) -> Result<DecisionRecord, String> {
     }
 }
 
-fn read_sync(line: HpaLine) -> Result<HpaSync, String> {
+fn read_sync(line: HpaLine<'_>) -> Result<HpaSync, String> {
     let ConditionsLine { able_to_scale, scaling_active, scaling_limited } = line.conditions;
     Ok(HpaSync {
         t: line.t,
@@ -214,7 +225,7 @@ fn read_sync(line: HpaLine) -> Result<HpaSync, String> {
         able_to_scale: intern(&able_to_scale)?,
         scaling_active: scaling_active.as_deref().map(intern).transpose()?,
         scaling_limited: scaling_limited.as_deref().map(intern).transpose()?,
-        reason: line.reason,
+        reason: line.reason.map(Cow::into_owned),
         recommendations: line
             .recommendations
             .iter()
@@ -227,7 +238,7 @@ fn read_sync(line: HpaLine) -> Result<HpaSync, String> {
     })
 }
 
-fn read_window(line: &WindowLine) -> Result<WindowReason, String> {
+fn read_window(line: &WindowLine<'_>) -> Result<WindowReason, String> {
     Ok(WindowReason {
         direction: read_direction(&line.direction)?,
         window: line.window_seconds,
@@ -236,10 +247,10 @@ fn read_window(line: &WindowLine) -> Result<WindowReason, String> {
     })
 }
 
-fn read_limit(line: LimitLine) -> Result<LimitReason, String> {
+fn read_limit(line: LimitLine<'_>) -> Result<LimitReason, String> {
     let LimitLine { kind, direction, policy, period_start, limit } = line;
     let direction = direction.as_deref().map(read_direction).transpose()?;
-    match (kind.as_str(), direction, policy, period_start, limit) {
+    match (&*kind, direction, policy, period_start, limit) {
         ("policy", Some(direction), Some(policy), Some(period_start), Some(limit)) => {
             let index = policy.index;
             Ok(LimitReason::Policy { direction, index, policy: read_policy(&policy)?, period_start, limit })
@@ -252,7 +263,7 @@ fn read_limit(line: LimitLine) -> Result<LimitReason, String> {
     }
 }
 
-fn read_policy(line: &PolicyLine) -> Result<Policy, String> {
+fn read_policy(line: &PolicyLine<'_>) -> Result<Policy, String> {
     let kinds = [PolicyKind::Pods, PolicyKind::Percent];
     let kind = kinds.into_iter().find(|kind| policy_word(*kind) == line.kind);
     let kind = kind.ok_or_else(|| format!("found the policy type {:?}, expected Pods or Percent", line.kind))?;
@@ -264,32 +275,37 @@ fn read_direction(text: &str) -> Result<Direction, String> {
     found.ok_or_else(|| format!("found the direction {text:?}, expected scaleUp or scaleDown"))
 }
 
-fn read_condition(line: StatusConditionLine) -> Result<Condition, String> {
-    let status = match line.status.as_str() {
+fn read_condition(line: StatusConditionLine<'_>) -> Result<Condition, String> {
+    let status = match &*line.status {
         "True" => true,
         "False" => false,
         other => return Err(format!("found the status {other:?}, expected True or False")),
     };
-    Ok(Condition { kind: intern(&line.kind)?, status, reason: intern(&line.reason)?, message: line.message })
+    Ok(Condition {
+        kind: intern(&line.kind)?,
+        status,
+        reason: intern(&line.reason)?,
+        message: line.message.into_owned(),
+    })
 }
 
-fn read_metric(line: MetricLine) -> Result<MetricRecord, String> {
+fn read_metric(line: MetricLine<'_>) -> Result<MetricRecord, String> {
     Ok(MetricRecord {
         value: read_number(line.value, line.value_text.as_deref())?,
         ratio: read_number(line.ratio, line.ratio_text.as_deref())?,
         target_milli: (line.target * 1000.0).round() as i64,
-        trigger: line.trigger,
-        query: line.query,
+        trigger: (*line.trigger).into(),
+        query: (*line.query).into(),
         query_time: line.query_time,
         milli: line.milli,
-        target_type: line.target_type,
+        target_type: (*line.target_type).into(),
         proposal: line.proposal,
         within_tolerance: line.within_tolerance,
-        kind: line.trigger_kind,
+        kind: (*line.trigger_kind).into(),
         active: line.active,
         fallback: line.fallback,
         cached: line.cached,
-        error: line.error,
+        error: line.error.map(Cow::into_owned),
     })
 }
 
@@ -320,28 +336,28 @@ fn intern(word: &str) -> Result<&'static str, String> {
     Ok(word)
 }
 
-fn hpa_line(sync: &HpaSync, band: (f64, f64)) -> HpaLine {
+fn hpa_line(sync: &HpaSync, band: (f64, f64)) -> HpaLine<'_> {
     let metric = |metric| MetricLine { why: Some(metric_why(metric, sync, band)), ..metric_line(metric) };
     HpaLine {
         t: sync.t,
-        kind: "hpaSync".to_owned(),
+        kind: "hpaSync".into(),
         metrics: sync.metrics.iter().map(metric).collect(),
         metric_desired: sync.metric_desired,
         stabilized: sync.stabilized,
         new_replicas: sync.new_replicas,
         rescaled: sync.rescaled,
         conditions: ConditionsLine {
-            able_to_scale: sync.able_to_scale.to_owned(),
-            scaling_active: sync.scaling_active.map(str::to_owned),
-            scaling_limited: sync.scaling_limited.map(str::to_owned),
+            able_to_scale: sync.able_to_scale.into(),
+            scaling_active: sync.scaling_active.map(Cow::Borrowed),
+            scaling_limited: sync.scaling_limited.map(Cow::Borrowed),
         },
-        reason: sync.reason.clone(),
+        reason: sync.reason.as_deref().map(Cow::Borrowed),
         recommendations: sync
             .recommendations
             .iter()
             .map(|entry| RecommendationLine { t: entry.at, replicas: entry.replicas })
             .collect(),
-        bound_by: sync.bound_by.to_owned(),
+        bound_by: sync.bound_by.into(),
         spec_replicas: sync.spec_replicas,
         status_replicas: sync.status_replicas,
         ready_replicas: sync.ready_replicas,
@@ -352,9 +368,9 @@ fn hpa_line(sync: &HpaSync, band: (f64, f64)) -> HpaLine {
     }
 }
 
-fn window_line(reason: WindowReason) -> WindowLine {
+fn window_line(reason: WindowReason) -> WindowLine<'static> {
     WindowLine {
-        direction: word(reason.direction).to_owned(),
+        direction: word(reason.direction).into(),
         window_seconds: reason.window,
         replicas: reason.recommendation.replicas,
         t: reason.recommendation.at,
@@ -362,76 +378,74 @@ fn window_line(reason: WindowReason) -> WindowLine {
     }
 }
 
-fn limit_line(reason: LimitReason) -> LimitLine {
-    let plain = |kind: &str, limit| LimitLine { kind: kind.to_owned(), limit: Some(limit), ..LimitLine::default() };
+fn limit_line(reason: LimitReason) -> LimitLine<'static> {
+    let plain = |kind: &'static str, limit| LimitLine { kind: kind.into(), limit: Some(limit), ..LimitLine::default() };
     match reason {
         LimitReason::Policy { direction, index, policy, period_start, limit } => LimitLine {
-            kind: "policy".to_owned(),
-            direction: Some(word(direction).to_owned()),
+            kind: "policy".into(),
+            direction: Some(word(direction).into()),
             policy: Some(PolicyLine {
                 index,
-                kind: policy_word(policy.kind).to_owned(),
+                kind: policy_word(policy.kind).into(),
                 value: policy.value,
                 period_seconds: policy.period,
             }),
             period_start: Some(period_start),
             limit: Some(limit),
         },
-        LimitReason::Disabled(direction) => LimitLine {
-            kind: "disabled".to_owned(),
-            direction: Some(word(direction).to_owned()),
-            ..LimitLine::default()
-        },
+        LimitReason::Disabled(direction) => {
+            LimitLine { kind: "disabled".into(), direction: Some(word(direction).into()), ..LimitLine::default() }
+        }
         LimitReason::BuiltIn { limit } => plain("builtIn", limit),
         LimitReason::MaxReplicas(count) => plain("maxReplicas", count),
         LimitReason::MinReplicas(count) => plain("minReplicas", count),
     }
 }
 
-fn condition_line(condition: &Condition) -> StatusConditionLine {
+fn condition_line(condition: &Condition) -> StatusConditionLine<'_> {
     StatusConditionLine {
-        kind: condition.kind.to_owned(),
-        status: if condition.status { "True" } else { "False" }.to_owned(),
-        reason: condition.reason.to_owned(),
-        message: condition.message.clone(),
+        kind: condition.kind.into(),
+        status: if condition.status { "True" } else { "False" }.into(),
+        reason: condition.reason.into(),
+        message: condition.message.as_str().into(),
     }
 }
 
-fn poll_line(poll: &KedaPoll) -> PollLine {
+fn poll_line(poll: &KedaPoll) -> PollLine<'_> {
     PollLine {
         t: poll.t,
-        kind: "kedaPoll".to_owned(),
+        kind: "kedaPoll".into(),
         metrics: poll.metrics.iter().map(metric_line).collect(),
         active: poll.active,
         error: poll.error,
-        rule: poll.rule.to_owned(),
+        rule: poll.rule.into(),
         cooldown_end: poll.cooldown_end,
-        action: poll.action.to_owned(),
+        action: poll.action.into(),
         spec_replicas: poll.spec_replicas,
         new_replicas: poll.new_replicas,
         explanation: explain_poll(poll),
     }
 }
 
-fn metric_line(metric: &MetricRecord) -> MetricLine {
+fn metric_line(metric: &MetricRecord) -> MetricLine<'_> {
     MetricLine {
-        trigger: metric.trigger.clone(),
-        query: metric.query.clone(),
+        trigger: metric.trigger.as_str().into(),
+        query: metric.query.as_str().into(),
         query_time: metric.query_time,
         value: metric.value.and_then(finite),
         value_text: metric.value.and_then(non_finite_text),
         milli: metric.milli,
         target: metric.target_milli as f64 / 1000.0,
-        target_type: metric.target_type.clone(),
+        target_type: metric.target_type.as_str().into(),
         proposal: metric.proposal,
         ratio: metric.ratio.and_then(finite),
         ratio_text: metric.ratio.and_then(non_finite_text),
         within_tolerance: metric.within_tolerance,
-        trigger_kind: metric.kind.clone(),
+        trigger_kind: metric.kind.as_str().into(),
         active: metric.active,
         fallback: metric.fallback,
         cached: metric.cached,
-        error: metric.error.clone(),
+        error: metric.error.as_deref().map(Cow::Borrowed),
         why: None,
     }
 }

@@ -1,7 +1,9 @@
 //! Decisions: one per HPA sync and one per KEDA poll, as `decisions.jsonl` carries them.
 
 use crate::hpa::{Condition, LimitReason, Recommendation, WindowReason};
+use crate::record::SharedText;
 use crate::units::SimTime;
+use std::sync::Arc;
 
 /// A line of `decisions.jsonl`.
 #[derive(Clone, Debug, PartialEq)]
@@ -12,13 +14,42 @@ pub enum DecisionRecord {
     KedaPoll(KedaPoll),
 }
 
+impl DecisionRecord {
+    /// Takes the memory of what `earlier` says in the same words, so that a long run's decisions stay small.
+    pub fn share(&mut self, earlier: &DecisionRecord) {
+        match (self, earlier) {
+            (DecisionRecord::HpaSync(sync), DecisionRecord::HpaSync(earlier)) => {
+                share_metrics(&mut sync.metrics, &earlier.metrics);
+                sync.recommendations.shrink_to_fit();
+                if sync.status_conditions == earlier.status_conditions {
+                    sync.status_conditions = Arc::clone(&earlier.status_conditions);
+                }
+            }
+            (DecisionRecord::KedaPoll(poll), DecisionRecord::KedaPoll(earlier)) => {
+                share_metrics(&mut poll.metrics, &earlier.metrics);
+            }
+            _ => {}
+        }
+    }
+}
+
+fn share_metrics(metrics: &mut Vec<MetricRecord>, earlier: &[MetricRecord]) {
+    metrics.shrink_to_fit();
+    for (metric, earlier) in metrics.iter_mut().zip(earlier) {
+        metric.trigger.share(&earlier.trigger);
+        metric.query.share(&earlier.query);
+        metric.target_type.share(&earlier.target_type);
+        metric.kind.share(&earlier.kind);
+    }
+}
+
 /// What a sync (or poll) knew of one trigger.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MetricRecord {
     /// Metric name, `s0-prometheus`.
-    pub trigger: String,
+    pub trigger: SharedText,
     /// The query, on one line.
-    pub query: String,
+    pub query: SharedText,
     /// Instant of evaluation (whole second).
     pub query_time: SimTime,
     /// The evaluated value as KEDA reads it; `None` when it failed.
@@ -28,7 +59,7 @@ pub struct MetricRecord {
     /// Target in milli units.
     pub target_milli: i64,
     /// `AverageValue` or `Value`.
-    pub target_type: String,
+    pub target_type: SharedText,
     /// This metric's own proposal.
     pub proposal: Option<i32>,
     /// Ratio the tolerance was tested on.
@@ -36,7 +67,7 @@ pub struct MetricRecord {
     /// Whether the ratio was within tolerance; `None` when not tested.
     pub within_tolerance: Option<bool>,
     /// `prometheus`, `cron`, ...; `composite` for the result of a formula.
-    pub kind: String,
+    pub kind: SharedText,
     /// Whether it was active; `None` when it failed.
     pub active: Option<bool>,
     /// Whether `milli` is the fallback's substitute for an answer that failed.
@@ -86,7 +117,7 @@ pub struct HpaSync {
     /// What then kept the count from following.
     pub limit: Option<LimitReason>,
     /// The conditions after the sync, with upstream's sentences.
-    pub status_conditions: Vec<Condition>,
+    pub status_conditions: Arc<[Condition]>,
 }
 
 /// A KEDA poll.

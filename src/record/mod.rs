@@ -12,12 +12,13 @@ mod number_text;
 mod pods;
 mod reasons;
 mod run;
+mod shared_text;
 mod signal_text;
 mod slo_tally;
 mod table;
 mod timeline;
 
-pub use decision_lines::{decisions_from_jsonl, decisions_to_jsonl};
+pub use decision_lines::{decisions_from_jsonl, decisions_to_jsonl, write_decisions};
 pub use decisions::{DecisionRecord, HpaSync, KedaPoll, MetricRecord};
 pub use events::{Event, EventKind, ScaleSource};
 pub use fleet_means::FleetSums;
@@ -28,7 +29,8 @@ pub use reasons::{explain_poll, explain_sync, metric_why, poll_cause, sync_in_sh
 pub use run::{
     KvTotals, Latencies, OpenRequest, RequestTotals, RunInfo, RunRecord, SelectorRecord, TokenTotals, TriggerInfo,
 };
+pub use shared_text::SharedText;
 pub use signal_text::signal_text;
 pub use slo_tally::{SloMinute, SloMisses, SloQuantity, SloTally};
-pub use table::{timeline_from_csv, timeline_to_csv};
+pub use table::{timeline_from_csv, timeline_to_csv, write_timeline};
 pub use timeline::{Timeline, TimelineRow};

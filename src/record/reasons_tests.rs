@@ -13,17 +13,17 @@ fn metric(
     proposal: i32,
 ) -> MetricRecord {
     MetricRecord {
-        trigger: "s0-prometheus".to_owned(),
-        query: "q".to_owned(),
+        trigger: "s0-prometheus".into(),
+        query: "q".into(),
         query_time: SimTime::from_secs(300),
         value: Some(milli as f64 / 1000.0),
         milli: Some(milli),
         target_milli,
-        target_type: target_type.to_owned(),
+        target_type: target_type.into(),
         proposal: Some(proposal),
         ratio: Some(ratio),
         within_tolerance: within,
-        kind: "prometheus".to_owned(),
+        kind: "prometheus".into(),
         active: Some(true),
         fallback: false,
         cached: false,
@@ -52,7 +52,7 @@ fn sync(metrics: Vec<MetricRecord>, replicas: i32, new: i32) -> HpaSync {
         bound_by: "none",
         window: None,
         limit: None,
-        status_conditions: Vec::new(),
+        status_conditions: [].into(),
     }
 }
 
@@ -62,7 +62,7 @@ fn a_metric_says_how_it_came_to_its_proposal() {
     let value = |milli, ratio, within, proposal| metric(milli, 800, "Value", ratio, within, proposal);
     let utilization = |ratio, within, proposal| {
         let cpu = metric(83_000, 80_000, "Utilization", ratio, Some(within), proposal);
-        MetricRecord { kind: "cpu".to_owned(), ..cpu }
+        MetricRecord { kind: "cpu".into(), ..cpu }
     };
     let from_zero = sync(vec![value(2_000, 2.5, None, 3)], 0, 3);
     let mut lagging = sync(vec![average(16_580, 3.316, false, 4)], 2, 4);
@@ -190,7 +190,7 @@ fn a_sync_explains_itself_from_the_proposal_to_the_write() {
 #[test]
 fn a_sync_names_all_proposals_and_failures() {
     let named = |name: &str, proposal| MetricRecord {
-        trigger: name.to_owned(),
+        trigger: name.into(),
         ..metric(5_000, 5_000, "AverageValue", 1.0, Some(false), proposal)
     };
     let failed = MetricRecord { proposal: None, error: Some("timeout".to_owned()), ..named("s2", 0) };
@@ -246,6 +246,6 @@ fn a_poll_says_who_was_active_and_what_it_did() {
     formula.active = false;
     formula
         .metrics
-        .insert(0, MetricRecord { kind: "composite".to_owned(), active: Some(false), ..formula.metrics[0].clone() });
+        .insert(0, MetricRecord { kind: "composite".into(), active: Some(false), ..formula.metrics[0].clone() });
     assert!(explain_poll(&formula).starts_with("no trigger is active"));
 }

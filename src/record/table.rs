@@ -2,26 +2,36 @@
 
 use crate::record::{RunRecord, Timeline, TimelineRow};
 use crate::units::{SimDuration, SimTime};
+use std::io::{self, Write};
 
 const BEFORE_TRIGGERS: [&str; 5] = ["t", "offered_rps", "spec_replicas", "status_replicas", "ready_replicas"];
 const AFTER_TRIGGERS: [&str; 4] = ["running", "waiting", "kv_usage", "ttft_p95_s"];
 
-/// `timeline.csv` of a run. Columns: `t`, `offered_rps`, `spec_replicas`, `status_replicas`, `ready_replicas`, per trigger
+/// Writes `timeline.csv` of a run. Columns: `t`, `offered_rps`, `spec_replicas`, `status_replicas`, `ready_replicas`, per trigger
 /// `<trigger>_value` and `<trigger>_threshold`, `running`, `waiting`, `kv_usage`, `ttft_p95_s`.
-pub fn timeline_to_csv(record: &RunRecord) -> String {
-    let mut writer = csv::Writer::from_writer(Vec::new());
+///
+/// # Errors
+/// Those of `out`.
+pub fn write_timeline(record: &RunRecord, out: impl Write) -> io::Result<()> {
+    let mut writer = csv::Writer::from_writer(out);
     let triggers = &record.info.triggers;
     let trigger_columns =
         triggers.iter().flat_map(|trigger| [format!("{}_value", trigger.name), format!("{}_threshold", trigger.name)]);
     let header = BEFORE_TRIGGERS.map(str::to_owned).into_iter().chain(trigger_columns);
     let header: Vec<String> = header.chain(AFTER_TRIGGERS.map(str::to_owned)).collect();
-    let written = "writing to memory does not fail";
-    writer.write_record(&header).expect(written);
+    writer.write_record(&header)?;
     for row in &record.timeline.rows {
         assert_eq!(row.triggers.len(), triggers.len(), "a timeline row has one pair per trigger");
-        writer.write_record(cells(row)).expect(written);
+        writer.write_record(cells(row))?;
     }
-    String::from_utf8(writer.into_inner().expect(written)).expect("cells are UTF-8")
+    writer.flush()
+}
+
+/// As [`write_timeline`], to a text.
+pub fn timeline_to_csv(record: &RunRecord) -> String {
+    let mut out = Vec::new();
+    write_timeline(record, &mut out).expect("writing to memory does not fail");
+    String::from_utf8(out).expect("cells are UTF-8")
 }
 
 fn cells(row: &TimelineRow) -> Vec<String> {

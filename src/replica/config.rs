@@ -26,7 +26,8 @@ pub struct EngineConfig {
     pub max_model_len: u32,
     /// Whether admission needs free blocks for the whole prompt (vLLM 0.20 and later).
     pub reserve_full_prompt: bool,
-    /// Whether a request that arrives during a step waits one more step (async scheduling, vLLM 0.14 and later).
+    /// Whether a step is scheduled when the one before it starts (async scheduling, vLLM 0.14 and later): later arrivals wait
+    /// one more step, and who ends is noticed one schedule late.
     pub async_scheduling: bool,
     /// vLLM's (major, minor): which metrics there are, under which names.
     pub vllm_version: (u32, u32),

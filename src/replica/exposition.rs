@@ -292,6 +292,43 @@ pub struct Absence {
     pub real_has_it: bool,
 }
 
+/// A metric of vLLM's, as its releases from 0.8 to 0.33 register it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct KnownMetric {
+    /// Its name; of a histogram without `_bucket`, `_sum` and `_count`.
+    pub name: &'static str,
+    /// Its type.
+    pub kind: MetricKind,
+    /// The first release that has it, (0, 0) when it was always there.
+    pub since: (u32, u32),
+    /// The first release that no longer shows it by default; `None` when all do.
+    pub until: Option<(u32, u32)>,
+    /// Of a histogram of seconds the highest finite bound.
+    pub top_seconds: Option<f64>,
+}
+
+/// Every metric of the table, a name once.
+pub fn known_metrics() -> impl Iterator<Item = KnownMetric> {
+    let first = |(index, metric): &(usize, &Metric)| METRICS[..*index].iter().all(|other| other.name != metric.name);
+    METRICS.iter().enumerate().filter(first).map(|(_, metric)| {
+        let top_seconds = match metric.source {
+            Source::Samples(family) => match &BOUNDS[family as usize] {
+                Bounds::Seconds(bounds) => bounds.last().copied(),
+                Bounds::Tokens(_) | Bounds::UpToModelLength => None,
+            },
+            _ => None,
+        };
+        let end = metric.hidden.min(metric.gone);
+        let until = (end != NEVER).then_some(end);
+        KnownMetric { name: metric.name, kind: metric.kind, since: metric.since, until, top_seconds }
+    })
+}
+
+/// Whether `name` begins as the metrics do that a server has with a feature only (speculative decoding, LoRA, ...).
+pub fn is_of_a_feature(name: &str) -> bool {
+    OF_FEATURES.iter().any(|family| name.starts_with(family))
+}
+
 /// Series of prometheus_client's process, platform and garbage collectors.
 const OF_PROCESS: [&str; 9] = [
     "process_virtual_memory_bytes",
@@ -333,7 +370,7 @@ pub fn absence(config: &EngineConfig, name: &str) -> Option<Absence> {
         let sums = ["http_request_size_bytes_sum", "http_response_size_bytes_sum"];
         return sums.contains(&name).then_some(()).and_then(|()| simulated("sizes in bytes are not simulated"));
     }
-    if OF_FEATURES.iter().any(|family| name.starts_with(family)) {
+    if is_of_a_feature(name) {
         return really("it is there only with a feature that is off here");
     }
     let with_stats = |vllm_version| EngineConfig { log_stats: true, vllm_version, ..config.clone() };

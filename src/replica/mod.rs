@@ -32,7 +32,7 @@ mod step_time;
 
 pub use config::EngineConfig;
 pub use engine::{Engine, EngineEvent, Finished};
-pub use exposition::{Absence, absence, exposition};
+pub use exposition::{Absence, KnownMetric, absence, exposition, is_of_a_feature, known_metrics};
 pub use gpu::{GPUS, Gpu, gpu_by_label, gpu_by_name};
 pub use kv_capacity::{
     BLOCK_SIZE_DEFAULT, DoesNotFit, KvCacheDtype, KvMemory, KvSettings, default_utilization, other_gib,

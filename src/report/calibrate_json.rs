@@ -55,6 +55,7 @@ pub fn calibrate_json(report: &CalibrateReport) -> String {
     let whole = json!({
         "schemaVersion": SCHEMA_VERSION, "kind": "calibration", "prior": calibration.prior,
         "profile": {"name": calibration.profile.name, "yaml": profile_yaml(&calibration.profile)},
+        "neverFitted": ["t0Ms", "knee", "gpu", "gpus", "memory", "kvTokens", "maxNumSeqs", "maxNumBatchedTokens", "maxModelLen"],
         "errors": errors, "heldOutErrors": held_out, "coefficients": coefficients, "compared": compared,
         "plateaus": plateaus(report), "capacities": capacities(report),
     });

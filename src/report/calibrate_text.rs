@@ -96,8 +96,16 @@ fn coefficients(out: &mut String, report: &CalibrateReport) {
         }
     }
     out.push_str(
-"t0Ms and knee are the prior's: no latency tells t0Ms from wMs, and the knee is the model's form. +- is one standard deviation \
-         if what is kept is right within 30 %.\n",
+        "t0Ms and knee are the prior's: no latency tells t0Ms from wMs, and the knee is the model's form. +- is one standard \
+         deviation if what is kept is right within 30 %.\n",
+    );
+    let profile = &report.calibration.profile;
+    let hardware = if profile.gpus == 0 { profile.gpu.clone() } else { format!("{} x {}", profile.gpus, profile.gpu) };
+    let _ = writeln!(
+        out,
+        "The prior's as well, and no measurement is asked about them: the hardware ({hardware}), its memory or kvTokens, maxNumSeqs {}, \
+         maxNumBatchedTokens {}, maxModelLen {}.",
+        profile.max_num_seqs, profile.max_num_batched_tokens, profile.max_model_len
     );
 }
 

@@ -1,11 +1,11 @@
 //! The directory that a run or a sweep leaves: written under a temporary name beside the target and renamed into place, so
-//! that it is there whole or not at all. Pictures are drawn from the files' text, so that drawing them again later gives
-//! the same bytes.
+//! that it is there whole or not at all. The files' numbers read back as the same numbers, so that drawing the pictures
+//! again from them later gives the same bytes.
 
 use crate::analysis::Summary;
 use crate::record::{
-    FindingLine, RunInfo, RunRecord, check_version, decisions_to_jsonl, events_to_jsonl, timeline_from_csv,
-    timeline_to_csv,
+    FindingLine, RunInfo, RunRecord, Timeline, check_version, events_to_jsonl, timeline_from_csv, write_decisions,
+    write_timeline,
 };
 use crate::report::canvas::is_marked;
 use crate::report::json::pretty;
@@ -13,7 +13,7 @@ use crate::report::{Heatmap, HeatmapSpec, TimelinePlot, results_csv, results_fro
 use crate::scenario::{InputFile, ResolvedRun, is_input_name};
 use crate::study::SweepOutcome;
 use std::fs;
-use std::io;
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 /// A file's path inside the directory and its bytes.
@@ -156,10 +156,11 @@ fn write_run_with(
     inputs: Vec<File>,
 ) -> io::Result<()> {
     let out = replaceable(out, Kind::Run)?;
-    write_whole(&out, &run_files((policy_yaml, scenario_yaml), record, summary, inputs)?)
+    let files = run_files((policy_yaml, scenario_yaml), record, summary, inputs)?;
+    write_whole(&out, &files, |folder| write_growing_files(record, folder))
 }
 
-/// All files of a run's directory.
+/// The files of a run's directory but those of [`write_growing_files`].
 pub(super) fn run_files(
     (policy_yaml, scenario_yaml): (&str, &str),
     record: &RunRecord,
@@ -167,20 +168,28 @@ pub(super) fn run_files(
     inputs: Vec<File>,
 ) -> io::Result<Vec<File>> {
     let findings: Vec<FindingLine> = summary.verdict.findings.iter().map(finding_line).collect();
-    let events = events_to_jsonl(record, &findings);
-    let timeline = timeline_to_csv(record);
-    let mut files: Vec<File> = timeline_pictures(&record.info, &timeline).map_err(io::Error::other)?;
+    let mut files: Vec<File> = pictures_of(&record.info, &record.timeline).map_err(io::Error::other)?;
     files.extend(inputs);
     let texts = [
         ("summary.json", summary_json(summary)),
-        ("decisions.jsonl", decisions_to_jsonl(record)),
-        ("events.jsonl", events),
-        ("timeline.csv", timeline),
+        ("events.jsonl", events_to_jsonl(record, &findings)),
         ("policy.yaml", policy_yaml.to_owned()),
         ("scenario.yaml", scenario_yaml.to_owned()),
     ];
     files.extend(texts.map(|(name, text)| (name.to_owned(), text.into_bytes())));
     Ok(files)
+}
+
+/// Writes the files of a run that grow with the simulated time into `folder`: they are never held as text.
+pub(super) fn write_growing_files(record: &RunRecord, folder: &Path) -> io::Result<()> {
+    let mut decisions = new_file(&folder.join("decisions.jsonl"))?;
+    write_decisions(record, &mut decisions)?;
+    decisions.flush()?;
+    write_timeline(record, new_file(&folder.join("timeline.csv"))?)
+}
+
+fn new_file(path: &Path) -> io::Result<BufWriter<fs::File>> {
+    fs::File::create(path).map(BufWriter::new)
 }
 
 /// Writes the directory of a sweep: `summary.json`, `results.csv`, `plots/heatmap.svg` and `.png`. Without `heatmap`: the
@@ -208,7 +217,7 @@ pub fn write_sweep(out: &Path, outcome: &SweepOutcome, heatmap: Option<&HeatmapS
     };
     files.push(("results.csv".to_owned(), results_csv(outcome).into_bytes()));
     files.push(("summary.json".to_owned(), pretty(&header).into_bytes()));
-    write_whole(&out, &files)
+    write_whole(&out, &files, |_| Ok(()))
 }
 
 /// Draws the pictures of a run's or a sweep's directory again, from its files; into `out`, or the directory's own `plots`.
@@ -306,7 +315,11 @@ fn timeline_pictures(info: &RunInfo, timeline: &str) -> Result<Vec<File>, String
     if !triggers.iter().eq(info.triggers.iter().map(|trigger| &trigger.name)) {
         return Err("timeline.csv and summary.json are of different runs: their triggers differ".to_owned());
     }
-    let plot = TimelinePlot::new(info, &timeline);
+    pictures_of(info, &timeline)
+}
+
+fn pictures_of(info: &RunInfo, timeline: &Timeline) -> Result<Vec<File>, String> {
+    let plot = TimelinePlot::new(info, timeline);
     Ok(vec![
         ("plots/timeline.svg".to_owned(), plot.svg()?.into_bytes()),
         ("plots/timeline.png".to_owned(), plot.png()?),
@@ -415,11 +428,13 @@ pub(super) fn sibling(path: &Path, purpose: &str) -> PathBuf {
     path.with_file_name(format!(".{name}.{purpose}-{}", std::process::id()))
 }
 
-/// Writes all files under a temporary name and renames it to `out`; what stood there goes only once the new one is whole.
-pub(super) fn write_whole(out: &Path, files: &[File]) -> io::Result<()> {
+/// Writes all files, and what `more` writes, into a folder of a temporary name and renames it to `out`; what stood there goes
+/// only once the new one is whole.
+fn write_whole(out: &Path, files: &[File], more: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
     prepare_parent(out)?;
     let temporary = sibling(out, "tmp");
-    let result = write_files(&temporary, files).and_then(|()| put_in_place(&temporary, out));
+    let result =
+        write_files(&temporary, files).and_then(|()| more(&temporary)).and_then(|()| put_in_place(&temporary, out));
     if result.is_err() {
         // The first error is the one to tell.
         let _ = fs::remove_dir_all(&temporary);

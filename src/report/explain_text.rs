@@ -99,13 +99,10 @@ impl Text {
             self.gap();
             self.line(2, &format!("largest proposal: {desired}"));
         }
-        match (&sync.windows, &sync.limits) {
-            (Some(windows), Some(limits)) => {
-                self.windows(windows, sync);
-                self.limits(limits, sync, explanation);
-            }
-            // The short form has said all there is.
-            _ => {}
+        // Without them the short form has said all there is.
+        if let (Some(windows), Some(limits)) = (&sync.windows, &sync.limits) {
+            self.windows(windows, sync);
+            self.limits(limits, sync, explanation);
         }
         let (from, to) = (sync.spec_replicas, sync.new_replicas);
         let outcome = if sync.rescaled { format!("{from} -> {to}, written") } else { format!("stays at {to}") };

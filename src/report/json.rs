@@ -1,6 +1,8 @@
 //! `summary.json`: the summary as programs read it. The names are a contract.
 
-use crate::analysis::{Flapping, GateResult, GateStatus, GpuHours, LatencySummary, Summary, VerdictStatus, kpi_values};
+use crate::analysis::{
+    CONFIDENCE, Flapping, GateResult, GateStatus, GpuHours, LatencySummary, Summary, VerdictStatus, kpi_values,
+};
 use crate::record::{RunInfo, SCHEMA_VERSION};
 use crate::report::kpi_table::KpiObject;
 use crate::units::{Severity, SimDuration};
@@ -211,6 +213,9 @@ pub(super) struct Gate<'a> {
     value: Option<f64>,
     interval: Option<[f64; 2]>,
     status: &'static str,
+    /// The interval's level, when it is not 0.95.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    confidence: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     further_seeds: Option<u64>,
 }
@@ -316,6 +321,7 @@ pub(super) fn gate_block(gate: &GateResult) -> Gate<'_> {
         value: gate.value,
         interval: gate.interval.map(|(low, high)| [low, high]),
         status: gate_word(gate.status),
+        confidence: (gate.confidence != CONFIDENCE).then_some(gate.confidence),
         further_seeds: gate.further_seeds,
     }
 }

@@ -14,19 +14,20 @@ fn cells(row: &KpiValues) -> [String; 3] {
         (1, Some(value)) => number(value * scale),
         _ => estimate_text(estimate, scale).0,
     };
-    let mut name = row.kpi.name.to_owned();
-    let mut scale = 1.0;
-    if ["Avg KV cache utilization", "SLO attainment"].contains(&row.kpi.name) {
-        name.push_str(" (%)");
-        scale = 100.0;
-    }
-    if row.kpi.name == "Goodput" {
-        name.push_str(" (requests/s)");
-    }
-    let labels = row.kpi.beside.iter().map(|(_, label, _)| *label);
-    let beside = labels.zip(&row.beside).filter(|(_, estimate)| estimate.mean.is_some());
-    let beside: Vec<String> = beside.map(|(label, estimate)| format!("{label} {}", shown(estimate, scale))).collect();
-    [name, shown(&row.value, scale), beside.join(", ")]
+    let (scale, unit) = match row.kpi.name {
+        "Avg KV cache utilization" | "SLO attainment" => (100.0, " %"),
+        "Goodput" => (1.0, " requests/s"),
+        _ => (1.0, ""),
+    };
+    // Beside the value stands what says something else.
+    let only_if_different = ["P99 TTFT (ms)", "Max replicas", "Avg queue depth"].contains(&row.kpi.name);
+    let is_shown =
+        |estimate: &Estimate| estimate.mean.is_some() && !(only_if_different && estimate.values == row.value.values);
+    let beside = row.kpi.beside.iter().zip(&row.beside).filter(|(_, estimate)| is_shown(estimate));
+    let beside: Vec<String> =
+        beside.map(|((_, label, _), estimate)| format!("{label} {}", shown(estimate, scale))).collect();
+    let unit = if row.value.mean.is_some_and(f64::is_finite) { unit } else { "" };
+    [row.kpi.name.to_owned(), shown(&row.value, scale) + unit, beside.join(", ")]
 }
 
 /// The table as lines of text, indented by two.

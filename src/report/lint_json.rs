@@ -1,8 +1,8 @@
 //! `kedasim lint --format json`. The names are a contract (docs/lint.md).
 
 use crate::lint::{
-    Effective, FileReport, Finding, HpaReport, LintReport, LoadStatus, ObjectReport, QueryReport, QueryStatus, Verdict,
-    VerdictStatus,
+    Effective, FileReport, Finding, HpaReport, LintReport, LoadStatus, ObjectReport, QueryReport, QueryStatus, Rule,
+    Suppressed, SuppressedBy, Verdict, VerdictStatus,
 };
 use crate::record::SCHEMA_VERSION;
 use crate::units::{Judge, Severity};
@@ -23,6 +23,7 @@ struct Summary {
     errors: usize,
     warnings: usize,
     notes: usize,
+    suppressed: usize,
 }
 
 #[derive(Serialize)]
@@ -30,6 +31,16 @@ struct File<'a> {
     file: &'a str,
     load: Load<'a>,
     objects: Vec<Object<'a>>,
+    suppressed: Vec<Silenced<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Silenced<'a> {
+    /// `flag` or `comment`.
+    by: &'static str,
+    comment_line: Option<u32>,
+    diagnostic: Message<'a>,
 }
 
 #[derive(Serialize)]
@@ -112,8 +123,10 @@ struct InForce {
 }
 
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct Message<'a> {
     severity: Severity,
+    code: Option<&'static str>,
     judge: Option<&'static str>,
     file: Option<&'a str>,
     line: Option<u32>,
@@ -121,6 +134,9 @@ struct Message<'a> {
     path: &'a str,
     message: &'a str,
     help: Option<&'a str>,
+    why: Option<&'static str>,
+    link: Option<&'static str>,
+    fixable: bool,
 }
 
 /// The report as one JSON object, pretty-printed.
@@ -135,6 +151,7 @@ pub fn lint_json(report: &LintReport) -> String {
             errors: counts.errors,
             warnings: counts.warnings,
             notes: counts.notes,
+            suppressed: counts.suppressed,
         },
     };
     serde_json::to_string_pretty(&lint).expect("a tree of texts and finite numbers")
@@ -150,7 +167,16 @@ fn file(report: &FileReport) -> File<'_> {
         file: &report.file,
         load: Load { status, diagnostics: messages(&report.findings) },
         objects: report.objects.iter().map(object).collect(),
+        suppressed: report.suppressed.iter().map(silenced).collect(),
     }
+}
+
+fn silenced(own: &Suppressed) -> Silenced<'_> {
+    let (by, comment_line) = match own.by {
+        SuppressedBy::Flag => ("flag", None),
+        SuppressedBy::Comment(line) => ("comment", Some(line)),
+    };
+    Silenced { by, comment_line, diagnostic: message(&own.finding) }
 }
 
 fn object(report: &ObjectReport) -> Object<'_> {
@@ -223,7 +249,7 @@ fn in_force(effective: &Effective) -> InForce {
     }
 }
 
-fn judge_word(judge: Judge) -> &'static str {
+pub(super) fn judge_word(judge: Judge) -> &'static str {
     match judge {
         Judge::ApiServer => "apiServer",
         Judge::Webhook => "webhook",
@@ -243,6 +269,7 @@ fn message(finding: &Finding) -> Message<'_> {
     let place = diagnostic.span.as_ref().filter(|span| span.line > 0);
     Message {
         severity: diagnostic.severity,
+        code: finding.code(),
         judge: diagnostic.judge.map(judge_word),
         file: diagnostic.span.as_ref().map(|span| &*span.file),
         line: place.map(|span| span.line),
@@ -250,5 +277,61 @@ fn message(finding: &Finding) -> Message<'_> {
         path: &diagnostic.path,
         message: &diagnostic.message,
         help: diagnostic.help.as_deref(),
+        why: finding.rule.map(|rule| rule.why),
+        link: finding.rule.map(|rule| rule.link),
+        fixable: finding.edit.is_some(),
     }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Catalogue {
+    schema_version: u32,
+    rules: Vec<Entry>,
+}
+
+#[derive(Serialize)]
+struct Entry {
+    code: &'static str,
+    name: &'static str,
+    severity: Severity,
+    found: &'static str,
+    why: &'static str,
+    fix: &'static str,
+    link: &'static str,
+    fixable: bool,
+}
+
+/// The rules as one JSON object, pretty-printed.
+pub fn lint_rules_json(rules: &[&Rule]) -> String {
+    let entry = |rule: &&Rule| Entry {
+        code: rule.code,
+        name: rule.name,
+        severity: rule.severity,
+        found: rule.basis.word(),
+        why: rule.why,
+        fix: rule.fix,
+        link: rule.link,
+        fixable: rule.has_fix,
+    };
+    let catalogue = Catalogue { schema_version: SCHEMA_VERSION, rules: rules.iter().map(entry).collect() };
+    serde_json::to_string_pretty(&catalogue).expect("a tree of texts")
+}
+
+/// The rules for people: a line with code, severity, basis and name, then why, what to do and where upstream has it.
+pub fn lint_rules_text(rules: &[&Rule]) -> String {
+    let entry = |rule: &&Rule| {
+        let fixable = if rule.has_fix { ", --fix" } else { "" };
+        format!(
+            "{} {} ({}; {}{fixable})\n  why:  {}\n  help: {}\n  see:  {}\n",
+            rule.code,
+            rule.name,
+            rule.severity,
+            rule.basis.word(),
+            rule.why,
+            rule.fix,
+            rule.link
+        )
+    };
+    rules.iter().map(entry).collect()
 }

@@ -1,7 +1,9 @@
-//! `kedasim lint` for people: the verdicts first, then the messages with their places, then how many.
+//! `kedasim lint` for people: the verdicts first, then the messages with their places, per file the advice of rules in
+//! short, then how many.
 
 use crate::lint::{FileReport, Finding, HpaReport, LintReport, LoadStatus, ObjectReport, QueryStatus, VerdictStatus};
-use crate::units::Judge;
+use crate::units::{Judge, Severity};
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 /// The report as text.
@@ -16,8 +18,11 @@ pub fn lint_text(report: &LintReport) -> String {
     if report.worst().is_some() {
         text.push('\n');
     }
-    for finding in report.files.iter().flat_map(FileReport::all_findings) {
-        message(finding, &mut text);
+    for file in &report.files {
+        let mut told = BTreeSet::new();
+        let (advice, messages): (Vec<&Finding>, Vec<&Finding>) = file.all_findings().partition(|own| own.is_advice());
+        messages.iter().for_each(|own| message(own, told.insert(own.code()), &mut text));
+        advise(&file.file, &advice, &mut text);
     }
     let counts = report.counts();
     let many = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
@@ -28,7 +33,8 @@ pub fn lint_text(report: &LintReport) -> String {
         many(counts.warnings, "warning"),
         many(counts.notes, "note"),
     ];
-    let _ = writeln!(text, "\n{}", parts.join(", "));
+    let suppressed = if counts.suppressed > 0 { format!(", {} suppressed", counts.suppressed) } else { String::new() };
+    let _ = writeln!(text, "\n{}{suppressed}", parts.join(", "));
     text
 }
 
@@ -93,18 +99,53 @@ fn hpa_words(hpa: &HpaReport) -> String {
     words
 }
 
-fn message(finding: &Finding, text: &mut String) {
-    let shown = finding.diagnostic.to_string();
+/// One message: what, the line with a mark below the character, why (when the rule is `new` in this file), what to do and
+/// where upstream has it.
+fn message(finding: &Finding, new: bool, text: &mut String) {
+    let diagnostic = &finding.diagnostic;
+    let shown = diagnostic.to_string();
     let (first, help) =
         shown.split_once("\n  help: ").map_or((shown.as_str(), None), |(first, help)| (first, Some(help)));
-    let _ = writeln!(text, "{first}");
-    if let Some(excerpt) = &finding.excerpt {
+    match finding.rule.zip(first.split_once(": ")) {
+        Some((rule, (severity, rest))) => {
+            let _ = writeln!(text, "{severity}[{}]: {rest}", rule.code);
+        }
+        None => {
+            let _ = writeln!(text, "{first}");
+        }
+    }
+    let shows_line = finding.rule.is_some() || diagnostic.severity == Severity::Error;
+    if let Some(excerpt) = finding.excerpt.as_ref().filter(|_| shows_line) {
         // A tab stays one, so that the mark stands below its character.
         let before = excerpt.line.chars().take(usize::try_from(excerpt.column).map_or(0, |column| column - 1));
         let indent: String = before.map(|own| if own == '\t' { '\t' } else { ' ' }).collect();
         let _ = writeln!(text, "  | {}\n  | {indent}^", excerpt.line);
     }
+    let rule = finding.rule.filter(|_| new);
+    if let Some(rule) = rule {
+        let _ = writeln!(text, "  why:  {}", rule.why);
+    }
     if let Some(help) = help {
         let _ = writeln!(text, "  help: {help}");
+    }
+    if let Some(rule) = rule {
+        let _ = writeln!(text, "  see:  {}", rule.link);
+    }
+}
+
+/// The advice of a file, each rule once.
+fn advise(file: &str, advice: &[&Finding], text: &mut String) {
+    let codes: BTreeSet<&str> = advice.iter().filter_map(|own| own.code()).collect();
+    if !codes.is_empty() {
+        let _ = writeln!(text, "advice for {file}:");
+    }
+    for code in codes {
+        let own: Vec<&&Finding> = advice.iter().filter(|own| own.code() == Some(code)).collect();
+        let places = own.iter().filter_map(|own| own.diagnostic.span.as_ref());
+        let mut lines: Vec<String> = places.map(|span| format!("{}:{}", span.line, span.column)).collect();
+        lines.dedup();
+        let Some((first, rule)) = own.first().and_then(|own| Some((&own.diagnostic, own.rule?))) else { continue };
+        let _ = writeln!(text, "  {code} at {}: {}", lines.join(", "), first.message);
+        let _ = writeln!(text, "       {} ({})", first.help.as_deref().unwrap_or(rule.fix), rule.link);
     }
 }

@@ -1,6 +1,7 @@
 //! What a person or a program reads: one exporter a file. Writes whole files or none; concludes nothing of its own.
 //!
-//! Reading order: `json` (summary.json), `text` and `markdown`, `csv_tables`, `plot` and `heatmap` on `canvas`, `directory`, `lint_text` and `lint_json`.
+//! Reading order: `json` (summary.json), `text` and `markdown`, `csv_tables`, `plot` and `heatmap` on `canvas`, `directory`, `lint_text`, `lint_json`,
+//! `sarif` and `github_annotations`.
 
 mod calibrate_json;
 mod calibrate_text;
@@ -10,6 +11,7 @@ mod directory;
 mod explain_text;
 mod explanation;
 mod font;
+mod github_annotations;
 mod heatmap;
 mod json;
 mod kpi_table;
@@ -20,6 +22,7 @@ mod plot;
 mod replications_folder;
 mod replications_json;
 mod replications_text;
+mod sarif;
 mod sweep_text;
 mod text;
 mod ticks;
@@ -34,14 +37,16 @@ pub use explanation::{
     PolicyExplained, PollExplained, QueryExplained, Recommended, SeriesSamples, SyncExplained, WindowExplained,
     WindowLooked, Windows, explanation_json,
 };
+pub use github_annotations::github_annotations;
 pub use heatmap::{Heatmap, HeatmapSpec};
 pub use json::summary_json;
-pub use lint_json::lint_json;
+pub use lint_json::{lint_json, lint_rules_json, lint_rules_text};
 pub use lint_text::lint_text;
 pub use markdown::summary_markdown;
 pub use plot::TimelinePlot;
 pub use replications_folder::{ReplicationsFolder, may_write_replications};
 pub use replications_json::replications_json;
 pub use replications_text::{replications_markdown, replications_text};
+pub use sarif::sarif;
 pub use sweep_text::sweep_text;
 pub use text::{summary_text, summary_text_with};

@@ -5,6 +5,7 @@ use crate::analysis::{Replications, Summary};
 use crate::record::RunRecord;
 use crate::report::directory::{
     File, Kind, add_files, prepare_parent, put_in_place, replaceable, run_files, sibling, write_files,
+    write_growing_files,
 };
 use crate::report::{replications_csv, replications_json};
 use crate::scenario::{InputFile, ResolvedRun};
@@ -57,7 +58,9 @@ impl ReplicationsFolder {
         let inputs: Vec<File> =
             inputs.iter().map(|file| (format!("inputs/{}", file.name), file.bytes.clone())).collect();
         let files = run_files((&run.policy_text, scenario_yaml), record, summary, inputs)?;
-        add_files(&self.temporary.join(format!("seed-{}", summary.seed)), &files)
+        let folder = self.temporary.join(format!("seed-{}", summary.seed));
+        add_files(&folder, &files)?;
+        write_growing_files(record, &folder)
     }
 
     /// Adds what all seeds say together and puts the directory in its place. `first` is the first seed's run.

@@ -112,9 +112,16 @@ fn title(first: &Summary, replications: &Replications) -> String {
 
 fn gate_lines(replications: &Replications) -> Vec<String> {
     let line = |gate: &crate::analysis::GateResult| {
-        let value = gate.value.map_or_else(|| "no data in some seeds".to_owned(), number);
-        let interval =
-            gate.interval.map_or_else(String::new, |(low, high)| format!(" ({}..{})", number(low), number(high)));
+        let digits = gate.interval.and_then(|(low, high)| decimals((high - low) / 2.0));
+        let value = match gate.value {
+            Some(_) if gate.interval.is_none() => "no data in some seeds".to_owned(),
+            None => "no data".to_owned(),
+            Some(value) => with_decimals(value, digits),
+        };
+        let interval = gate.interval.map_or_else(String::new, |(low, high)| {
+            let level = number(100.0 * gate.confidence);
+            format!(" ({}..{} at {level} %)", with_decimals(low, digits), with_decimals(high, digits))
+        });
         let side = if gate.name == "sloAttainment" { "at least" } else { "at most" };
         let more = match gate.further_seeds {
             Some(more) => format!(", needs about {more} more {}", if more == 1 { "seed" } else { "seeds" }),

@@ -181,7 +181,12 @@ pub(super) fn gate_text(gate: &GateResult, run: &RunInfo) -> String {
             " (run too short to tell)".to_owned()
         }
         Some((low, high)) if gate.name == "sloAttainment" && low == high => String::new(),
-        Some((low, high)) => format!(" ({}..{} at 95 %)", number(low), number(high)),
+        Some((low, high)) if gate.name == "sloAttainment" => {
+            format!(" ({}..{}, as requests open at the end go)", number(low), number(high))
+        }
+        Some((low, high)) => {
+            format!(" ({}..{} at {} %)", number(low), number(high), number(100.0 * gate.confidence))
+        }
         None => String::new(),
     };
     let side = if gate.name == "sloAttainment" { "at least" } else { "at most" };

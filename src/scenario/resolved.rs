@@ -5,6 +5,7 @@ use crate::hpa::{ControllerFlags, HpaSpec};
 use crate::keda::{KedaVersion, ScaledObjectSpec};
 use crate::prometheus::{PrometheusSettings, RelabelRule, RuleGroup, ScrapeSettings, TargetRules};
 use crate::replica::EngineConfig;
+use crate::scenario::ledger::flag;
 use crate::scenario::{Assumption, Fault, Origin};
 use crate::series::{Signal, SignalSeries};
 use crate::traffic::{Arrivals, TrafficSpec};
@@ -78,6 +79,22 @@ pub struct ResolvedRun {
 }
 
 impl ResolvedRun {
+    /// The run of one seed among several, as if `--seed` had asked for it: nothing is read again, so that a trace from a pipe
+    /// serves all seeds.
+    #[must_use]
+    pub fn with_seed(&self, seed: Seed) -> ResolvedRun {
+        let mut own = ResolvedRun { seed, replications: 1, ..self.clone() };
+        own.assumptions.retain(|assumed| assumed.path != "spec.seed");
+        own.provenance.retain(|(path, _, _)| path != "spec.replications");
+        for (path, value, origin) in &mut own.provenance {
+            if path == "spec.seed" {
+                *value = seed.0.to_string();
+                *origin = Origin::Given(flag("--seed"));
+            }
+        }
+        own
+    }
+
     /// Whether arrivals and lengths are those of a recorded trace, the same for every seed.
     pub fn replays_trace(&self) -> bool {
         self.traffic.iter().any(|traffic| matches!(traffic.arrivals, Arrivals::Recorded(_)))

@@ -189,17 +189,17 @@ impl World<'_> {
         let metric = &kubernetes.hpa.metrics[index];
         let (kind, query) = asks_of(metric, &kubernetes.sources[index]);
         MetricRecord {
-            trigger: metric.name.clone(),
-            query,
+            trigger: metric.name.as_str().into(),
+            query: query.into(),
             query_time: self.now,
             value: None,
             milli: None,
             target_milli: target_milli(metric.target),
-            target_type: target_word(metric.target).to_owned(),
+            target_type: target_word(metric.target).into(),
             proposal: None,
             ratio: None,
             within_tolerance: None,
-            kind,
+            kind: kind.into(),
             active: None,
             fallback: false,
             cached: false,
@@ -282,7 +282,7 @@ impl World<'_> {
         let refused = decision.rescaled && self.deployment.spec_replicas != observation.spec_replicas;
         let decision = if refused { self.refused(decision, observation.spec_replicas) } else { decision };
         let reason = decision.reason.map(|reason| reason.sentence(&self.run.kubernetes.hpa));
-        self.recorded.decisions.push(DecisionRecord::HpaSync(Box::new(HpaSync {
+        self.recorded.push_decision(DecisionRecord::HpaSync(Box::new(HpaSync {
             t: self.now,
             spec_replicas: observation.spec_replicas,
             status_replicas: observation.status_replicas,
@@ -300,7 +300,7 @@ impl World<'_> {
             bound_by: decision.bound_by.word(),
             window: decision.window,
             limit: decision.limit,
-            status_conditions: decision.conditions,
+            status_conditions: decision.conditions.into(),
         })));
         self.control.hpa = decision.next;
         if decision.rescaled {

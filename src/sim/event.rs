@@ -1,6 +1,7 @@
 //! What can happen, and the one total order in which it does: (time, class, sequence).
 
 use crate::cluster::PodId;
+use crate::sim::due_tree::DueTree;
 use crate::sim::gateway::GatewayLimit;
 use crate::units::SimTime;
 use std::cmp::Reverse;
@@ -126,24 +127,28 @@ impl Event {
     }
 }
 
-/// Pending events.
-#[derive(Clone, Debug, Default)]
+/// Pending events. Arrivals and the wakes of engines, one of each source and pod, move often and stand in a tree; the
+/// others in a heap.
+#[derive(Clone, Debug)]
 pub(super) struct EventQueue {
+    /// Leaves: the sources, then the pods.
+    due: DueTree,
+    /// The leaf of the event that was taken last: its key still stands there, as a rule until the next one replaces it.
+    taken: Option<usize>,
+    sources: usize,
     heap: BinaryHeap<Reverse<Pending>>,
     sequence: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Pending {
-    at: SimTime,
-    class: u8,
-    sequence: u64,
+    key: u128,
     event: Event,
 }
 
 impl Ord for Pending {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.at, self.class, self.sequence).cmp(&(other.at, other.class, other.sequence))
+        self.key.cmp(&other.key)
     }
 }
 
@@ -153,21 +158,94 @@ impl PartialOrd for Pending {
     }
 }
 
+/// Bits of a key below the class.
+const SEQUENCE_BITS: u32 = 56;
+
+fn time_of(key: u128) -> SimTime {
+    // The upper half holds the time whole.
+    SimTime::from_ps((key >> 64) as u64)
+}
+
 impl EventQueue {
-    /// Schedules `event` at `at`; events of one class at one instant happen in the order in which they were scheduled.
-    pub(super) fn push(&mut self, at: SimTime, event: Event) {
+    /// An empty queue for that many traffic sources.
+    pub(super) fn new(sources: usize) -> Self {
+        EventQueue {
+            due: DueTree::with_room_for(sources + 1),
+            taken: None,
+            sources,
+            heap: BinaryHeap::new(),
+            sequence: 0,
+        }
+    }
+
+    /// (time, class, sequence) as one number. A run would take centuries to use up the sequence numbers.
+    fn key(&mut self, at: SimTime, class: u8) -> u128 {
         self.sequence += 1;
-        self.heap.push(Reverse(Pending { at, class: event.class(), sequence: self.sequence, event }));
+        u128::from(at.as_ps()) << 64 | u128::from(class) << SEQUENCE_BITS | u128::from(self.sequence)
+    }
+
+    /// Schedules `event` at `at`; events of one class at one instant happen in the order in which they were scheduled.
+    /// An arrival or a wake takes the place of the one that its source or pod has pending.
+    pub(super) fn push(&mut self, at: SimTime, event: Event) {
+        let key = self.key(at, event.class());
+        match event {
+            Event::Arrival(source) => self.set(source, key),
+            Event::EngineStepEnd(pod) | Event::EngineStepStart(pod) => self.set(self.sources + pod.0 as usize, key),
+            _ => self.heap.push(Reverse(Pending { key, event })),
+        }
+    }
+
+    fn set(&mut self, leaf: usize, key: u128) {
+        self.taken = self.taken.filter(|taken| *taken != leaf);
+        self.due.set(leaf, key);
+    }
+
+    fn clear(&mut self, leaf: usize) {
+        self.taken = self.taken.filter(|taken| *taken != leaf);
+        self.due.clear(leaf);
+    }
+
+    /// Drops the wake of `pod`'s engine, if one is pending.
+    pub(super) fn drop_wake(&mut self, pod: PodId) {
+        self.clear(self.sources + pod.0 as usize);
+    }
+
+    /// Drops the arrival of `source`, if one is pending.
+    pub(super) fn drop_arrival(&mut self, source: usize) {
+        self.clear(source);
     }
 
     /// Whether nothing else is due at or before `now`.
     pub(super) fn is_clear_until(&self, now: SimTime) -> bool {
-        self.heap.peek().is_none_or(|Reverse(pending)| pending.at > now)
+        let in_tree = self.taken.map_or_else(|| self.due.first(), |taken| self.due.first_beside(taken));
+        let in_heap = self.heap.peek().map_or(u128::MAX, |Reverse(pending)| pending.key);
+        time_of(in_tree.min(in_heap)) > now
     }
 
     /// Takes the next event.
     pub(super) fn pop(&mut self) -> Option<(SimTime, Event)> {
-        self.heap.pop().map(|Reverse(pending)| (pending.at, pending.event))
+        if let Some(taken) = self.taken.take() {
+            self.due.clear(taken);
+        }
+        let (in_tree, in_heap) = (self.due.first(), self.heap.peek().map_or(u128::MAX, |Reverse(pending)| pending.key));
+        if in_heap < in_tree {
+            return self.heap.pop().map(|Reverse(pending)| (time_of(pending.key), pending.event));
+        }
+        if in_tree == u128::MAX {
+            return None;
+        }
+        let leaf = self.due.first_leaf();
+        self.taken = Some(leaf);
+        let event = match leaf.checked_sub(self.sources) {
+            None => Event::Arrival(leaf),
+            Some(pod) => {
+                let pod = PodId(u32::try_from(pod).expect("pods are numbered in 32 bits"));
+                let end = Event::EngineStepEnd(pod);
+                let class = (in_tree as u64 >> SEQUENCE_BITS) as u8;
+                if class == end.class() { end } else { Event::EngineStepStart(pod) }
+            }
+        };
+        Some((time_of(in_tree), event))
     }
 }
 
@@ -177,7 +255,7 @@ mod tests {
 
     #[test]
     fn one_instant_is_ordered_by_class_then_by_sequence() {
-        let mut queue = EventQueue::default();
+        let mut queue = EventQueue::new(1);
         let t = SimTime::from_secs(15);
         queue.push(SimTime::from_secs(20), Event::EngineStepEnd(PodId(0)));
         for event in
@@ -196,6 +274,23 @@ mod tests {
             Event::Sample,
             Event::EngineStepEnd(PodId(0)),
         ];
+        assert_eq!(order, expected);
+    }
+
+    #[test]
+    fn a_wake_or_arrival_takes_the_place_of_the_pending_one() {
+        let mut queue = EventQueue::new(2);
+        let at = SimTime::from_secs;
+        queue.push(at(9), Event::EngineStepEnd(PodId(7)));
+        queue.push(at(5), Event::EngineStepStart(PodId(7)));
+        queue.push(at(4), Event::Arrival(1));
+        queue.push(at(6), Event::Arrival(1));
+        queue.push(at(1), Event::EngineStepEnd(PodId(3)));
+        queue.push(at(8), Event::End);
+        queue.drop_wake(PodId(3));
+        assert!(queue.is_clear_until(at(4)) && !queue.is_clear_until(at(5)));
+        let order: Vec<(SimTime, Event)> = std::iter::from_fn(|| queue.pop()).collect();
+        let expected = [(at(5), Event::EngineStepStart(PodId(7))), (at(6), Event::Arrival(1)), (at(8), Event::End)];
         assert_eq!(order, expected);
     }
 }

@@ -130,8 +130,8 @@ impl World<'_> {
             return if full { Room::Nowhere } else { Room::AnyKnown };
         }
         let Some(most) = settings.max_in_flight_per_pod else { return Room::AnyKnown };
-        let in_flight = |id: &PodId| self.host(*id).map_or(0, |host| host.in_flight);
-        let free: Vec<PodId> = view.iter().copied().filter(|id| (in_flight(id) as u64) < u64::from(most)).collect();
+        let is_free = |id: &PodId| (self.router.in_flight(*id) as u64) < u64::from(most);
+        let free: Vec<PodId> = view.iter().copied().filter(is_free).collect();
         if free.is_empty() { Room::Nowhere } else { Room::Among(free) }
     }
 
@@ -159,16 +159,14 @@ impl World<'_> {
     }
 
     fn pick_for(&mut self, id: RequestId, room: &Room, tried: &[PodId]) -> Option<PodId> {
-        let hosts = &self.hosts;
-        let in_flight = |pod: PodId| hosts.get(pod.0 as usize).and_then(Option::as_ref).map_or(0, |own| own.in_flight);
         let candidates = match room {
             Room::Nowhere => return None,
-            Room::AnyKnown if tried.is_empty() => return self.router.pick_known(id, in_flight),
+            Room::AnyKnown if tried.is_empty() => return self.router.pick_known(id),
             Room::AnyKnown => self.router.view().to_vec(),
             Room::Among(free) => free.clone(),
         };
         let fresh: Vec<PodId> = candidates.iter().copied().filter(|pod| !tried.contains(pod)).collect();
-        self.router.pick(id, if fresh.is_empty() { &candidates } else { &fresh }, in_flight)
+        self.router.pick(id, if fresh.is_empty() { &candidates } else { &fresh })
     }
 
     /// The gateway gives the answer.
@@ -351,7 +349,7 @@ impl World<'_> {
     /// INV-7: each request on its way is in exactly one place, held or on one pod; no more are held than may be, and none
     /// while the gateway could send it on.
     pub(super) fn requests_are_in_one_place(&self) -> Result<(), SimulateError> {
-        let on_pods: usize = self.hosts.iter().flatten().map(|host| host.in_flight).sum();
+        let on_pods: usize = self.router.busy().map(|(_, in_flight)| in_flight).sum();
         let held = self.gateway.as_ref().map_or(0, |state| state.gateway.held().len());
         let on_their_way = self.traffic.flights.len();
         if held + on_pods != on_their_way {

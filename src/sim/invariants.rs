@@ -7,7 +7,6 @@
 //! than it may and none that it could send on; INV-8 Little's law holds to the picosecond (`little`; with `--check`, at every row
 //! of the timeline and at the end).
 
-use crate::cluster::PodId;
 use crate::sim::SimulateError;
 use crate::sim::world::World;
 
@@ -31,14 +30,12 @@ impl World<'_> {
     }
 
     fn requests_are_on_ready_pods(&self) -> Result<(), SimulateError> {
-        for (index, host) in self.hosts.iter().enumerate() {
-            let Some(host) = host.as_ref().filter(|host| host.in_flight > 0) else { continue };
-            let id = u32::try_from(index).map(PodId).expect("pods are numbered in 32 bits");
+        for (id, in_flight) in self.router.busy() {
             let pod = self.deployment.pod(id);
             let was_ready = pod.is_some_and(|pod| pod.times.ready.is_some());
             if !was_ready {
                 let name = pod.map_or("a pod that is gone", |pod| &pod.name);
-                let message = format!("{} requests are on {name}, which was never Ready", host.in_flight);
+                let message = format!("{in_flight} requests are on {name}, which was never Ready");
                 return Err(self.broken("INV-4", message));
             }
         }

@@ -250,7 +250,7 @@ impl World<'_> {
         let word = action.word();
         let record =
             KedaPoll { t, spec_replicas, metrics, active, error, rule, cooldown_end, action: word, new_replicas };
-        self.recorded.decisions.push(DecisionRecord::KedaPoll(record));
+        self.recorded.push_decision(DecisionRecord::KedaPoll(record));
         if let Some(replicas) = action.replicas() {
             self.write_scale(replicas, ScaleSource::Keda, format!("KEDA {word} ({rule})"));
         }
@@ -351,8 +351,8 @@ fn next_push(own: &SignalTrigger, now: SimTime) -> Option<SimTime> {
 
 fn trigger_record(trigger: &Trigger, report: TriggerReport, target_milli: i64) -> MetricRecord {
     MetricRecord {
-        trigger: trigger.metric_name.clone(),
-        query: trigger.asks(),
+        trigger: trigger.metric_name.as_str().into(),
+        query: trigger.asks().into(),
         // KEDA stamps a query of Prometheus with the whole second.
         query_time: match &trigger.kind {
             TriggerKind::Prometheus(_) => report.asked.floor_to_second(),
@@ -361,11 +361,11 @@ fn trigger_record(trigger: &Trigger, report: TriggerReport, target_milli: i64) -
         value: report.value,
         milli: report.milli,
         target_milli,
-        target_type: trigger.target_type.word().to_owned(),
+        target_type: trigger.target_type.word().into(),
         proposal: None,
         ratio: None,
         within_tolerance: None,
-        kind: trigger.kind.word().to_owned(),
+        kind: trigger.kind.word().into(),
         active: report.error.is_none().then_some(report.active),
         fallback: report.fallback,
         cached: report.cached,
@@ -375,17 +375,17 @@ fn trigger_record(trigger: &Trigger, report: TriggerReport, target_milli: i64) -
 
 fn composite_record(modifiers: &Modifiers, report: CompositeReport, asked: SimTime) -> MetricRecord {
     MetricRecord {
-        trigger: COMPOSITE.to_owned(),
-        query: modifiers.formula.split_whitespace().collect::<Vec<_>>().join(" "),
+        trigger: COMPOSITE.into(),
+        query: modifiers.formula.split_whitespace().collect::<Vec<_>>().join(" ").into(),
         query_time: asked,
         value: report.value,
         milli: report.milli,
         target_milli: modifiers.target_milli(),
-        target_type: modifiers.target_type.word().to_owned(),
+        target_type: modifiers.target_type.word().into(),
         proposal: None,
         ratio: None,
         within_tolerance: None,
-        kind: "composite".to_owned(),
+        kind: "composite".into(),
         active: report.error.is_none().then_some(report.active),
         fallback: report.fallback,
         cached: false,

@@ -90,8 +90,7 @@ impl World<'_> {
 
     /// How many requests are on each pod that has any, as the balancer counts them.
     fn inside_pods(&self) -> impl Iterator<Item = (PodId, u128)> {
-        let hosts = (0..).map(PodId).zip(&self.hosts);
-        hosts.filter_map(|(id, host)| Some((id, host.as_ref()?.in_flight as u128)).filter(|(_, inside)| *inside > 0))
+        self.router.busy().map(|(pod, inside)| (pod, inside as u128))
     }
 
     /// INV-8: both sides are equal, for the system and for each pod; and whoever is on a pod is inside its engine.

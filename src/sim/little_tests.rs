@@ -42,8 +42,7 @@ fn in_the_middle(run: &ResolvedRun) -> World<'_> {
         world.now = at;
         let done = match event {
             Event::Arrival(source) => world.on_arrival(source),
-            Event::EngineStepEnd(pod) => world.on_engine_wake(pod, false, &mut events),
-            Event::EngineStepStart(pod) => world.on_engine_wake(pod, true, &mut events),
+            Event::EngineStepEnd(pod) | Event::EngineStepStart(pod) => world.on_engine_wake(pod, &mut events),
             _ => Ok(()),
         };
         done.unwrap_or_else(|error| panic!("{error}"));
@@ -112,14 +111,14 @@ fn a_count_that_is_wrong_for_a_moment_is_found() {
     let run = run_of(&format!("  duration: 10m\n{TRAFFIC}"), Some(2));
     let mut world = in_the_middle(&run);
     let pod = world.deployment.pods[0].id;
-    world.host_mut(pod).in_flight += 1;
+    world.router.entered(pod);
     let later = SimTime::from_ps(world.now.as_ps() + 1);
     world.count_requests_until(later);
     world.now = later;
-    world.host_mut(pod).in_flight -= 1;
+    world.router.left(pod);
     assert!(told(&world).contains(&format!("in pod {}", pod.0)), "{}", told(&world));
     // More on a pod than its engine has inside, before any time passes.
     let mut world = in_the_middle(&run);
-    world.host_mut(pod).in_flight += 1;
+    world.router.entered(pod);
     assert!(told(&world).contains("in its engine"), "{}", told(&world));
 }

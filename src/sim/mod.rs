@@ -8,6 +8,7 @@
 
 mod asking;
 mod control;
+mod due_tree;
 mod event;
 mod faults;
 mod gateway;

@@ -178,6 +178,7 @@ impl World<'_> {
         let engine = host.engine.take();
         host.wake = None;
         host.drains_until = None;
+        self.queue.drop_wake(id);
         self.deployment.stop_accepting(id);
         if let Some(mut engine) = engine {
             self.catch_up(&mut engine);

@@ -12,6 +12,9 @@ use crate::units::{SimDuration, SimTime};
 /// More requests on their way than any fleet holds: the traffic outruns the replicas without bound.
 const MAX_FLIGHTS: usize = 5_000_000;
 
+/// Ended requests that may wait for their give-up times to come, beside as many as are on their way.
+const LEAST_FORGOTTEN: usize = 1024;
+
 /// A refused connection comes back at once, but not in no time (cluster.md section 5: under 5 ms).
 const SHORTEST_REFUSAL: SimDuration = SimDuration::from_millis(1);
 
@@ -45,17 +48,15 @@ impl World<'_> {
         let next = self.traffic.sources[source].next_arrival();
         if next != self.traffic.scheduled[source] {
             self.traffic.scheduled[source] = next;
-            if let Some(at) = next {
-                self.queue.push(at, Event::Arrival(source));
+            match next {
+                Some(at) => self.queue.push(at, Event::Arrival(source)),
+                None => self.queue.drop_arrival(source),
             }
         }
     }
 
     /// A source sends a request: the router picks a pod, the request enters its engine.
     pub(super) fn on_arrival(&mut self, source: usize) -> Result<(), SimulateError> {
-        if self.traffic.scheduled[source] != Some(self.now) {
-            return Ok(()); // Stale: a closed-loop worker became due earlier.
-        }
         self.traffic.scheduled[source] = None;
         let request = self.traffic.sources[source].pop();
         self.schedule_arrival(source);
@@ -111,7 +112,7 @@ impl World<'_> {
             return Err(Failure::Rejected);
         }
         engine.submit_with(arrives, request, attributes);
-        host.in_flight += 1;
+        self.router.entered(pod);
         let now = self.now;
         if let Some(books) = &mut self.little {
             books.entered(request.id, now);
@@ -123,60 +124,60 @@ impl World<'_> {
     pub(super) fn register(&mut self, flight: Flight) {
         let (id, gives_up) = (flight.request.id, self.now + self.run.client_timeout);
         self.traffic.flights.insert(id, flight);
-        if self.traffic.timeouts.is_empty() {
+        let traffic = &mut self.traffic;
+        if traffic.timeouts.len() > LEAST_FORGOTTEN.max(2 * traffic.flights.len()) {
+            while traffic.timeouts.front().is_some_and(|(_, id)| !traffic.flights.contains_key(id)) {
+                traffic.timeouts.pop_front();
+            }
+        }
+        traffic.timeouts.push_back((gives_up, id));
+        if !std::mem::replace(&mut traffic.timeout_scheduled, true) {
             self.queue.push(gives_up, Event::ClientTimeout);
         }
-        self.traffic.timeouts.push_back((gives_up, id));
     }
 
     /// The pod that the router sends `request` to. When it knows none that is ready, kube-proxy falls back to pods that are
     /// being deleted but still serve (`topology.go`, `CategorizeEndpoints`).
     fn route(&mut self, request: RequestId) -> Option<PodId> {
-        let hosts = &self.hosts;
-        let in_flight = |id: PodId| hosts.get(id.0 as usize).and_then(Option::as_ref).map_or(0, |host| host.in_flight);
         if !self.router.view().is_empty() {
-            return self.router.pick_known(request, in_flight);
+            return self.router.pick_known(request);
         }
         let terminating = |pod: &&crate::cluster::Pod| {
             pod.state == PodState::Terminating && pod.times.ready.is_some() && pod.accepting
         };
         let pods: Vec<PodId> = self.deployment.pods.iter().filter(terminating).map(|pod| pod.id).collect();
-        self.router.pick(request, &pods, in_flight)
+        self.router.pick(request, &pods)
     }
 
     /// Schedules the engine's next wake if it has moved.
     pub(super) fn schedule_wake(&mut self, pod: PodId) {
+        let next = self.host_mut(pod).engine.as_ref().and_then(next_wake);
+        self.schedule_wake_at(pod, next);
+    }
+
+    fn schedule_wake_at(&mut self, pod: PodId, next: Option<(SimTime, bool)>) {
         let host = self.host_mut(pod);
-        let next = host.engine.as_ref().and_then(next_wake);
         if next != host.wake {
             host.wake = next;
-            if let Some((at, starts)) = next {
-                let event = if starts { Event::EngineStepStart(pod) } else { Event::EngineStepEnd(pod) };
-                self.queue.push(at, event);
+            match next {
+                Some((at, true)) => self.queue.push(at, Event::EngineStepStart(pod)),
+                Some((at, false)) => self.queue.push(at, Event::EngineStepEnd(pod)),
+                None => self.queue.drop_wake(pod),
             }
         }
     }
 
     /// A step ends and answers go out, or a step starts.
-    pub(super) fn on_engine_wake(
-        &mut self,
-        pod: PodId,
-        starts: bool,
-        events: &mut Vec<EngineEvent>,
-    ) -> Result<(), SimulateError> {
-        if self.host(pod).is_none_or(|host| host.wake != Some((self.now, starts))) {
-            return Ok(()); // Stale: the wake has moved.
-        }
+    pub(super) fn on_engine_wake(&mut self, pod: PodId, events: &mut Vec<EngineEvent>) -> Result<(), SimulateError> {
         loop {
             self.wake_engine(pod, events)?;
             // The boundary's second half follows at once when nothing else is due at this instant.
-            let host = self.host(pod);
-            let again = host.and_then(|host| host.engine.as_ref()).and_then(next_wake) == Some((self.now, true));
-            if !again || !self.queue.is_clear_until(self.now) {
+            let next = self.host(pod).and_then(|host| host.engine.as_ref()).and_then(next_wake);
+            if next != Some((self.now, true)) || !self.queue.is_clear_until(self.now) {
+                self.schedule_wake_at(pod, next);
                 break;
             }
         }
-        self.schedule_wake(pod);
         self.finish_drain_if_empty(pod);
         Ok(())
     }
@@ -318,8 +319,7 @@ impl World<'_> {
         self.recorded.ended_in_all += 1;
         self.traffic.last_end = Some(self.now);
         if let Some(pod) = flight.pod {
-            let host = self.host_mut(pod);
-            host.in_flight = host.in_flight.saturating_sub(1);
+            self.router.left(pod);
         }
     }
 
@@ -331,9 +331,11 @@ impl World<'_> {
 
     /// The oldest request's client gives up, if that request is still on its way.
     pub(super) fn on_client_timeout(&mut self) {
+        self.traffic.timeout_scheduled = false;
         while let Some((at, id)) = self.traffic.timeouts.front().copied() {
             let ended = !self.traffic.flights.contains_key(&id);
             if at > self.now && !ended {
+                self.traffic.timeout_scheduled = true;
                 return self.queue.push(at, Event::ClientTimeout);
             }
             self.traffic.timeouts.pop_front();

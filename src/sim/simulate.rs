@@ -64,8 +64,7 @@ fn run_to_end(mut world: World<'_>, mut recorder: Option<Recorder<'_>>) -> Resul
         world.count_requests_until(at);
         world.now = at;
         match event {
-            Event::EngineStepEnd(pod) => world.on_engine_wake(pod, false, &mut engine_events)?,
-            Event::EngineStepStart(pod) => world.on_engine_wake(pod, true, &mut engine_events)?,
+            Event::EngineStepEnd(pod) | Event::EngineStepStart(pod) => world.on_engine_wake(pod, &mut engine_events)?,
             Event::PodStep(pod, step) => world.on_pod_step(pod, step),
             Event::ReconcileDeployment => world.on_reconcile_deployment(),
             Event::UpdateStatus => world.deployment.update_status(),

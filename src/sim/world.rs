@@ -61,6 +61,8 @@ pub(super) struct TrafficState {
     pub(super) flights: FxHashMap<RequestId, Flight>,
     /// (give-up time, request) in order of sending: all clients share one timeout, so this is in order of time too.
     pub(super) timeouts: VecDeque<(SimTime, RequestId)>,
+    /// Whether a `ClientTimeout` is pending; never later than the first of `timeouts`.
+    pub(super) timeout_scheduled: bool,
     pub(super) last_send: Option<SimTime>,
     pub(super) last_end: Option<SimTime>,
 }
@@ -94,8 +96,6 @@ pub(super) struct Host {
     pub(super) drains_until: Option<SimTime>,
     /// Time with work, measured when the deletion began.
     pub(super) busy_at_deletion: Option<SimDuration>,
-    /// Requests inside, as a balancer counts them.
-    pub(super) in_flight: usize,
 }
 
 /// Prometheus and the queries.
@@ -172,6 +172,21 @@ pub(super) struct Recorded {
     pub(super) ended_in_all: u64,
 }
 
+/// How far back the last decision of the same kind stands at most, to share its texts.
+const SHARED_WITHIN: usize = 8;
+
+impl Recorded {
+    /// Adds a decision.
+    pub(super) fn push_decision(&mut self, mut decision: DecisionRecord) {
+        let kind = std::mem::discriminant(&decision);
+        let recent = self.decisions.iter().rev().take(SHARED_WITHIN);
+        if let Some(earlier) = recent.into_iter().find(|own| std::mem::discriminant(*own) == kind) {
+            decision.share(earlier);
+        }
+        self.decisions.push(decision);
+    }
+}
+
 impl<'r> World<'r> {
     /// The world at the run's start, with the first events scheduled. With `keep_samples`, all that Prometheus stores is kept.
     pub(super) fn new(run: &'r ResolvedRun, check: bool, keep_samples: bool) -> Result<Self, SimulateError> {
@@ -218,12 +233,13 @@ impl<'r> World<'r> {
         let mut world = World {
             run,
             now: SimTime::ZERO,
-            queue: EventQueue::default(),
+            queue: EventQueue::new(sources.len()),
             traffic: TrafficState {
                 scheduled: vec![None; sources.len()],
                 sources,
                 flights: FxHashMap::default(),
                 timeouts: VecDeque::new(),
+                timeout_scheduled: false,
                 last_send: None,
                 last_end: None,
             },
@@ -336,7 +352,6 @@ impl<'r> World<'r> {
             stopped: false,
             drains_until: None,
             busy_at_deletion: None,
-            in_flight: 0,
         })
     }
 

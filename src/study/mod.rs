@@ -5,9 +5,10 @@ mod replications;
 mod sweep;
 
 pub use calibrate::{
-    Calibration, Capacity, Coefficient, Compared, Fate, FittedCoefficient, LeftOut, LengthOptions, Lengths, Load,
-    Measurement, Measurements, Objective, Observed, Plateau, PlateauStep, Quantity, Simulated, Statistic, Stop,
-    bench_engine, calibrate, capacity, judge, parse_slo, plateaus, read_measurements, simulate_measurement,
+    CacheRuling, Calibration, Capacity, Coefficient, Compared, Fate, FittedCoefficient, Held, LeftOut, LengthOptions,
+    Lengths, Load, Measurement, Measurements, Objective, Observed, Plateau, PlateauStep, Quantity, Simulated,
+    Statistic, Stop, bench_engine, calibrate, capacity, held_without_waiting, judge, parse_slo, plateaus, prior_for,
+    read_measurements, rule_cache, simulate_measurement,
 };
 pub use replications::{ReplicateError, replicate};
 pub use sweep::{SweepOutcome, SweepPoint, run_sweep};

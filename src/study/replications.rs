@@ -5,35 +5,33 @@ use crate::analysis::{Summary, summarize};
 use crate::record::RunRecord;
 use crate::scenario::ResolvedRun;
 use crate::sim::{SimulateError, simulate};
-use crate::units::Diagnostics;
+use crate::units::Seed;
 use rayon::prelude::*;
 use std::io;
 
 /// Why replications ended early, with the seed.
 #[derive(Debug)]
 pub enum ReplicateError {
-    /// The run of a seed does not resolve.
-    Input(Diagnostics),
     /// A run could not be completed.
     Simulate(u64, SimulateError),
     /// What a run left could not be kept.
     Keep(io::Error),
 }
 
-/// Runs every seed of `seeds` as `resolve` resolves it, hands each run to `keep` when it has ended (in no order: a record is
+/// Runs `run` with every seed of `seeds`, hands each run to `keep` when it has ended (in no order: a record is
 /// not kept any longer), and returns the summaries in the seeds' order. With `check`, invariants are checked after every
 /// event.
 ///
 /// # Errors
 /// The first seed, in order, that could not be run or kept.
 pub fn replicate(
+    run: &ResolvedRun,
     seeds: &[u64],
     check: bool,
-    resolve: impl Fn(u64) -> Result<ResolvedRun, Diagnostics> + Sync,
     keep: impl Fn(&ResolvedRun, &RunRecord, &Summary) -> io::Result<()> + Sync,
 ) -> Result<Vec<Summary>, ReplicateError> {
     let one = |seed: u64| {
-        let run = resolve(seed).map_err(ReplicateError::Input)?;
+        let run = run.with_seed(Seed(seed));
         let record = simulate(&run, check).map_err(|error| ReplicateError::Simulate(seed, error))?;
         let summary = summarize(&record, &run.analysis);
         keep(&run, &record, &summary).map_err(ReplicateError::Keep)?;

@@ -8,8 +8,10 @@ use crate::scenario::{
     Overrides, ResolvedRun, SweepFile, at_reference, attach_profile, attach_traffic, replace_scenario, resolve,
 };
 use crate::sim::simulate;
+use crate::traffic::{Arrivals, Trace};
 use crate::units::{Diagnostic, Diagnostics, Seed, Severity};
 use rayon::prelude::*;
+use std::sync::{Arc, OnceLock};
 
 /// One run of a sweep.
 #[derive(Clone, Debug)]
@@ -58,21 +60,45 @@ pub fn run_sweep(sweep: &SweepFile, jobs: usize) -> Result<SweepOutcome, Diagnos
     Ok(SweepOutcome { name: sweep.name.clone(), axes, points, warnings })
 }
 
+/// Points whose resolved runs are kept from the check until they run; those of a larger grid are resolved again.
+const KEPT_POINTS: usize = 1000;
+
 /// The runs, and the warnings of their points.
 type Grid = (Vec<SweepPoint>, Vec<(Diagnostic, usize)>);
 
 fn run_grid(sweep: &SweepFile, bundle: &Bundle) -> Result<Grid, Diagnostics> {
     let size: usize = sweep.axes.iter().map(|axis| axis.values.len()).product();
     // A point that does not resolve is reported before any time goes into the others.
-    let resolved = (0..size).into_par_iter().map(|index| resolve_point(sweep, bundle, index));
-    let warnings = distinct_warnings(in_order(resolved.map(|run| run.map(|run| run.diagnostics)))?);
+    let trace = OnceLock::new();
+    let resolved = in_order((0..size).into_par_iter().map(|index| {
+        let mut run = resolve_point(sweep, bundle, index)?;
+        let diagnostics = std::mem::take(&mut run.diagnostics);
+        share_trace(&mut run, &trace);
+        // What only the files of a single run tell.
+        run.policy_text = String::new();
+        run.provenance = Vec::new();
+        Ok((diagnostics, (size <= KEPT_POINTS).then_some(run)))
+    }))?;
+    let (diagnostics, runs): (Vec<Diagnostics>, Vec<Option<ResolvedRun>>) = resolved.into_iter().unzip();
     let seeds = sweep.seeds.len();
-    let points = in_order(
-        (0..size * seeds)
-            .into_par_iter()
-            .map(|index| run_point(sweep, bundle, index / seeds, sweep.seeds[index % seeds])),
-    )?;
-    Ok((points, warnings))
+    let points = in_order((0..size * seeds).into_par_iter().map(|index| {
+        let (point, seed) = (index / seeds, sweep.seeds[index % seeds]);
+        let run = runs[point].clone().map_or_else(|| resolve_point(sweep, bundle, point), Ok)?;
+        run_point(sweep, run, point, seed)
+    }))?;
+    Ok((points, distinct_warnings(diagnostics)))
+}
+
+/// The points' recorded trace is one and the same as a rule: it is kept once.
+fn share_trace(run: &mut ResolvedRun, first: &OnceLock<Arc<Trace>>) {
+    for source in &mut run.traffic {
+        if let Arrivals::Recorded(own) = &mut source.arrivals {
+            let first = first.get_or_init(|| Arc::clone(own));
+            if own == first {
+                *own = Arc::clone(first);
+            }
+        }
+    }
 }
 
 /// Each warning once, with the number of points that gave it.
@@ -170,9 +196,8 @@ fn named_axes(sweep: &SweepFile, mut found: Diagnostics) -> Diagnostics {
     found
 }
 
-fn run_point(sweep: &SweepFile, bundle: &Bundle, index: usize, seed: u64) -> Result<SweepPoint, Diagnostics> {
-    let mut run = resolve_point(sweep, bundle, index)?;
-    run.seed = Seed(seed);
+fn run_point(sweep: &SweepFile, run: ResolvedRun, index: usize, seed: u64) -> Result<SweepPoint, Diagnostics> {
+    let run = ResolvedRun { seed: Seed(seed), ..run };
     let values = values_at(sweep, index);
     let record = simulate(&run, false).map_err(|error| {
         at_point(sweep, &values, Diagnostic::error(None, "", format!("seed {seed}: {error}")).into())

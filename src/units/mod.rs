@@ -14,6 +14,6 @@ mod time;
 pub use diagnostic::{Diagnostic, Diagnostics, Judge, Severity};
 pub use duration::{parse_go_duration, parse_prometheus_duration};
 pub use quantity::{Quantity, QuantityError};
-pub use random::{Seed, Stream};
+pub use random::{Seed, Stream, Streams};
 pub use span::{Located, Span};
 pub use time::{SimDuration, SimTime};

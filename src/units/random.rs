@@ -22,10 +22,29 @@ pub struct Stream(Pcg64);
 impl Seed {
     /// The stream for `purpose` (a name such as `"arrival-gaps"`) and entity number `id`.
     pub fn stream(self, purpose: &str, id: u64) -> Stream {
+        self.streams(purpose).of(id)
+    }
+    /// All streams for `purpose`: for draws so frequent that its name is not to be hashed each time.
+    pub fn streams(self, purpose: &str) -> Streams {
         let state = u128::from(mix(self.0)) << 64 | u128::from(mix(self.0 ^ 0x5851_f42d_4c95_7f2d));
         let name = fnv1a(purpose.as_bytes());
-        let stream = u128::from(mix(name)) << 64 | u128::from(mix(name ^ mix(id)));
-        Stream(Pcg64::new(state, stream))
+        Streams { state, name, mixed_name: mix(name) }
+    }
+}
+
+/// The streams of one purpose, one per entity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Streams {
+    state: u128,
+    name: u64,
+    mixed_name: u64,
+}
+
+impl Streams {
+    /// The stream for entity number `id`.
+    pub fn of(self, id: u64) -> Stream {
+        let stream = u128::from(self.mixed_name) << 64 | u128::from(mix(self.name ^ mix(id)));
+        Stream(Pcg64::new(self.state, stream))
     }
 }
 

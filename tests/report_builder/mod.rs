@@ -75,17 +75,17 @@ impl Builder {
     pub fn sync(mut self, t: u64, value: f64, from: i32, to: i32) -> Self {
         let proposal = (value / 5.0).ceil() as i32;
         let metric = MetricRecord {
-            trigger: "s0-prometheus".to_owned(),
-            query: self.0.info.triggers[0].query.clone(),
+            trigger: "s0-prometheus".into(),
+            query: self.0.info.triggers[0].query.as_str().into(),
             query_time: at(t),
             value: Some(value),
             milli: Some((value * 1000.0) as i64),
             target_milli: 5000,
-            target_type: "AverageValue".to_owned(),
+            target_type: "AverageValue".into(),
             proposal: Some(proposal),
             ratio: Some(value / 5.0 / f64::from(from)),
             within_tolerance: Some(from == to),
-            kind: "prometheus".to_owned(),
+            kind: "prometheus".into(),
             active: Some(value > 0.0),
             fallback: false,
             cached: false,
@@ -119,7 +119,7 @@ impl Builder {
             },
             window: None,
             limit,
-            status_conditions: Vec::new(),
+            status_conditions: [].into(),
         })));
         self
     }

@@ -1,8 +1,9 @@
 //! The rows of `validation.md` as runs.
 
 use crate::compared::{Case, Fitted, Quantity};
+use crate::fits::{ColumnFit, MODEL, ROWS, SEEN};
 use crate::measured::{Row, Table, table};
-use kedasim::scenario::ResolvedRun;
+use kedasim::scenario::{ResolvedRun, profile_yaml};
 use kedasim::traffic::{Arrivals, SharedText, Trace, TraceRow};
 use kedasim::units::{SimDuration, SimTime};
 use std::sync::Arc;
@@ -22,6 +23,7 @@ pub fn opt_125m(tables: &[Table]) -> Vec<Case> {
             fitted: Fitted::OnIt,
             args: args(["facebook/opt-125m".to_owned(), "--max-model-len=512".to_owned()]),
             replica: "{profile: opt-125m-cpu}".to_owned(),
+            profile: None,
             traffic: format!(
                 "{{arrivals: {{closedLoop: {{workers: {workers}, think: 0s}}}}, prompt: {{constant: 15}}, output: {{geometric: \
                  {{hazard: 0.0049, max: 200}}}}, stop: 30s}}"
@@ -110,6 +112,7 @@ fn stage(row: Row<'_>, seconds: u64, how: OpenLoop) -> Case {
             "{{model: {described}, gpu: H100-80G, tensorParallelSize: {tp}, kvBlocks: {}, vllmVersion: \"0.11\"}}",
             row.count("KV blocks")
         ),
+        profile: None,
         traffic: format!(
             "{{arrivals: {{poisson: {{rate: {rate}}}}}, prompt: {{constant: {}}}, output: {{constant: {output}}}, stop: \
              {seconds}s}}",
@@ -180,6 +183,7 @@ pub fn older_open_loop(tables: &[Table], how: OpenLoop) -> Vec<Case> {
                 how.prefix_caching().to_owned(),
             ]),
             replica: format!("{{model: {described}, gpu: H100-80G, tensorParallelSize: {tp}, vllmVersion: \"0.11\"}}"),
+            profile: None,
             traffic: format!(
                 "{{arrivals: {{poisson: {{rate: 1}}}}, prompt: {{constant: {}}}, output: {{constant: {output}}}, stop: 1200s}}",
                 system + question
@@ -218,36 +222,34 @@ pub struct ClosedLoop {
     pub requests: f64,
     /// `--async-scheduling`.
     pub ahead: bool,
-    /// `--kv-cache-dtype=fp8`.
-    pub small_cache: bool,
+    /// 16 bit per cached number whatever the fit's rule says.
+    pub sixteen_bit: bool,
 }
 
 /// Tables 4a and 4b: Llama-3.1-70B FP8 on H100 and H200.
-pub fn public_benchmark(tables: &[Table], how: ClosedLoop) -> Vec<Case> {
+pub fn public_benchmark(tables: &[Table], fits: &[ColumnFit], how: ClosedLoop) -> Vec<Case> {
     let mut cases = Vec::new();
-    for (section, gpu, sizes) in [("4a", "H100-80G", &[2, 4, 8][..]), ("4b", "H200", &[1, 2, 4, 8])] {
-        for tp in sizes {
-            for row in table(tables, section, 15) {
-                cases.push(closed_loop(section, gpu, *tp, row, how));
-            }
+    for fit in fits {
+        for (at, row) in table(tables, fit.column.section, ROWS).into_iter().enumerate() {
+            cases.push(closed_loop(fit, at, row, how));
         }
     }
     cases
 }
 
 /// Lengths uniform in 0.8 to 1.0 of the nominal ones; about ten requests per worker, the next one sent as soon as one ends.
-fn closed_loop(section: &'static str, gpu: &str, tp: u32, row: Row<'_>, how: ClosedLoop) -> Case {
+fn closed_loop(fit: &ColumnFit, at: usize, row: Row<'_>, how: ClosedLoop) -> Case {
+    let column = fit.column;
     let name = row.text("ISL/OSL");
     let (input, output) = name.split_once('/').expect("two lengths");
     let [input, output] = [input, output].map(|text| text.parse::<u32>().expect("a length"));
-    let workers = row.count("C");
+    let (workers, tp) = (row.count("C"), column.gpus);
     let (ttft, tpot) = (row.number(&format!("TP{tp} TTFT")), row.number(&format!("TP{tp} TPOT")));
     // The last request is sent by whoever has ended all before it at the measured pace.
     let seconds = (how.requests - 0.5) * (ttft + tpot * 0.9 * f64::from(output)) / 1e3;
-    let fits = section == "4a" || matches!(tp, 2 | 4);
     let length = |nominal: u32| format!("{{uniform: {{min: {}, max: {nominal}}}}}", nominal * 4 / 5);
     let mut args = args([
-        "Llama-3.1-70B-Instruct-FP8".to_owned(),
+        MODEL.to_owned(),
         format!("--tensor-parallel-size={tp}"),
         format!("--max-num-seqs={workers}"),
         "--max-num-batched-tokens=8192".to_owned(),
@@ -256,16 +258,18 @@ fn closed_loop(section: &'static str, gpu: &str, tp: u32, row: Row<'_>, how: Clo
     if how.ahead {
         args.push("--async-scheduling".to_owned());
     }
-    if how.small_cache {
+    if fit.is_eight_bit() && !how.sixteen_bit {
         args.push("--kv-cache-dtype=fp8".to_owned());
     }
+    let gpu = if column.is_built_in { format!("gpu: {}, ", column.gpu) } else { String::new() };
     Case {
-        table: section,
-        group: format!("{gpu} TP{tp}"),
+        table: column.section,
+        group: column.name(),
         row: format!("{name} C={workers}"),
-        fitted: if fits { Fitted::OnIt } else { Fitted::Estimate },
+        fitted: if column.is_built_in || at < SEEN { Fitted::OnIt } else { Fitted::HeldOut },
         args,
-        replica: format!("{{gpu: {gpu}, vllmVersion: \"0.11\"}}"),
+        replica: format!("{{{gpu}vllmVersion: \"0.11\"}}"),
+        profile: (!column.is_built_in).then(|| profile_yaml(&fit.seen.profile)),
         traffic: format!(
             "{{arrivals: {{closedLoop: {{workers: {workers}, think: 0s}}}}, prompt: {}, output: {}, stop: {seconds:.3}s}}",
             length(input),
@@ -291,6 +295,7 @@ pub fn guidellm(tables: &[Table]) -> Vec<Case> {
         fitted,
         args: args(["meta-llama/Llama-3.1-8B-Instruct".to_owned()]),
         replica: "{profile: llama-3.1-8b-h100, vllmVersion: \"0.10\"}".to_owned(),
+        profile: None,
         traffic: format!(
             "{{arrivals: {{closedLoop: {{workers: {workers}, think: 0s}}}}, prompt: {length}, output: {length}, stop: \
              360s}}"

@@ -18,6 +18,8 @@ pub enum Fitted {
     Kernels,
     /// Computed from architecture and data sheet.
     Estimate,
+    /// Coefficients were fitted to other rows of its column, without sight of this one.
+    HeldOut,
 }
 
 impl fmt::Display for Fitted {
@@ -27,6 +29,7 @@ impl fmt::Display for Fitted {
             Fitted::Partly(what) => write!(f, "{what} from it"),
             Fitted::Kernels => f.write_str("not (kernels)"),
             Fitted::Estimate => f.write_str("not (estimate)"),
+            Fitted::HeldOut => f.write_str("held out"),
         }
     }
 }
@@ -102,6 +105,8 @@ pub struct Case {
     pub args: Vec<String>,
     /// Profile or model, and the cache: the Scenario's `replica`.
     pub replica: String,
+    /// A `kind: Profile` beside the Scenario, where the profile is not built in.
+    pub profile: Option<String>,
     /// The Scenario's `traffic`.
     pub traffic: String,
     /// Changes the traffic where a Scenario has no words for it.
@@ -155,7 +160,8 @@ fn resolved(case: &Case, seed: u64) -> ResolvedRun {
          router: {{policy: least-requests, latency: 0s}}\n  client: {{timeout: 24h}}\n",
         case.replica, case.traffic
     );
-    let bundle = Bundle::from_text(&format!("{POLICY}---\n{server}---\n{scenario}"), "fidelity.yaml")
+    let profile = case.profile.as_deref().map(|profile| format!("---\n{profile}")).unwrap_or_default();
+    let bundle = Bundle::from_text(&format!("{POLICY}---\n{server}---\n{scenario}{profile}"), "fidelity.yaml")
         .unwrap_or_else(|errors| panic!("{} {}: {errors}", case.table, case.row));
     let overrides = Overrides { fixed_replicas: Some(1), seed: Some(Seed(seed)), ..Overrides::default() };
     let mut run = resolve(&bundle, &overrides).unwrap_or_else(|errors| panic!("{} {}: {errors}", case.table, case.row));

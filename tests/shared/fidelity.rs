@@ -4,13 +4,18 @@
 
 mod cases;
 mod compared;
+mod fits;
 mod gates;
 mod measured;
 mod page;
+mod page_fits;
 
 use cases::{ClosedLoop, OpenLoop};
 use compared::{Case, Outcome, run};
+use fits::{ColumnFit, fits};
 use gates::{Gate, KNOWN_MISSES, KnownMiss, gates, verdict};
+use kedasim::replica::built_in_profile;
+use kedasim::study::Coefficient;
 use measured::{Table, tables};
 use page::{Runs, page};
 use rayon::prelude::*;
@@ -32,31 +37,34 @@ fn once(mut cases: Vec<Case>) -> Vec<Case> {
     cases
 }
 
+/// What calibrate makes of the columns of tables 4a and 4b.
+static FITS: LazyLock<Vec<ColumnFit>> = LazyLock::new(|| fits(&measurements()));
+
 /// All runs, in parallel; each is the same whatever runs beside it.
 static RUNS: LazyLock<Runs> = LazyLock::new(|| {
     let tables = measurements();
     let (open, closed) =
-        (OpenLoop { even: true, cached: true }, ClosedLoop { requests: 10.0, ahead: false, small_cache: false });
+        (OpenLoop { even: true, cached: true }, ClosedLoop { requests: 10.0, ahead: true, sixteen_bit: false });
     let mut judged = cases::opt_125m(&tables);
     judged.extend(cases::open_loop(&tables, open));
     judged.extend(cases::older_open_loop(&tables, open));
-    judged.extend(cases::public_benchmark(&tables, closed));
+    judged.extend(cases::public_benchmark(&tables, &FITS, closed));
     judged.extend(cases::guidellm(&tables));
-    let mut small_cache = cases::public_benchmark(&tables, ClosedLoop { small_cache: true, ..closed });
-    small_cache.retain(|case| case.group == "H200 TP1");
+    let mut sixteen_bit = cases::public_benchmark(&tables, &FITS, ClosedLoop { sixteen_bit: true, ..closed });
+    sixteen_bit.retain(|case| case.group == "H200 TP1");
     let sets = vec![
         judged,
         cases::open_loop(&tables, OpenLoop { even: false, ..open }),
         cases::open_loop(&tables, OpenLoop { cached: false, ..open }),
-        once(cases::public_benchmark(&tables, ClosedLoop { requests: 3.0, ..closed })),
-        once(cases::public_benchmark(&tables, ClosedLoop { ahead: true, ..closed })),
-        once(small_cache),
+        once(cases::public_benchmark(&tables, &FITS, ClosedLoop { requests: 3.0, ..closed })),
+        once(cases::public_benchmark(&tables, &FITS, ClosedLoop { ahead: false, ..closed })),
+        once(sixteen_bit),
     ];
     let outcomes: Vec<Vec<Outcome>> =
         sets.into_par_iter().map(|cases| cases.into_par_iter().map(run).collect()).collect();
-    let [judged, poisson, uncached, short, ahead, small_cache] =
+    let [judged, poisson, uncached, short, in_turn, sixteen_bit] =
         outcomes.try_into().unwrap_or_else(|_| unreachable!("six sets were run"));
-    Runs { judged, poisson, uncached, short, ahead, small_cache }
+    Runs { judged, poisson, uncached, short, in_turn, sixteen_bit }
 });
 
 #[test]
@@ -84,9 +92,44 @@ fn every_gate_is_met_or_a_known_miss() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// Stated numbers of a built-in profile may be so far from those of the fit: less than the fit knows any of them.
+const REPEATED: f64 = 0.01;
+
+#[test]
+fn the_built_in_profiles_are_what_calibrate_gives() {
+    let mut wrong = Vec::new();
+    for fit in FITS.iter() {
+        let Some(all) = &fit.all else { continue };
+        // The estimate from which the fit starts has the same name.
+        let built_in = built_in_profile(&all.prior).expect("fitted columns have a profile");
+        println!(
+            "{}: {:?}, {} ms before the engine",
+            all.prior, all.profile.step_time, all.profile.request_overhead_ms
+        );
+        println!("    {}\n    {}", all.profile.error, all.profile.source);
+        for coefficient in Coefficient::ALL {
+            let (Some(stated), Some(found)) = (coefficient.of(&built_in), coefficient.of(&all.profile)) else {
+                continue;
+            };
+            if (stated - found).abs() > REPEATED * found.abs() {
+                wrong.push(format!(
+                    "{}: {} is stated as {stated}, the fit gives {found}",
+                    all.prior,
+                    coefficient.key()
+                ));
+            }
+        }
+        let error = all.profile.error.trim_start_matches("measured: ");
+        if !built_in.error.starts_with(error) {
+            wrong.push(format!("{}: its error is stated as {:?}, the fit's is {error:?}", all.prior, built_in.error));
+        }
+    }
+    assert!(wrong.is_empty(), "src/replica/profiles/fitted.rs: {}", wrong.join("\n"));
+}
+
 #[test]
 fn the_page_is_up_to_date() {
-    let expected = page(&RUNS, &gates(&RUNS.judged), &KNOWN_MISSES);
+    let expected = page(&RUNS, &FITS, &gates(&RUNS.judged), &KNOWN_MISSES);
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/fidelity.md");
     if std::env::var_os("KEDASIM_REFRESH").is_some() {
         std::fs::write(&path, &expected).expect("the page can be written");

@@ -3,11 +3,12 @@
 //! `../shared`) and are not part of it, so that plain `cargo test` leaves this out.
 
 mod rows;
+mod rules;
 mod worlds;
 
 use kedasim::hpa::{ControllerFlags, KubernetesVersion};
 use kedasim::keda::KedaVersion;
-use kedasim::lint::{FileReport, LintOptions, LoadStatus, ObjectReport, QueryStatus, VerdictStatus, lint};
+use kedasim::lint::{FileReport, Finding, LintOptions, LoadStatus, ObjectReport, QueryStatus, VerdictStatus, lint};
 use kedasim::manifest::{Bundle, Input, read_sources};
 use kedasim::prometheus::PrometheusVersion;
 use kedasim::record::{EventKind, RunRecord};
@@ -15,6 +16,7 @@ use kedasim::scenario::{Overrides, resolve};
 use kedasim::sim::simulate;
 use kedasim::units::{Judge, Severity};
 use rows::{Row, Verdict, rows};
+use rules::{EXPECTED, FURTHER};
 use std::path::PathBuf;
 use worlds::Rest;
 
@@ -67,6 +69,67 @@ fn every_manifest_gets_its_verdict() {
     none_of(&failures);
 }
 
+/// Every rule that a message above or below belongs to, with the worst severity.
+fn broken(file: &str) -> std::collections::BTreeMap<&'static str, Severity> {
+    let report = report_on(file);
+    let mut worst = std::collections::BTreeMap::new();
+    for finding in report.all_findings() {
+        let Some(code) = finding.code() else { continue };
+        let own = worst.entry(code).or_insert(finding.diagnostic.severity);
+        *own = finding.diagnostic.severity.max(*own);
+    }
+    worst
+}
+
+#[test]
+fn every_manifest_breaks_the_rules_that_it_must_and_no_other_is_more_than_a_note() {
+    let mut failures = Vec::new();
+    assert_eq!(EXPECTED.iter().map(|(file, _)| (*file).to_owned()).collect::<Vec<_>>(), files());
+    for (file, expected) in EXPECTED {
+        let found = broken(file);
+        let expected: Vec<&str> = expected.split_whitespace().collect();
+        for code in &expected {
+            if !found.contains_key(code) {
+                failures.push(format!("{file}: {code} is not found"));
+            }
+        }
+        let is_told = |code: &str| FURTHER.iter().any(|(own, other, _)| *own == file && *other == code);
+        let further = found.iter().filter(|(code, severity)| **severity > Severity::Note && !expected.contains(code));
+        for (code, severity) in further.filter(|(code, _)| !is_told(code)) {
+            failures.push(format!("{file}: {code} is found as {severity}, which nobody expects"));
+        }
+    }
+    none_of(&failures);
+}
+
+#[test]
+fn what_is_expected_beyond_the_table_is_found_and_has_a_reason() {
+    for (file, code, reason) in FURTHER {
+        assert!(broken(file).get(code).is_some_and(|own| *own > Severity::Note), "{file}: {code}");
+        assert!(!reason.is_empty());
+    }
+}
+
+#[test]
+fn severities_are_those_of_the_table() {
+    // `metricType` in metadata: harmless where it says what runs anyway.
+    for (file, severity) in [
+        ("01-prokube-opt125m-token-rate.yaml", Severity::Note),
+        ("04-wva-desired-replicas.yaml", Severity::Note),
+        ("25-llmd-coordinator-metrictype-in-metadata.yaml", Severity::Error),
+    ] {
+        assert_eq!(broken(file)["L-02"], severity, "{file}");
+    }
+    // Advice about defaults is a note, wherever it is given.
+    let advice = ["L-04", "L-09", "L-23", "L-41"];
+    for file in files() {
+        for finding in report_on(&file).all_findings().filter(|own| own.code().is_some_and(|own| advice.contains(&own)))
+        {
+            assert!(Finding::is_advice(finding), "{file}: {}", finding.diagnostic);
+        }
+    }
+}
+
 #[test]
 fn every_report_is_json_and_its_exit_code_says_whether_there_is_an_error() {
     let mut failures = Vec::new();
@@ -115,6 +178,7 @@ fn report_on(file: &str) -> FileReport {
         flags: ControllerFlags::defaults(KubernetesVersion::V1_36),
         prometheus: PrometheusVersion::V3,
         name: None,
+        ignored: Vec::new(),
     };
     let sources = read_sources(&[Input::Path(manifests().join(file))]).unwrap_or_else(|error| panic!("{error}"));
     lint(&sources, &options).files.remove(0)
@@ -155,9 +219,8 @@ fn check_object(row: &Row, object: &ObjectReport, wrong: &mut Vec<String>) {
     if refused != row.query_fails {
         wrong.push(format!("expected a query to fail: {}, found {:?}", row.query_fails, verdict.queries));
     }
-    let by_webhook = |own: &&kedasim::lint::Finding| {
-        own.diagnostic.severity == Severity::Warning && own.diagnostic.judge == Some(Judge::Webhook)
-    };
+    let by_webhook =
+        |own: &&Finding| own.diagnostic.severity == Severity::Warning && own.diagnostic.judge == Some(Judge::Webhook);
     let warnings = object.findings.iter().filter(by_webhook).count();
     if warnings != row.webhook_warnings {
         wrong.push(format!("expected {} warnings of the webhook, found {warnings}", row.webhook_warnings));

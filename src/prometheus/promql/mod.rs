@@ -30,8 +30,9 @@ pub use error::{EvalError, ParseError};
 pub use outline::{QueryPart, QueryWindow};
 pub use result_type::ResultType;
 
-pub(crate) use ast::{Plan, Selector};
+pub(crate) use ast::{Aggregate, AggregateOp, Binary, BinaryOp, Card, Expr, Kind, Plan, Selector, Type};
 pub(crate) use eval::Evaluator;
+pub(crate) use functions::{Function, FunctionId};
 pub(crate) use memo::Memo;
 pub(crate) use outline::outline;
 pub(crate) use parser::parse;

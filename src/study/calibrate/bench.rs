@@ -2,7 +2,7 @@
 
 use crate::replica::{Engine, EngineConfig, EngineEvent, Finished, Profile, Scheduling, StepTime};
 use crate::study::calibrate::{Lengths, Load, Measurement, Quantity, Stop};
-use crate::traffic::{OutputLength, Request, RequestId};
+use crate::traffic::{OutputLength, Request, RequestAttributes, RequestId};
 use crate::units::{Seed, SimDuration, SimTime, Stream, math};
 use std::sync::Arc;
 
@@ -70,7 +70,8 @@ impl Clients<'_> {
         (more && in_time).then_some(at)
     }
 
-    fn pop(&mut self) -> Request {
+    /// The next request; its `max_tokens` is what it generates, as benchmarks ask for it (`--ignore-eos`).
+    fn pop(&mut self) -> (Request, RequestAttributes) {
         let (prompt, output) = match &self.measurement.lengths {
             Lengths::Drawn { prompt, output } => (prompt.draw(&mut self.prompts), output.draw(&mut self.outputs)),
             Lengths::Listed(rows) => rows[self.sent as usize % rows.len()],
@@ -82,7 +83,8 @@ impl Clients<'_> {
             let gap = if even { 1.0 } else { self.gaps.exponential() };
             self.due += SimDuration::from_secs_f64(gap / per_second);
         }
-        Request { id, prompt_tokens: prompt.max(1), output: OutputLength::new(output), worker: None }
+        let attributes = RequestAttributes { max_tokens: Some(output.max(1)), ..RequestAttributes::default() };
+        (Request { id, prompt_tokens: prompt.max(1), output: OutputLength::new(output), worker: None }, attributes)
     }
 }
 
@@ -118,11 +120,11 @@ pub fn simulate_measurement(
         };
         if let Some(at) = send.filter(|_| sends_first) {
             now = at;
-            let request = clients.pop();
+            let (request, attributes) = clients.pop();
             if !engine.accepts(&request) {
                 return Err(format!("a prompt of {} tokens leaves no room for an answer", request.prompt_tokens));
             }
-            engine.submit(now, request);
+            engine.submit_with(now, request, attributes);
         } else if let Some(at) = wake {
             now = at;
             events.clear();

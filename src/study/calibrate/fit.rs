@@ -4,8 +4,12 @@
 //! determine is decided by a pivoted QR of the sensitivities: one whose relative uncertainty would exceed 25 % keeps the prior's
 //! value exactly. To find the place at which sensitivities are looked at, all are fitted once with a weak pull to the prior;
 //! the numbers reported come from a second fit of the determined ones alone, without any pull.
+//!
+//! A coefficient that is 0 in the prior has no logarithm. After a fit without it comes one in which it starts where it would
+//! move some value by half; that is taken only when the new terms are determined beyond all those that the prior has and
+//! describe the data better by more than their number.
 
-use crate::replica::{EngineConfig, Profile, ProfileKind};
+use crate::replica::{EngineConfig, Profile, ProfileKind, StepTime};
 use crate::study::calibrate::bench::{Simulated, bench_engine, log_error, mean_and_spread, simulate_measurement};
 use crate::study::calibrate::coefficients::Coefficient;
 use crate::study::calibrate::least_squares::{Columns, deviations, dot, norm, normal_matrix, pivoted, solve};
@@ -29,6 +33,9 @@ const PULL: f64 = 1.1;
 /// A coefficient stays within this factor of the prior, as ln: a factor of 50.
 const FARTHEST: f64 = 3.9;
 const ITERATIONS: usize = 12;
+/// What a coefficient that is 0 in the prior does to the value it moves most (as ln), where the search for it starts. From much
+/// less a logarithm would not find the way up.
+const FIRST_EFFECT: f64 = 0.5;
 /// Beyond this change by an unlimited KV cache (as ln) the cache decides a number.
 const KV_EFFECT: f64 = 0.05;
 
@@ -135,7 +142,7 @@ pub fn calibrate(
     runs: &[Measurement],
     files: &str,
 ) -> Result<Calibration, Diagnostics> {
-    let mut problem = Problem { prior, vllm_version, runs, points: Vec::new(), kv_bound: Vec::new() };
+    let mut problem = Problem::new(prior, vllm_version, runs);
     problem.look_at_prior()?;
     if problem.points.is_empty() {
         let message = "no number of the measurements can be fitted: the KV cache decides them all";
@@ -143,29 +150,21 @@ pub fn calibrate(
             "give the prior the kvTokens that vLLM logs at start-up (GPU KV cache size), or measure at a lower load";
         return Err(Diagnostic::error(runs.first().map(|run| run.place.clone()), "", message).help(help).into());
     }
-    let movable: Vec<Coefficient> =
-        Coefficient::ALL.into_iter().filter(|own| own.of(prior).is_some_and(|value| value > 0.0)).collect();
-    let place = problem.minimise(&movable, prior, Some(PULL))?;
-    let mut selection = problem.select(&movable, &place)?;
-    let mut kept = selection.kept.clone();
-    let mut fitted = prior.clone();
-    for coefficient in &selection.chosen {
-        coefficient.set(&mut fitted, coefficient.of(&place).unwrap_or(0.0));
-    }
-    loop {
-        if selection.chosen.is_empty() {
-            return Err(nothing_determined(runs, &kept));
+    let present = problem.attempt(&problem.movable())?;
+    let alone = problem.start.clone();
+    problem.start = problem.first_guesses()?;
+    let all = problem.movable();
+    let extended = if problem.start == alone { None } else { Some(problem.attempt(&all)?) };
+    let movable = all;
+    let Attempt { mut fitted, mut selection, kept } = match extended {
+        Some(extended) if problem.is_worth_it(&present, &extended) => extended,
+        _ => {
+            problem.start = alone;
+            present
         }
-        let chosen = selection.chosen.clone();
-        fitted = problem.minimise(&chosen, &fitted, None)?;
-        selection = problem.select(&chosen, &fitted)?;
-        for (coefficient, _) in &selection.kept {
-            coefficient.set(&mut fitted, coefficient.of(prior).unwrap_or(0.0));
-        }
-        kept.extend(selection.kept.iter().cloned());
-        if selection.kept.is_empty() {
-            break;
-        }
+    };
+    if selection.chosen.is_empty() {
+        return Err(nothing_determined(runs, &kept));
     }
     for coefficient in &selection.chosen {
         let value = rounded(coefficient.of(&fitted).unwrap_or(0.0));
@@ -184,7 +183,7 @@ pub fn calibrate(
 /// # Errors
 /// A run that the engine cannot serve.
 pub fn judge(profile: &Profile, vllm_version: (u32, u32), runs: &[Measurement]) -> Result<Vec<Compared>, Diagnostics> {
-    let problem = Problem { prior: profile, vllm_version, runs, points: Vec::new(), kv_bound: Vec::new() };
+    let problem = Problem::new(profile, vllm_version, runs);
     let mut compared = problem.compare(profile)?;
     compared.iter_mut().for_each(|own| own.left_out = Some(LeftOut::HeldOut));
     Ok(compared)
@@ -208,9 +207,8 @@ fn fates(
             return Fate::Fitted { deviation: selection.deviations[place] };
         }
         let reason = kept.iter().find(|(own, _)| *own == coefficient).map(|(_, reason)| reason.clone());
-        let zero =
-            "the prior has 0, which says that the model has no such term; start from a prior with a guess to fit it";
-        Fate::Kept { reason: reason.unwrap_or_else(|| zero.to_owned()) }
+        let without = "0 in the prior, and the runs are described as well without it";
+        Fate::Kept { reason: reason.unwrap_or_else(|| without.to_owned()) }
     };
     Coefficient::ALL
         .into_iter()
@@ -264,6 +262,8 @@ struct Point {
 
 struct Problem<'a> {
     prior: &'a Profile,
+    /// The prior with a first guess for each coefficient that is 0 there; logarithms count from here.
+    start: Profile,
     vllm_version: (u32, u32),
     runs: &'a [Measurement],
     points: Vec<Point>,
@@ -279,10 +279,91 @@ struct Selection {
     kept: Vec<(Coefficient, String)>,
 }
 
+/// A fit of some coefficients.
+struct Attempt {
+    fitted: Profile,
+    selection: Selection,
+    kept: Vec<(Coefficient, String)>,
+}
+
 /// Values of one quantity over seeds.
 type Values = Vec<f64>;
 
-impl Problem<'_> {
+impl<'a> Problem<'a> {
+    fn new(prior: &'a Profile, vllm_version: (u32, u32), runs: &'a [Measurement]) -> Self {
+        Problem { prior, start: prior.clone(), vllm_version, runs, points: Vec::new(), kv_bound: Vec::new() }
+    }
+
+    /// Coefficients that are not 0 at the start.
+    fn movable(&self) -> Vec<Coefficient> {
+        Coefficient::ALL.into_iter().filter(|own| own.of(&self.start).is_some_and(|value| value > 0.0)).collect()
+    }
+
+    /// Fits those of `movable` that the data determine; none is chosen when they determine none.
+    fn attempt(&self, movable: &[Coefficient]) -> Result<Attempt, Diagnostics> {
+        let place = self.minimise(movable, &self.start, Some(PULL))?;
+        let mut selection = self.select(movable, &place)?;
+        let mut kept = selection.kept.clone();
+        let mut fitted = self.prior.clone();
+        for coefficient in &selection.chosen {
+            coefficient.set(&mut fitted, coefficient.of(&place).unwrap_or(0.0));
+        }
+        while !selection.chosen.is_empty() {
+            let chosen = selection.chosen.clone();
+            fitted = self.minimise(&chosen, &fitted, None)?;
+            selection = self.select(&chosen, &fitted)?;
+            for (coefficient, _) in &selection.kept {
+                coefficient.set(&mut fitted, coefficient.of(self.prior).unwrap_or(0.0));
+            }
+            kept.extend(selection.kept.iter().cloned());
+            if selection.kept.is_empty() {
+                break;
+            }
+        }
+        Ok(Attempt { fitted, selection, kept })
+    }
+
+    /// Whether terms that the prior lacks describe the data so much better that they are there: each must lower the loss by
+    /// more than 1 (Akaike), in units of what the better fit leaves.
+    fn is_worth_it(&self, present: &Attempt, extended: &Attempt) -> bool {
+        let new = extended.selection.chosen.iter().filter(|own| self.is_new(**own)).count();
+        let residuals = |attempt: &Attempt| self.residuals(&attempt.fitted).unwrap_or_default();
+        let (before, after) = (residuals(present), residuals(extended));
+        let misfit = self.misfit(&after, extended.selection.chosen.len());
+        new > 0 && (huber(&before) - huber(&after)) / (misfit * misfit) > new as f64
+    }
+
+    /// Whether the prior has no such term.
+    fn is_new(&self, coefficient: Coefficient) -> bool {
+        coefficient.of(self.prior) == Some(0.0)
+    }
+
+    /// The prior with each coefficient that is 0 there at the value that moves some measured value by [`FIRST_EFFECT`]; those
+    /// that move none stay 0.
+    fn first_guesses(&self) -> Result<Profile, Diagnostics> {
+        let mut start = self.prior.clone();
+        let before = self.residuals(self.prior)?;
+        for coefficient in Coefficient::ALL.into_iter().filter(|own| self.is_new(*own)) {
+            let mut guess = 1.0;
+            // Times are sums of the terms except where the load itself follows from them: twice is near enough.
+            for _ in 0..2 {
+                let mut trial = self.prior.clone();
+                coefficient.set(&mut trial, guess);
+                let after = self.residuals(&trial)?;
+                let moved = before.iter().zip(&after).zip(&self.points);
+                let most = moved.map(|((a, b), point)| ((b - a) * point.sigma).abs()).fold(0.0, f64::max);
+                guess = if most > 1e-9 { guess * FIRST_EFFECT / most } else { 0.0 };
+            }
+            // The search may go so far; a value that no step time can have is none to start from.
+            let mut farthest = self.prior.clone();
+            coefficient.set(&mut farthest, guess * math::exp(FARTHEST));
+            if StepTime::new(&farthest.step_time).is_ok() {
+                coefficient.set(&mut start, guess);
+            }
+        }
+        Ok(start)
+    }
+
     fn engine(&self, profile: &Profile) -> Result<Arc<EngineConfig>, Diagnostics> {
         let engine = bench_engine(profile, self.vllm_version);
         let wrong = |why| Diagnostic::error(None, "", format!("profile {}: {why}", profile.name));
@@ -370,9 +451,9 @@ impl Problem<'_> {
         columns.into_iter().collect()
     }
 
-    /// ln(value / prior) of each.
+    /// ln(value / start) of each.
     fn logs(&self, active: &[Coefficient], profile: &Profile) -> Vec<f64> {
-        let log = |own: &Coefficient| log_error(own.of(profile).unwrap_or(1.0), own.of(self.prior).unwrap_or(1.0));
+        let log = |own: &Coefficient| log_error(own.of(profile).unwrap_or(1.0), own.of(&self.start).unwrap_or(1.0));
         active.iter().map(log).collect()
     }
 
@@ -397,7 +478,7 @@ impl Problem<'_> {
                     logs.iter().zip(&step).map(|(log, step)| (log + step).clamp(-FARTHEST, FARTHEST)).collect();
                 let mut next = best.clone();
                 for (coefficient, log) in active.iter().zip(&next_logs) {
-                    coefficient.set(&mut next, coefficient.of(self.prior).unwrap_or(0.0) * math::exp(*log));
+                    coefficient.set(&mut next, coefficient.of(&self.start).unwrap_or(0.0) * math::exp(*log));
                 }
                 let next_residuals = self.residuals(&next)?;
                 if cost(&next_residuals, &next_logs) < before {
@@ -419,14 +500,16 @@ impl Problem<'_> {
     fn select(&self, active: &[Coefficient], profile: &Profile) -> Result<Selection, Diagnostics> {
         let logs = self.logs(active, profile);
         let mut columns = self.sensitivities(active, profile)?;
-        for (column, log) in columns.iter_mut().zip(&logs) {
-            // Uncertainty counts against the prior's size where the value is smaller: "almost nothing" can be certain.
-            let scale = math::exp((-log).max(0.0));
+        for ((column, log), own) in columns.iter_mut().zip(&logs).zip(active) {
+            // Uncertainty counts against the prior's size where the value is smaller: "almost nothing" can be certain. Where
+            // the prior has nothing, almost nothing is that.
+            let scale = if self.is_new(*own) { 1.0 } else { math::exp((-log).max(0.0)) };
             column.iter_mut().for_each(|value| *value *= scale);
         }
         let misfit = self.misfit(&self.residuals(profile)?, active.len());
         let needed = misfit / LARGEST_DEVIATION;
-        let order = pivoted(&columns);
+        let is_new: Vec<bool> = active.iter().map(|own| self.is_new(*own)).collect();
+        let order = pivoted(&columns, &is_new);
         let mut chosen: Vec<usize> =
             order.iter().filter(|(_, adds)| *adds >= needed).map(|(index, _)| *index).collect();
         chosen.sort_unstable();
@@ -474,6 +557,12 @@ impl Problem<'_> {
         if norm(own) < needed {
             let most =
                 own.iter().zip(&self.points).map(|(value, point)| (value * point.sigma).abs()).fold(0.0, f64::max);
+            if self.is_new(active[index]) {
+                return format!(
+                    "0 in the prior, and what fits best would move no measured value by more than {:.1} %",
+                    most * 100.0
+                );
+            }
             return format!("25 % more of it would move no measured value by more than {:.1} %", most * 25.0);
         }
         let alike = |other: &usize| (dot(own, &columns[*other]) / (norm(own) * norm(&columns[*other]))).abs();

@@ -14,15 +14,16 @@ pub(super) fn norm(vector: &[f64]) -> f64 {
 }
 
 /// Columns in the order in which they add most that the columns before do not have, each with the length of what it adds
-/// (Gram-Schmidt with pivoting: the diagonal of R in a rank-revealing QR).
-pub(super) fn pivoted(columns: &[Vec<f64>]) -> Vec<(usize, f64)> {
+/// (Gram-Schmidt with pivoting: the diagonal of R in a rank-revealing QR). Those that are `last` come after all others.
+pub(super) fn pivoted(columns: &[Vec<f64>], last: &[bool]) -> Vec<(usize, f64)> {
     let mut rest: Columns = columns.to_vec();
     let mut left: Vec<usize> = (0..columns.len()).collect();
     let mut order = Vec::new();
     while !left.is_empty() {
         let mut best = 0;
         for place in 1..left.len() {
-            if norm(&rest[left[place]]) > norm(&rest[left[best]]) {
+            let (own, other) = (left[place], left[best]);
+            if (last[other] && !last[own]) || (last[other] == last[own] && norm(&rest[own]) > norm(&rest[other])) {
                 best = place;
             }
         }
@@ -100,8 +101,12 @@ mod tests {
     #[test]
     fn a_column_that_others_make_up_adds_nothing() {
         // The third is the sum of the others.
-        let order = pivoted(&[vec![1.0, 0.0, 0.0], vec![0.0, 2.0, 0.0], vec![1.0, 2.0, 0.0]]);
+        let columns = [vec![1.0, 0.0, 0.0], vec![0.0, 2.0, 0.0], vec![1.0, 2.0, 0.0]];
+        let order = pivoted(&columns, &[false; 3]);
         assert_eq!(order[0].0, 2);
+        assert!(order[2].1 < 1e-12, "{order:?}");
+        let order = pivoted(&columns, &[false, false, true]);
+        assert_eq!((order[0].0, order[2].0), (1, 2));
         assert!(order[2].1 < 1e-12, "{order:?}");
     }
 
