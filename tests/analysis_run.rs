@@ -417,7 +417,7 @@ fn a_flap_between_moves_of_several_steps_says_which_step_it_counts_from() {
     let finding = summarize(&record.0, &AnalysisSettings::default()).verdict.findings.remove(0);
     assert_eq!(finding.evidence[0], "1 flap among 1 change of direction");
     assert_eq!(
-        finding.evidence[2],
+        finding.evidence[5],
         "at 11m40s: -2 replicas in steps until 12m40s, 9m after the last step of +2 (from 1m40s to 2m40s)"
     );
     let mut short = Builder::new(1, 40).scaled(10, 1, 2, ScaleSource::Hpa).scaled(20, 2, 1, ScaleSource::Hpa).0;

@@ -401,7 +401,7 @@ fn the_text_answers_first_and_is_narrow() {
     let expected = "\
 pass, 1 warning: policy opt-125m, scenario stable-2, seed 1, 30m simulated
   gate      flapsPerHour 0 (0..7.378 at 95 %), at most 1: pass
-  replicas  1 -> 2 -> 1 (2 scale events; no flap seen in 0.5 h, which rules out more than 7.4/h)
+  replicas  1 -> 2 -> 1 (2 scale events; no flap seen (0..7.4/h at 95 % in 0.5 h))
             spec mean 1.72 (min 1, max 2), ready mean 1.68
   TTFT      mean 100 ms, p50 100 ms, p95 100 ms, p99 100 ms, max 100 ms
   TPOT      no samples

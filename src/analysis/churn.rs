@@ -41,7 +41,7 @@ pub(super) fn match_starts(
     let mut running: Vec<usize> = Vec::new();
     let mut removals: Vec<SimTime> = Vec::new();
     for event in events {
-        for _ in 0..event.change.max(0) {
+        for _ in 0..event.change().max(0) {
             // Removals are in time order, so the latest one decides whether any is young enough.
             let regret = removals.last().is_some_and(|removal| event.t.since(*removal) <= window);
             if regret {
@@ -51,7 +51,7 @@ pub(super) fn match_starts(
             let measured = event.t >= warmup_end;
             starts.push((Start { t: event.t, removed: None, fate: StartFate::Kept, measured }, regret));
         }
-        for _ in 0..(-event.change).max(0) {
+        for _ in 0..(-event.change()).max(0) {
             // An empty stack means that one of the initial replicas goes.
             if let Some(index) = running.pop() {
                 starts[index].0.removed = Some(event.t);
@@ -74,6 +74,7 @@ pub(super) fn match_starts(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::ScaleSource;
     use proptest::prelude::*;
 
     proptest! {
@@ -89,15 +90,22 @@ mod tests {
                 let change = change.max(-replicas);
                 replicas += change;
                 if change != 0 {
-                    events.push(ScaleEvent { t, change, resets_direction: false });
+                    events.push(ScaleEvent {
+                        t,
+                        from: i32::try_from(replicas - change).expect("small"),
+                        to: i32::try_from(replicas).expect("small"),
+                        source: ScaleSource::Hpa,
+                        decision: None,
+                        resets_direction: false,
+                    });
                 }
             }
             let window = SimDuration::from_secs(600);
             let starts = match_starts(&events, SimTime::ZERO, t, window);
-            let ups: i64 = events.iter().map(|event| event.change.max(0)).sum();
+            let ups: i64 = events.iter().map(|event| event.change().max(0)).sum();
             prop_assert_eq!(starts.len() as i64, ups);
             let removed = starts.iter().filter(|start| start.removed.is_some()).count() as i64;
-            let downs: i64 = events.iter().map(|event| (-event.change).max(0)).sum();
+            let downs: i64 = events.iter().map(|event| (-event.change()).max(0)).sum();
             prop_assert!(removed <= downs);
             for start in &starts {
                 prop_assert!(start.removed.is_none_or(|removed| removed > start.t));

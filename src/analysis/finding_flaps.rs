@@ -1,82 +1,140 @@
 //! Findings about the scale events: flapping, and what of them the run itself brought about.
 
 use crate::analysis::findings::{SHORTEST_RATE, counted, finding};
+use crate::analysis::flap_class::class_of;
 use crate::analysis::flapping::measured;
-use crate::analysis::{Finding, Flapping, ScaleMove, Summary, rate_interval, set_up_move};
+use crate::analysis::{
+    Cause, Finding, FlapClass, FlapVerdict, Flapping, Period, Reversal, ScaleMove, Summary, set_up_move,
+};
 use crate::record::{EventKind, RunRecord, ScaleSource};
-use crate::units::Severity;
+use crate::units::{Severity, SimDuration};
 
-/// Bounds of the classes of verdicts.md 1.5: flaps per hour and flap load.
-const STABLE: (f64, f64) = (1.0, 0.02);
-const JITTERY: (f64, f64) = (4.0, 0.10);
-
-/// How often and how dear, with bounds.
-struct FlapFigures {
-    /// Flaps per hour: point estimate, lower and upper bound.
-    rate: (f64, f64, f64),
-    /// Flap load phi: the same.
-    load: (f64, f64, f64),
-}
-
-fn flap_figures(record: &RunRecord, summary: &Summary, hours: f64) -> FlapFigures {
-    let Flapping { flaps_per_hour, flaps_per_hour_interval: (low, high), churned_replicas, .. } = summary.flapping;
-    let startup_hours = record.info.startup_p50.as_secs_f64_exact() / 3600.0;
-    let load = |per_hour: f64| per_hour * startup_hours / summary.replicas_mean.max(1.0);
-    let (churn_low, churn_high) = rate_interval(churned_replicas, hours);
-    FlapFigures {
-        rate: (flaps_per_hour, low, high),
-        load: (load(churned_replicas as f64 / hours), load(churn_low), load(churn_high)),
-    }
-}
+/// Flaps shown as evidence.
+const TURNS_SHOWN: usize = 3;
+/// Causes named in the evidence of the flaps.
+const CAUSES_SHOWN: usize = 4;
 
 /// The class of verdicts.md 1.5 with the word rules of 1.6: a class that the bounds do not support is called undecided and
-/// is no error.
+/// is no error. Flaps that the load asked for trip a gate, but are `follows-bursty-load`.
 pub(super) fn flapping_finding(record: &RunRecord, summary: &Summary) -> Option<Finding> {
     let (_, measured_time) = measured(record);
-    let hours = measured_time.as_secs_f64_exact() / 3600.0;
-    if summary.flapping.flaps == 0 || hours <= 0.0 {
+    let flapping = &summary.flapping;
+    if flapping.flaps == 0 || measured_time.is_zero() {
         return None;
     }
-    let FlapFigures { rate, load } = flap_figures(record, summary, hours);
-    let beyond = |class: (f64, f64), rate: f64, load: f64| rate > class.0 || load > class.1;
-    let surely_beyond = |class| beyond(class, rate.1, load.1);
-    let (code, severity, decided) = if beyond(JITTERY, rate.0, load.0) {
-        ("flapping", Severity::Error, surely_beyond(JITTERY))
-    } else if beyond(STABLE, rate.0, load.0) {
-        ("jittery", Severity::Warning, surely_beyond(STABLE) && !beyond(JITTERY, rate.2, load.2))
-    } else {
-        ("flaps-undecided", Severity::Note, !beyond(STABLE, rate.2, load.2))
+    let FlapVerdict { class, decided } = summary.flap_verdict;
+    let by_all = class_of(record, flapping, flapping.flaps);
+    let follows = class == FlapClass::Stable && by_all.class > FlapClass::Stable;
+    let (code, severity, decided) = match class {
+        _ if follows => ("follows-bursty-load", Severity::Warning, true),
+        FlapClass::Flapping => ("flapping", Severity::Error, decided),
+        FlapClass::Jittery => ("jittery", Severity::Warning, decided),
+        FlapClass::Stable if decided => return None,
+        FlapClass::Stable => ("flaps-undecided", Severity::Note, false),
     };
-    if code == "flaps-undecided" && decided {
-        return None;
-    }
     let severity = if decided { severity } else { severity.min(Severity::Warning) };
     let doubt = if decided { "" } else { "; undecided, run longer" };
-    let flapping = &summary.flapping;
-    let turn = format!("turn <= {}", flapping.window);
-    let rate = if measured_time < SHORTEST_RATE {
-        format!("{} ({turn}); run too short to tell how often", counted(flapping.flaps, "flap"))
-    } else {
-        format!("{:.1} flaps/h ({:.1}..{:.1} at 95 %, {turn})", rate.0, rate.1, rate.2)
-    };
-    let message = format!("{rate}, {}{doubt}", counted(flapping.churned_replicas, "churned start"));
-    Some(finding(code, severity, message, flap_evidence(record, flapping, load.0)))
+    let message = format!(
+        "{}, {}; {}, flap load {:.1} %{doubt}",
+        rate_text(flapping, measured_time),
+        demand_text(summary),
+        counted(flapping.churned_replicas, "churned start"),
+        100.0 * flapping.flap_load
+    );
+    Some(finding(code, severity, message, flap_evidence(record, summary)))
 }
 
-fn flap_evidence(record: &RunRecord, flapping: &Flapping, load: f64) -> Vec<String> {
-    let mut evidence = vec![
-        format!("{} among {} of direction", counted(flapping.flaps, "flap"), counted(flapping.reversals, "change")),
-        format!(
-            "flap load {:.1} %: share of the fleet's time thrown into starts of {} each",
-            100.0 * load,
-            record.info.startup_p50
-        ),
-    ];
-    let turns = flapping.moves.windows(2).filter(|pair| {
-        pair[0].size.signum() != pair[1].size.signum() && pair[1].start.since(pair[0].end) <= flapping.window
-    });
-    evidence.extend(turns.take(5).map(|pair| turn_text(&pair[0], &pair[1])));
+/// `9.5 flaps/h (5.7..14.8 at 95 %, turn <= 10m)`.
+fn rate_text(flapping: &Flapping, measured_time: SimDuration) -> String {
+    let turn = format!("turn <= {}", flapping.window);
+    let (low, high) = flapping.flaps_per_hour_interval;
+    if measured_time < SHORTEST_RATE {
+        return format!("{} ({turn}); run too short to tell how often", counted(flapping.flaps, "flap"));
+    }
+    format!("{:.1} flaps/h ({low:.1}..{high:.1} at 95 %, {turn})", flapping.flaps_per_hour)
+}
+
+/// How many of the flaps the load asked for.
+fn demand_text(summary: &Summary) -> String {
+    let (spurious, flaps) = (summary.demand.spurious_flaps, summary.flapping.flaps);
+    match flaps - spurious {
+        0 if flaps == 1 => "with no change in demand".to_owned(),
+        0 => "all with no change in demand".to_owned(),
+        _ if spurious == 0 => "all asked for by the load".to_owned(),
+        _ => format!("{spurious} of {flaps} with no change in demand"),
+    }
+}
+
+fn flap_evidence(record: &RunRecord, summary: &Summary) -> Vec<String> {
+    let flapping = &summary.flapping;
+    let period = match flapping.period {
+        Period::None => String::new(),
+        Period::Irregular => "; irregular".to_owned(),
+        Period::Regular(period) => format!("; a cycle of {period}"),
+    };
+    let flaps = counted(flapping.flaps, "flap");
+    let mut evidence = vec![format!("{flaps} among {} of direction{period}", counted(flapping.reversals, "change"))];
+    evidence.extend(why_text(summary));
+    let (largest, mean) = flapping.amplitudes().unwrap_or((0, 0.0));
+    evidence.push(format!(
+        "undone per flap: {mean:.1} {} on average, {largest} at most; the flap load is the share of the fleet's time thrown into \
+         starts of {} each",
+        if mean == 1.0 { "replica" } else { "replicas" },
+        record.info.startup_p50
+    ));
+    evidence.push(format!(
+        "{:.1} starts/h, at most {} within ten minutes; {} in vain (deleted before serving as long as the start took)",
+        flapping.starts_per_hour, flapping.max_starts_in_10min, flapping.wasted_starts
+    ));
+    evidence.push(format!("need of replicas, {}", summary.demand.provenance));
+    if summary.demand.uneconomic_flaps > 0 {
+        let dips = counted(summary.demand.uneconomic_flaps, "dip");
+        evidence.push(format!("{dips} shorter than a start-up: holding would have cost less than starting again"));
+    }
+    evidence.extend(flapping.flap_turns().take(TURNS_SHOWN).map(turn_of));
     evidence
+}
+
+/// The suspected causes on one line.
+fn why_text(summary: &Summary) -> Option<String> {
+    let suspected = || summary.causes.iter().filter(|own| own.suspected > 0);
+    let explained: u64 = suspected().map(|own| own.suspected).sum();
+    let unexplained = summary.flapping.flaps - explained.min(summary.flapping.flaps);
+    let mut named: Vec<String> = suspected()
+        .take(CAUSES_SHOWN)
+        .map(|own| format!("{} {} ({})", own.cause.code(), own.cause.title(), counted(own.suspected, "flap")))
+        .collect();
+    if unexplained > 0 {
+        named.push(format!("no signature matches {}", counted(unexplained, "flap")));
+    }
+    (!named.is_empty()).then(|| format!("suspected: {}", named.join("; ")))
+}
+
+fn turn_of(turn: &Reversal) -> String {
+    turn_text(&turn.before, &turn.after)
+}
+
+/// More than a tenth of the starts, and at least two, in vain.
+pub(super) fn wasted_starts(record: &RunRecord, summary: &Summary) -> Option<Finding> {
+    let Flapping { wasted_starts, starts, .. } = summary.flapping;
+    if wasted_starts < 2 || wasted_starts * 10 <= starts {
+        return None;
+    }
+    let message = format!(
+        "{wasted_starts} of {} were deleted before they had served as long as their start took",
+        counted(starts, "started replica")
+    );
+    let evidence = vec![
+        format!("median start-up {}", record.info.startup_p50),
+        "try: a longer scaleDown.stabilizationWindowSeconds (at least the start-up), or a metric that does not overshoot"
+            .to_owned(),
+    ];
+    Some(finding("wasted-starts", Severity::Warning, message, evidence))
+}
+
+/// Whether a cause is a fault that a finding of its own should name.
+pub(super) fn is_fault(cause: Cause) -> bool {
+    cause != Cause::Load
 }
 
 /// A flap: the turn time counts from the last step of the move before to the first of the move after.

@@ -1,11 +1,12 @@
 //! Findings: what a run shows, how much and how sure, worst first.
 //!
-//! Reading order: here the list, what cannot be answered and what concerns the whole run; `finding_flaps`,
+//! Reading order: here the list, what cannot be answered and what concerns the whole run; `finding_flaps`, `finding_causes`,
 //! `finding_metrics`, `finding_requests`, `finding_paused` the subjects.
 
+use crate::analysis::finding_single_run;
 use crate::analysis::flapping::measured;
 use crate::analysis::{Finding, Summary};
-use crate::analysis::{finding_flaps, finding_metrics, finding_paused, finding_requests, finding_single_run};
+use crate::analysis::{finding_causes, finding_flaps, finding_metrics, finding_paused, finding_requests};
 use crate::record::{DecisionRecord, HpaSync, RunRecord};
 use crate::scenario::AnalysisSettings;
 use crate::units::{Severity, SimDuration};
@@ -24,6 +25,8 @@ pub fn findings(record: &RunRecord, summary: &Summary, settings: &AnalysisSettin
     findings.extend(finding_paused::scaling_paused(record, settings));
     findings.extend(finding_paused::never_settled(record));
     findings.extend(finding_flaps::flapping_finding(record, summary));
+    findings.extend(finding_causes::suspected_causes(record, summary));
+    findings.extend(finding_flaps::wasted_starts(record, summary));
     findings.extend(finding_metrics::query_always_zero(record));
     findings.extend(finding_requests::missed_objectives(summary));
     findings.extend(finding_metrics::blocked_by_metric_error(record));

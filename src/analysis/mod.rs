@@ -1,24 +1,33 @@
 //! Conclusions from records: flapping, latency, GPU-hours, SLO, gates. Pure functions over [`crate::record`].
 //!
-//! Reading order: `flapping` (verdicts.md 1) with `churn`, `accounting`, `slo`, `summary`, `findings` with its
-//! subjects and `trigger_failures`, `gates`; over several runs `statistics` (verdicts.md 6).
+//! Reading order: `flapping` (verdicts.md 1) with `churn` and `starts`; `load`, `need`, `demand` and `flap_class` (did the load
+//! ask for it, how bad is it); `causes` (why); `elasticity`, `accounting`, `slo`, `summary`, `findings` with its subjects and
+//! `trigger_failures`, `gates`; over several runs `statistics` (verdicts.md 6).
 
 mod accounting;
+mod causes;
 mod churn;
+mod demand;
+mod elasticity;
 mod figures;
+mod finding_causes;
 mod finding_flaps;
 mod finding_metrics;
 mod finding_paused;
 mod finding_requests;
 mod finding_single_run;
 mod findings;
+mod flap_class;
 mod flapping;
 mod fleet;
 mod gates;
 mod kpis;
+mod load;
+mod need;
 mod replications;
 mod slo;
 mod slo_minutes;
+mod starts;
 mod statistics;
 mod statistics_bootstrap;
 mod statistics_paired;
@@ -27,13 +36,21 @@ mod summary;
 mod trigger_failures;
 
 pub use accounting::{GpuHours, gpu_hours, gpu_hours_with_window};
+pub use causes::{Cause, CauseMatch, CauseShare, FlapCauses, NoiseIndex, cause_shares, flap_causes, noise_index};
+pub use demand::{FlapDemand, flap_demand};
+pub use elasticity::{Elasticity, elasticity, elasticity_of};
 pub use figures::{FIGURES, Figure};
 pub use finding_paused::ScalingDoubt;
 pub use findings::findings;
-pub use flapping::{Flapping, ScaleMove, flap_window, flapping, rate_interval, set_up_move};
+pub use flap_class::{FlapClass, FlapVerdict, flap_class};
+pub use flapping::{
+    Flapping, Period, Reversal, ReversalKind, ScaleEvent, ScaleMove, flap_window, flapping, rate_interval,
+    scale_events, set_up_move,
+};
 pub use fleet::FleetFigures;
 pub use gates::{evaluate_gates, evaluate_gates_over_seeds};
 pub use kpis::{KPIS, Kpi, KpiValues, PUBLISHED_KPIS, kpi_values};
+pub use need::Need;
 pub use replications::{FindingOverSeeds, Replications, replications};
 pub use slo_minutes::MissMinutes;
 pub use statistics::{
@@ -45,4 +62,5 @@ pub use statistics_paired::{DifferenceVerdict, PairedDifference, holm, paired_di
 pub use statistics_steady::{BatchMeans, WarmupCut, batch_means, mser_of_means, mser5};
 pub use summary::{
     Finding, GateResult, GateStatus, LatencySummary, SloObjective, Summary, Verdict, VerdictStatus, summarize,
+    summarize_with_need,
 };

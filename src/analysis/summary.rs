@@ -4,8 +4,9 @@ use crate::analysis::finding_paused::scaling_doubt;
 use crate::analysis::flapping::measured;
 use crate::analysis::fleet::{FleetFigures, fleet_figures};
 use crate::analysis::slo_minutes::{MissMinutes, miss_minutes};
-use crate::analysis::{Flapping, GpuHours, ScalingDoubt, slo};
-use crate::analysis::{evaluate_gates, findings, flap_window, flapping, gpu_hours_with_window};
+use crate::analysis::{CauseShare, Elasticity, FlapDemand, FlapVerdict, Flapping, GpuHours, Need, ScalingDoubt, slo};
+use crate::analysis::{cause_shares, elasticity, flap_causes, flap_class, flap_demand, flap_window, flapping};
+use crate::analysis::{evaluate_gates, findings, gpu_hours_with_window};
 use crate::record::{EventKind, KvTotals, LatencyHistogram, RequestTotals, RunInfo, RunRecord};
 use crate::scenario::{AnalysisSettings, SloMetric};
 use crate::units::{Severity, SimDuration, SimTime};
@@ -57,6 +58,14 @@ pub struct Summary {
     pub ready_mean: f64,
     /// scaling.
     pub flapping: Flapping,
+    /// Whether the load asked for the flaps.
+    pub demand: FlapDemand,
+    /// How bad the flapping is.
+    pub flap_verdict: FlapVerdict,
+    /// Causes whose signatures match, the most suspected first.
+    pub causes: Vec<CauseShare>,
+    /// SPEC's elasticity metrics; `None` in a run of less than two steps of 15 s.
+    pub elasticity: Option<Elasticity>,
     /// Why the run says nothing about how the policy scales.
     pub scaling_doubt: Option<ScalingDoubt>,
     /// gpuHours: pod time multiplied by GPUs per replica; all zero on CPU.
@@ -199,8 +208,26 @@ pub struct Finding {
 /// # Panics
 /// When the request counters do not add up: that is a defect of the simulator, not of its input.
 pub fn summarize(record: &RunRecord, settings: &AnalysisSettings) -> Summary {
+    let need = Need::of_load(record, window_of(record, settings), ready_mean(record));
+    summarize_with_need(record, settings, &need)
+}
+
+/// The flap window in force.
+fn window_of(record: &RunRecord, settings: &AnalysisSettings) -> SimDuration {
+    settings.flap_window.unwrap_or_else(|| flap_window(record.info.startup_p50))
+}
+
+/// As [`summarize`], with flaps judged by `need` instead of the estimate from the offered load.
+///
+/// # Panics
+/// As [`summarize`].
+pub fn summarize_with_need(record: &RunRecord, settings: &AnalysisSettings, need: &Need) -> Summary {
     check_request_sum(&record.requests);
-    let window = settings.flap_window.unwrap_or_else(|| flap_window(record.info.startup_p50));
+    let window = window_of(record, settings);
+    let flapping = flapping(record, window);
+    let demand = flap_demand(record, &flapping, need);
+    let flap_verdict = flap_class(record, &flapping, &demand);
+    let causes = cause_shares(&flap_causes(record, &flapping, &demand));
     let replicas = spec_replicas(record);
     let (_, measured_time) = measured(record);
     let tokens = &record.tokens;
@@ -236,7 +263,11 @@ pub fn summarize(record: &RunRecord, settings: &AnalysisSettings) -> Summary {
         replicas_max: replicas.max,
         replicas_mean: replicas.mean,
         ready_mean: ready_mean(record),
-        flapping: flapping(record, window),
+        flapping,
+        demand,
+        flap_verdict,
+        causes,
+        elasticity: elasticity(record, need),
         scaling_doubt: scaling_doubt(record),
         gpu_hours,
         replica_hours: gpu_hours_with_window(record, 1, window),
@@ -298,14 +329,15 @@ fn latency(histogram: &LatencyHistogram) -> LatencySummary {
 }
 
 /// `spec.replicas` over the measured interval.
-struct SpecReplicas {
-    last: i32,
-    min: i32,
-    max: i32,
-    mean: f64,
+pub(super) struct SpecReplicas {
+    pub(super) last: i32,
+    pub(super) min: i32,
+    pub(super) max: i32,
+    pub(super) mean: f64,
 }
 
-fn spec_replicas(record: &RunRecord) -> SpecReplicas {
+/// See [`SpecReplicas`].
+pub(super) fn spec_replicas(record: &RunRecord) -> SpecReplicas {
     let (start, measured_time) = measured(record);
     let mut current = record.info.initial_replicas;
     let mut since = start;

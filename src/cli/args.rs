@@ -75,6 +75,10 @@ pub(super) struct SimulateArgs {
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     #[arg(value_parser = clap::value_parser!(i32).range(0..=10_000))]
     pub(super) fixed_replicas: Option<i32>,
+    /// Where it flaps, run it again with each suspected cause taken away and with an edit of the policy, the same five seeds
+    /// each (at most 40 runs), and say which cause is confirmed and what the edit costs.
+    #[arg(long)]
+    pub(super) confirm: bool,
     /// Check every invariant after every event (slow).
     #[arg(long)]
     pub(super) check: bool,

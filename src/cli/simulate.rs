@@ -11,6 +11,7 @@ use crate::scenario::{
     resolve, run_inputs, scenario_yaml,
 };
 use crate::sim::{SimulateError, simulate};
+use crate::study::{add_confirmation, confirm};
 use crate::units::{Diagnostic, Seed, Severity, SimDuration, parse_go_duration};
 use std::path::{Path, PathBuf};
 
@@ -21,13 +22,23 @@ pub(super) fn run(args: &SimulateArgs) -> Result<Outcome, Failure> {
         talk(&diagnostic.to_string());
     }
     if prepared.run.replications > 1 {
+        if args.confirm {
+            let message = format!("found it with {} replications, expected a single run", prepared.run.replications);
+            let help = "--confirm runs seeds of its own beside the run's; add --replications 1";
+            return Err(Diagnostic::error(None, "--confirm", message).help(help).into());
+        }
         return replications::run(args, &prepared);
     }
-    let Prepared { run: resolved, inputs, .. } = prepared;
+    let Prepared { run: resolved, inputs, bundle, overrides } = prepared;
     let out = args.out.clone().unwrap_or_else(|| default_output(&resolved, args.traffic.as_deref()));
     may_write_run(&out).map_err(|error| unwritable(&out, &error))?;
     let record = simulate(&resolved, args.check).map_err(simulation_failure)?;
-    let summary = summarize(&record, &resolved.analysis);
+    let mut summary = summarize(&record, &resolved.analysis);
+    if args.confirm && summary.flapping.flaps > 0 {
+        talk("confirming: running again with suspected causes taken away");
+        let confirmation = confirm(&bundle, &overrides, &resolved).map_err(simulation_failure)?;
+        add_confirmation(&mut summary, &confirmation);
+    }
     let replaces = out.join("summary.json").exists();
     write_run(&out, &resolved, &record, &summary, &scenario_yaml(&resolved), &inputs)
         .map_err(|error| unwritable(&out, &error))?;
@@ -44,10 +55,11 @@ pub(super) fn run(args: &SimulateArgs) -> Result<Outcome, Failure> {
     Ok(if is_failure(&summary, args.fail_on) { Outcome::Failed } else { Outcome::Fine })
 }
 
-/// A run with what it is made from.
+/// A run with the files that it is made from.
 pub(super) struct Prepared {
     pub(super) run: ResolvedRun,
     pub(super) inputs: Vec<InputFile>,
+    /// What it resolves from, for runs that differ in something.
     pub(super) bundle: Bundle,
     pub(super) overrides: Overrides,
 }

@@ -29,7 +29,7 @@ pub use rules::{RecordingRule, RuleError, RuleFailure, RuleGroup, RuleGroupId, r
 pub use scrape::{ScrapeSettings, marker_times, next_scrape, scrape_phase};
 pub(crate) use server::parse_query;
 pub use server::{
-    PrometheusServer, PrometheusSettings, PrometheusVersion, QueryId, SelectorMatch, TargetId, metric_names,
-    query_outline, result_type,
+    PrometheusServer, PrometheusSettings, PrometheusVersion, QueryId, QueryShape, SelectorMatch, TargetId,
+    metric_names, query_outline, query_shape, result_type,
 };
 pub use stored_rows::StoredRow;

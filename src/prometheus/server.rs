@@ -1,7 +1,10 @@
 //! The room's face: targets come and go, scrapes are committed, compiled queries are asked.
 
 use super::known::Known;
-use super::promql::{Evaluator, Memo, Plan, QueryPart, Selector, Semantics, outline, parse, reach_ms, type_of};
+use super::promql::{
+    Evaluator, Memo, Plan, QueryPart, Selector, Semantics, is_average, longest_range_ms, outline, parse, reach_ms,
+    summed_rates, type_of,
+};
 use super::rules::Rules;
 use super::stored_rows::STALE_BITS;
 use super::tsdb::Tsdb;
@@ -280,6 +283,30 @@ pub fn metric_names(query: &str, version: PrometheusVersion) -> Vec<String> {
     let settings = PrometheusSettings { version, lookback: minute, evaluation_interval: minute, epoch_ms: 0 };
     let selectors = parse(query, semantics(&settings)).map(|plan| plan.selectors).unwrap_or_default();
     selectors.iter().filter_map(|selector| selector.exact_name().map(str::to_owned)).collect()
+}
+
+/// What a query makes of counters.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct QueryShape {
+    /// The longest range it looks over; 0 for a query over single samples.
+    pub range: SimDuration,
+    /// The metrics whose per-second rates over all series it adds up, if it does nothing else.
+    pub summed_rates: Option<Vec<String>>,
+    /// Whether it is by its form an average over replicas.
+    pub is_average: bool,
+}
+
+/// The shape of a query; the default one when it cannot be parsed.
+pub fn query_shape(query: &str, version: PrometheusVersion) -> QueryShape {
+    let minute = SimDuration::from_secs(60);
+    let settings = PrometheusSettings { version, lookback: minute, evaluation_interval: minute, epoch_ms: 0 };
+    let Ok(plan) = parse(query, semantics(&settings)) else { return QueryShape::default() };
+    let range = u64::try_from(longest_range_ms(&plan.root)).unwrap_or(0);
+    QueryShape {
+        range: SimDuration::from_millis(range),
+        summed_rates: summed_rates(&plan),
+        is_average: is_average(&plan.root),
+    }
 }
 
 /// A duration in ms, rounded down.

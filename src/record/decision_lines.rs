@@ -40,6 +40,8 @@ struct MetricLine<'a> {
     fallback: bool,
     #[serde(default, skip_serializing_if = "is_false")]
     cached: bool,
+    #[serde(default, skip_serializing_if = "is_false")]
+    null_as_zero: bool,
     error: Option<Cow<'a, str>>,
     /// Of syncs only.
     #[serde(skip_deserializing, skip_serializing_if = "Option::is_none")]
@@ -305,6 +307,7 @@ fn read_metric(line: MetricLine<'_>) -> Result<MetricRecord, String> {
         active: line.active,
         fallback: line.fallback,
         cached: line.cached,
+        null_as_zero: line.null_as_zero,
         error: line.error.map(Cow::into_owned),
     })
 }
@@ -445,6 +448,7 @@ fn metric_line(metric: &MetricRecord) -> MetricLine<'_> {
         active: metric.active,
         fallback: metric.fallback,
         cached: metric.cached,
+        null_as_zero: metric.null_as_zero,
         error: metric.error.as_deref().map(Cow::Borrowed),
         why: None,
     }

@@ -31,6 +31,13 @@ impl DecisionRecord {
             _ => {}
         }
     }
+    /// When.
+    pub fn t(&self) -> SimTime {
+        match self {
+            DecisionRecord::HpaSync(sync) => sync.t,
+            DecisionRecord::KedaPoll(poll) => poll.t,
+        }
+    }
 }
 
 fn share_metrics(metrics: &mut Vec<MetricRecord>, earlier: &[MetricRecord]) {
@@ -75,6 +82,8 @@ pub struct MetricRecord {
     /// Whether it was not asked now: what the last poll found (`useCachedMetrics`), or in a poll from KEDA 2.21 on what the
     /// last sync saw. `query_time` is when it was asked.
     pub cached: bool,
+    /// Whether the value 0 stands for an empty result, NaN or an infinity (`ignoreNullValues`).
+    pub null_as_zero: bool,
     /// Why it failed.
     pub error: Option<String>,
 }

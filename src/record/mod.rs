@@ -8,6 +8,7 @@ mod events;
 mod fleet_means;
 mod latency;
 mod lines;
+mod loop_info;
 mod number_text;
 mod pods;
 mod reasons;
@@ -24,6 +25,7 @@ pub use events::{Event, EventKind, ScaleSource};
 pub use fleet_means::FleetSums;
 pub use latency::LatencyHistogram;
 pub use lines::{FindingLine, SCHEMA_VERSION, check_version, events_to_jsonl};
+pub use loop_info::{Counted, LoadInfo, LoadStep, LoopInfo, QueryInfo};
 pub use pods::PodRecord;
 pub use reasons::{explain_poll, explain_sync, metric_why, poll_cause, sync_in_short};
 pub use run::{

@@ -27,6 +27,7 @@ fn metric(
         active: Some(true),
         fallback: false,
         cached: false,
+        null_as_zero: false,
         error: None,
     }
 }

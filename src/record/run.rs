@@ -1,6 +1,6 @@
 //! All of one run.
 
-use crate::record::{DecisionRecord, Event, FleetSums, LatencyHistogram, PodRecord, SloTally, Timeline};
+use crate::record::{DecisionRecord, Event, FleetSums, LatencyHistogram, LoopInfo, PodRecord, SloTally, Timeline};
 use crate::units::{SimDuration, SimTime};
 
 /// Everything that one run recorded.
@@ -8,6 +8,8 @@ use crate::units::{SimDuration, SimTime};
 pub struct RunRecord {
     /// Which run.
     pub info: RunInfo,
+    /// What the loop was set to.
+    pub loop_info: LoopInfo,
     /// Decisions in time order.
     pub decisions: Vec<DecisionRecord>,
     /// Events in time order.

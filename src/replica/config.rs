@@ -41,3 +41,17 @@ pub struct EngineConfig {
     /// The scheduler's other settings.
     pub scheduling: Scheduling,
 }
+
+impl EngineConfig {
+    /// A replica of `factor` times the capacity: as much faster, with as much more room.
+    #[must_use]
+    pub fn with_capacity(&self, factor: u32) -> Self {
+        EngineConfig {
+            step_time: self.step_time.faster(u64::from(factor)),
+            kv_blocks: self.kv_blocks.saturating_mul(factor),
+            max_num_seqs: self.max_num_seqs.saturating_mul(factor),
+            max_num_batched_tokens: self.max_num_batched_tokens.saturating_mul(factor),
+            ..self.clone()
+        }
+    }
+}

@@ -68,7 +68,7 @@ impl StepTime {
         if c.knee.is_nan() || c.knee < 1.0 {
             return Err(format!("found knee {}, expected 1 or more", c.knee));
         }
-        let mut step_time = StepTime {
+        let step_time = StepTime {
             t0_ps: whole_ps("t0Ms", c.t0_ms, 1e9)?,
             w_ps: whole_ps("wMs", c.w_ms, 1e9)?,
             experts: c.experts.as_ref().map(experts).transpose()?,
@@ -78,13 +78,36 @@ impl StepTime {
             cs_ps_per_seq: whole_ps("csUsPerSeq", c.cs_us_per_seq, 1e6)?,
             knee: c.knee,
             small: Vec::new(),
-        };
-        step_time.small = (0..SMALL).map(|tokens| step_time.linear_layers_ps(tokens)).collect();
+        }
+        .tabulated();
         // The shortest step of all schedules one token of one request.
         if step_time.step(1, 0, 0, 1).is_zero() {
             return Err("found t0Ms, wMs, cpUsPerToken and csUsPerSeq of 0, expected a step to take time".to_owned());
         }
         Ok(step_time)
+    }
+
+    /// The same hardware `factor` times as fast: every coefficient divided, at least one picosecond of overhead left.
+    #[must_use]
+    pub fn faster(&self, factor: u64) -> Self {
+        let experts = |own: &Experts| Experts { w_ps: own.w_ps / factor, untouched: own.untouched };
+        StepTime {
+            t0_ps: (self.t0_ps / factor).max(1),
+            w_ps: self.w_ps / factor,
+            experts: self.experts.as_ref().map(experts),
+            cp_ps_per_token: self.cp_ps_per_token / factor,
+            ca_ps_per_half_pair: self.ca_ps_per_half_pair / factor,
+            ck_ps_per_token: self.ck_ps_per_token / factor,
+            cs_ps_per_seq: self.cs_ps_per_seq / factor,
+            knee: self.knee,
+            small: Vec::new(),
+        }
+        .tabulated()
+    }
+
+    fn tabulated(mut self) -> Self {
+        self.small = (0..SMALL).map(|tokens| self.linear_layers_ps(tokens)).collect();
+        self
     }
 
     /// Duration of one step: `tokens` scheduled, `prefill_pairs_doubled` = sum over prefill chunks of t(2s+t),

@@ -1,7 +1,8 @@
 //! `summary.json`: the summary as programs read it. The names are a contract.
 
 use crate::analysis::{
-    CONFIDENCE, Flapping, GateResult, GateStatus, GpuHours, LatencySummary, Summary, VerdictStatus, kpi_values,
+    CONFIDENCE, Elasticity, GateResult, GateStatus, GpuHours, LatencySummary, Period, Summary, VerdictStatus,
+    kpi_values,
 };
 use crate::record::{RunInfo, SCHEMA_VERSION};
 use crate::report::kpi_table::KpiObject;
@@ -31,7 +32,7 @@ struct SummaryFile<'a> {
     queue_seconds: Latency,
     tokens: Tokens,
     replicas: Replicas,
-    scaling: Scaling,
+    scaling: Scaling<'a>,
     gpu_hours: Hours,
     replica_hours: Hours,
     cost: Cost,
@@ -130,7 +131,7 @@ struct Replicas {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Scaling {
+struct Scaling<'a> {
     ups: u64,
     downs: u64,
     reversals: u64,
@@ -141,6 +142,48 @@ struct Scaling {
     churned_replicas: u64,
     censored_starts: u64,
     time_to_first_scale_up_seconds: Option<f64>,
+    class: &'static str,
+    class_decided: bool,
+    period: &'static str,
+    period_seconds: Option<f64>,
+    largest_amplitude: Option<i64>,
+    mean_amplitude: Option<f64>,
+    justified_flaps: u64,
+    spurious_flaps: u64,
+    uneconomic_flaps: u64,
+    reversal_excess_per_hour: f64,
+    need: &'a str,
+    starts: u64,
+    kept_starts: u64,
+    wasted_starts: u64,
+    starts_per_hour: f64,
+    max_starts_in10min: u64,
+    flap_load: f64,
+    flap_load_interval: [f64; 2],
+    elasticity: Option<ElasticityBlock>,
+    causes: Vec<CauseBlock<'a>>,
+}
+
+/// SPEC's elasticity metrics (verdicts.md 1.7), shares.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ElasticityBlock {
+    under_provisioning: f64,
+    over_provisioning: f64,
+    under_time: f64,
+    over_time: f64,
+    instability: f64,
+    jitter_per_hour: f64,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct CauseBlock<'a> {
+    cause: &'static str,
+    title: &'static str,
+    suspected_flaps: u64,
+    matched_flaps: u64,
+    example: &'a str,
 }
 
 #[derive(Serialize)]
@@ -259,7 +302,7 @@ pub fn summary_json(summary: &Summary) -> String {
             mean: summary.replicas_mean,
             ready_mean: summary.ready_mean,
         },
-        scaling: scaling(&summary.flapping),
+        scaling: scaling(summary),
         gpu_hours: hours(&summary.gpu_hours),
         replica_hours: hours(&summary.replica_hours),
         cost: Cost { total: summary.cost_total, per_million_tokens: summary.cost_per_million_tokens },
@@ -366,8 +409,22 @@ fn latency(latency: &LatencySummary) -> Latency {
     Latency { mean, p50, p90, p95, p99, max, losses }
 }
 
-fn scaling(flapping: &Flapping) -> Scaling {
+fn scaling(summary: &Summary) -> Scaling<'_> {
+    let Summary { flapping, demand, flap_verdict, .. } = summary;
     let (low, high) = flapping.flaps_per_hour_interval;
+    let amplitudes = flapping.amplitudes();
+    let (period, period_seconds) = match flapping.period {
+        Period::None => ("none", None),
+        Period::Irregular => ("irregular", None),
+        Period::Regular(period) => ("regular", Some(period.as_secs_f64())),
+    };
+    let causes = summary.causes.iter().map(|own| CauseBlock {
+        cause: own.cause.code(),
+        title: own.cause.title(),
+        suspected_flaps: own.suspected,
+        matched_flaps: own.matched,
+        example: &own.example,
+    });
     Scaling {
         ups: flapping.ups,
         downs: flapping.downs,
@@ -379,6 +436,37 @@ fn scaling(flapping: &Flapping) -> Scaling {
         churned_replicas: flapping.churned_replicas,
         censored_starts: flapping.censored_starts,
         time_to_first_scale_up_seconds: flapping.time_to_first_scale_up.map(SimDuration::as_secs_f64),
+        class: flap_verdict.class.word(),
+        class_decided: flap_verdict.decided,
+        period,
+        period_seconds,
+        largest_amplitude: amplitudes.map(|(largest, _)| largest),
+        mean_amplitude: amplitudes.map(|(_, mean)| mean),
+        justified_flaps: demand.justified_flaps,
+        spurious_flaps: demand.spurious_flaps,
+        uneconomic_flaps: demand.uneconomic_flaps,
+        reversal_excess_per_hour: demand.reversal_excess,
+        need: &demand.provenance,
+        starts: flapping.starts,
+        kept_starts: flapping.kept_starts,
+        wasted_starts: flapping.wasted_starts,
+        starts_per_hour: flapping.starts_per_hour,
+        max_starts_in10min: flapping.max_starts_in_10min,
+        flap_load: flapping.flap_load,
+        flap_load_interval: [flapping.flap_load_interval.0, flapping.flap_load_interval.1],
+        elasticity: summary.elasticity.map(elasticity),
+        causes: causes.collect(),
+    }
+}
+
+fn elasticity(own: Elasticity) -> ElasticityBlock {
+    ElasticityBlock {
+        under_provisioning: own.under_provisioning,
+        over_provisioning: own.over_provisioning,
+        under_time: own.under_time,
+        over_time: own.over_time,
+        instability: own.instability,
+        jitter_per_hour: own.jitter_per_hour,
     }
 }
 

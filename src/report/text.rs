@@ -1,7 +1,9 @@
 //! The summary as a person reads it in a terminal: answers first, then evidence, then what was assumed. No colour, at most
 //! about 100 columns.
 
-use crate::analysis::{GateResult, GpuHours, LatencySummary, ScalingDoubt, Summary, VerdictStatus, set_up_move};
+use crate::analysis::{
+    FlapClass, FlapVerdict, GateResult, GpuHours, LatencySummary, ScalingDoubt, Summary, VerdictStatus, set_up_move,
+};
 use crate::record::{
     DecisionRecord, Event, EventKind, HpaSync, KedaPoll, MetricRecord, RunInfo, RunRecord, ScaleSource, poll_cause,
     sync_in_short,
@@ -230,7 +232,12 @@ pub(super) fn replicas_line(record: &RunRecord, summary: &Summary) -> String {
             "a metric failed, so nothing is said about flaps".to_owned()
         }
         (0, true) if measured(&record.info) < SHORTEST_RATE => "no flap seen, run too short to tell".to_owned(),
-        (0, true) => format!("no flap seen in {} h, which rules out more than {high:.1}/h", number(tenths(hours))),
+        (0, true) => {
+            let FlapVerdict { class, decided } = summary.flap_verdict;
+            // A clean run is called stable only where it was long enough to say so.
+            let word = if class == FlapClass::Stable && decided { "stable, " } else { "" };
+            format!("{word}no flap seen (0..{high:.1}/h at 95 % in {} h)", number(tenths(hours)))
+        }
         (flaps, true) => {
             let rate = if measured(&record.info) < SHORTEST_RATE {
                 "run too short to tell how often".to_owned()

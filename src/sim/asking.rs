@@ -7,6 +7,7 @@
 use crate::cluster::PodState;
 use crate::keda::{Trigger, TriggerKind, TriggerValue, Unanswered, http_error, value_from_query};
 use crate::scenario::KedaSettings;
+use crate::series::QueryValue;
 use crate::sim::world::World;
 use crate::units::SimTime;
 use std::collections::BTreeSet;
@@ -83,6 +84,7 @@ impl World<'_> {
                     None => unreachable!("every Prometheus trigger has its query compiled"),
                 };
                 let answer = self.monitoring.server.query(query, self.now.floor_to_second(), self.now);
+                self.control.null_answers[index] = answer.as_ref().is_ok_and(is_null);
                 let text = answer.as_ref().err().map(|error| http_error(version, 422, &error.to_string()));
                 value_from_query(own, version, answer.as_ref().map_err(|_| text.as_deref().unwrap_or_default()))
             }
@@ -107,5 +109,14 @@ impl World<'_> {
             TriggerKind::Signal(own) => own.answer_at(self.now, version),
             TriggerKind::Resource(_) => Err("KEDA does not read it".to_owned()),
         }
+    }
+}
+
+/// Whether KEDA can make no number of it: nothing, NaN or an infinity.
+fn is_null(answer: &QueryValue) -> bool {
+    match answer {
+        QueryValue::Vector(elements) => elements.first().is_none_or(|(_, value)| !value.is_finite()),
+        QueryValue::Matrix(_) => true,
+        QueryValue::Scalar(_) | QueryValue::String(_) => false,
     }
 }

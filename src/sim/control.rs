@@ -203,6 +203,7 @@ impl World<'_> {
             active: None,
             fallback: false,
             cached: false,
+            null_as_zero: false,
             error: None,
         }
     }

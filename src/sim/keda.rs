@@ -308,7 +308,9 @@ impl World<'_> {
         let reports = spec.triggers.iter().zip(evaluation.triggers).enumerate();
         for (index, (trigger, report)) in reports.filter(|(_, (own, _))| !own.is_resource()) {
             self.control.last_values[index] = report.value;
-            found.triggers[index] = Some(trigger_record(trigger, report, self.trigger_target(index)));
+            let null_as_zero = self.control.null_answers[index] && !report.fallback && report.error.is_none();
+            let record = trigger_record(trigger, report, self.trigger_target(index));
+            found.triggers[index] = Some(MetricRecord { null_as_zero, ..record });
         }
         self.control.keda = evaluation.next;
         (found, active, error)
@@ -369,6 +371,7 @@ fn trigger_record(trigger: &Trigger, report: TriggerReport, target_milli: i64) -
         active: report.error.is_none().then_some(report.active),
         fallback: report.fallback,
         cached: report.cached,
+        null_as_zero: false,
         error: report.error,
     }
 }
@@ -389,6 +392,7 @@ fn composite_record(modifiers: &Modifiers, report: CompositeReport, asked: SimTi
         active: report.error.is_none().then_some(report.active),
         fallback: report.fallback,
         cached: false,
+        null_as_zero: false,
         error: report.error,
     }
 }

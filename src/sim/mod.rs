@@ -8,13 +8,16 @@
 
 mod asking;
 mod control;
+mod diagnostic;
 mod due_tree;
 mod event;
+mod expected;
 mod faults;
 mod gateway;
 mod invariants;
 mod keda;
 mod little;
+mod loop_info;
 mod monitoring;
 mod objectives;
 mod pods;
@@ -28,4 +31,6 @@ mod simulate;
 mod usage;
 mod world;
 
-pub use simulate::{SimulateError, simulate, simulate_recording};
+pub use diagnostic::{MORE_CAPACITY, WorldKnob, median_startup, turn_world};
+pub use expected::has_expectation;
+pub use simulate::{SimulateError, simulate, simulate_expected, simulate_recording};

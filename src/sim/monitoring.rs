@@ -77,6 +77,7 @@ impl World<'_> {
         let now = self.now;
         let ScrapePool { scrape, failure, .. } = &self.run.monitoring.pools[pool];
         let trouble = self.scrape_trouble(id, pool);
+        self.grow_expected();
         let Some(host) = self.hosts.get_mut(id.0 as usize).and_then(Option::as_mut) else { return };
         // Lost in the meantime, or of a loop that has ended.
         let target = host.targets.iter_mut().find(|target| target.pool == pool && target.due == Some(now));
@@ -89,6 +90,9 @@ impl World<'_> {
         // The answer is made when the request arrives, whenever it gets through.
         let engine = host.engine.as_ref().filter(|_| failure.is_none() && !trouble.lost);
         let answers = engine.map(|engine| engine.expose(now, row)).is_some();
+        if let Some(expected) = self.expected.as_ref().filter(|_| answers) {
+            expected.show(id, row);
+        }
         let latency = trouble.latency.filter(|_| answers).unwrap_or(scrape.response_time);
         let in_time = latency < scrape.timeout;
         let visible = now + latency.min(scrape.timeout);

@@ -100,6 +100,7 @@ impl World<'_> {
     pub(super) fn on_pod_step(&mut self, id: PodId, step: PodStep) {
         if step == PodStep::Unrouted {
             // The routers may learn of a deletion after the pod is gone; until then they send it requests.
+            self.grow_expected();
             self.router.forget(id);
             return self.look_at_held(); // One full pod fewer can make room in the mean over pods.
         }
@@ -128,6 +129,7 @@ impl World<'_> {
                 self.discover(id, false);
             }
             PodStep::Routable => {
+                self.grow_expected();
                 self.router.learn(id);
                 self.look_at_held();
             }

@@ -6,6 +6,8 @@ use crate::prometheus::{QueryId, SelectorMatch, StoredRow};
 use crate::record::{EventKind, OpenRequest, RunInfo, RunRecord, SelectorRecord};
 use crate::scenario::ResolvedRun;
 use crate::sim::event::Event;
+use crate::sim::expected::ExpectedCounters;
+use crate::sim::loop_info::loop_info;
 use crate::sim::recording::Recorder;
 use crate::sim::shown::trigger_infos;
 use crate::sim::world::World;
@@ -40,6 +42,21 @@ pub enum SimulateError {
 /// [`SimulateError`].
 pub fn simulate(run: &ResolvedRun, check: bool) -> Result<RunRecord, SimulateError> {
     run_to_end(World::new(run, check, false)?, None)
+}
+
+/// As [`simulate`], in the diagnostic world in which the token counters grow at the load's expected rate: the same loop without
+/// chance in its metric (see `sim::expected`). A world for confirming causes; no deployment has it.
+///
+/// # Errors
+/// [`SimulateError`], and a limit when the traffic follows no law whose mean is known.
+pub fn simulate_expected(run: &ResolvedRun, check: bool) -> Result<RunRecord, SimulateError> {
+    let mut world = World::new(run, check, false)?;
+    world.expected = ExpectedCounters::of(run, &world.monitoring.exposition);
+    if world.expected.is_none() {
+        let message = "the traffic follows no law whose mean is known, so its counters have no expectation";
+        return Err(SimulateError::Limit(message.to_owned()));
+    }
+    run_to_end(world, None)
 }
 
 /// As [`simulate`], and hands over all that Prometheus stores, series that nobody asks for and results of rules included, in
@@ -133,9 +150,11 @@ fn finish(mut world: World<'_>) -> RunRecord {
     let selectors = selectors(&world);
     let unsettled = world.run.duration.is_none() && !world.run.fixed_replicas && world.never_settles();
     let info = RunInfo { unsettled, ..info(world.run, end) };
+    let loop_info = loop_info(world.run);
     let recorded = world.recorded;
     RunRecord {
         info,
+        loop_info,
         decisions: recorded.decisions,
         events: recorded.events,
         timeline: recorded.timeline,

@@ -14,6 +14,7 @@ use crate::series::Exposition;
 use crate::sim::SimulateError;
 use crate::sim::control::PendingSync;
 use crate::sim::event::{Event, EventQueue};
+use crate::sim::expected::ExpectedCounters;
 use crate::sim::gateway::GatewayState;
 use crate::sim::keda::PendingPoll;
 use crate::sim::little::LittleBooks;
@@ -41,6 +42,8 @@ pub(super) struct World<'r> {
     /// By pod number; pods that are gone leave `None`.
     pub(super) hosts: Vec<Option<Host>>,
     pub(super) router: Router,
+    /// In the diagnostic world without chance: the token counters.
+    pub(super) expected: Option<ExpectedCounters>,
     /// What takes the requests first, if anything does.
     pub(super) gateway: Option<GatewayState>,
     pub(super) monitoring: MonitoringState,
@@ -141,6 +144,8 @@ pub(super) struct ControlState {
     pub(super) last_change: SimTime,
     /// Of each trigger (or metric of a plain HPA), and of the formula if there is one: the last value that a sync or poll saw.
     pub(super) last_values: Vec<Option<f64>>,
+    /// Per trigger: whether its last answer was nothing that a number could be made of, which `ignoreNullValues` reads as 0.
+    pub(super) null_answers: Vec<bool>,
     /// Their targets.
     pub(super) thresholds: Vec<f64>,
     /// Per metric of the HPA that is not KEDA's: where it stands among `last_values`.
@@ -246,6 +251,7 @@ impl<'r> World<'r> {
             deployment: Deployment::new(&run.target.name, &run.cluster, run.seed, run.initial_replicas),
             hosts: Vec::new(),
             router: Router::new(run.router, run.seed),
+            expected: None,
             gateway: GatewayState::of(run),
             monitoring: MonitoringState {
                 server,
@@ -272,6 +278,7 @@ impl<'r> World<'r> {
                 sync_latency: run.seed.stream("hpa-sync-latency", 0),
                 last_change: SimTime::ZERO,
                 last_values: vec![None; thresholds.len()],
+                null_answers: vec![false; scaled_object.map_or(0, |own| own.triggers.len())],
                 thresholds,
                 places: shown_places(run),
             },
@@ -358,6 +365,13 @@ impl<'r> World<'r> {
     /// The host of `id`, if it has one.
     pub(super) fn host(&self, id: PodId) -> Option<&Host> {
         self.hosts.get(id.0 as usize).and_then(Option::as_ref)
+    }
+
+    /// The expected counters grow until now, before the router's view changes or somebody looks.
+    pub(super) fn grow_expected(&mut self) {
+        if let Some(expected) = &mut self.expected {
+            expected.grow(self.router.view(), self.now);
+        }
     }
 
     /// Records an event that happens now.

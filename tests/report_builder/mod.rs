@@ -2,8 +2,8 @@
 
 use kedasim::hpa::LimitReason;
 use kedasim::record::{
-    DecisionRecord, Event, EventKind, FleetSums, HpaSync, KvTotals, Latencies, MetricRecord, PodRecord, RequestTotals,
-    RunInfo, RunRecord, ScaleSource, SloTally, Timeline, TokenTotals, TriggerInfo,
+    Counted, DecisionRecord, Event, EventKind, FleetSums, HpaSync, KvTotals, Latencies, LoopInfo, MetricRecord,
+    PodRecord, QueryInfo, RequestTotals, RunInfo, RunRecord, ScaleSource, SloTally, Timeline, TokenTotals, TriggerInfo,
 };
 use kedasim::units::{SimDuration, SimTime};
 
@@ -46,8 +46,21 @@ impl Builder {
             initial_assumed: false,
             tolerance_band: (0.9, 1.1),
         };
+        let loop_info = LoopInfo {
+            sync_period: SimDuration::from_secs(15),
+            scale_down_window: SimDuration::from_secs(300),
+            has_behavior: true,
+            scrape_interval: SimDuration::from_secs(15),
+            queries: vec![QueryInfo {
+                range: SimDuration::from_secs(120),
+                counts: Counted::GeneratedTokens,
+                is_average: false,
+            }],
+            ..LoopInfo::default()
+        };
         Builder(RunRecord {
             info,
+            loop_info,
             decisions: Vec::new(),
             events: Vec::new(),
             timeline: Timeline::default(),
@@ -89,6 +102,7 @@ impl Builder {
             active: Some(value > 0.0),
             fallback: false,
             cached: false,
+            null_as_zero: false,
             error: None,
         };
         let (min, max) = (self.0.info.min_replicas, self.0.info.max_replicas);

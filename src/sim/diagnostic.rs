@@ -1,0 +1,67 @@
+//! Changes of the world that no deployment could make, for telling a cause from a suspicion (verdicts.md 2.3).
+
+use crate::cluster::{DurationDistribution, StartupPlan, StartupSettings};
+use crate::scenario::ResolvedRun;
+use crate::units::SimDuration;
+use std::sync::Arc;
+
+/// How much more a replica can do in the world without saturation.
+pub const MORE_CAPACITY: u32 = 10;
+
+/// A change of the world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WorldKnob {
+    /// The token counters grow at their expected rate: run it by [`crate::sim::simulate_expected`].
+    ExpectedCounters,
+    /// Pods are ready at once.
+    NoStartup,
+    /// Status follows spec at once.
+    NoStatusLatency,
+    /// [`MORE_CAPACITY`] times the capacity per replica.
+    MoreCapacity,
+    /// A tolerance of 0.3 in both directions.
+    WideTolerance,
+    /// Nothing is ever out of order.
+    NoFaults,
+}
+
+/// Turns `knob` in `run`; the expected counters need no change of it.
+pub fn turn_world(run: &mut ResolvedRun, knob: WorldKnob) {
+    const ZERO: DurationDistribution = DurationDistribution::ZERO;
+    match knob {
+        WorldKnob::ExpectedCounters => {}
+        WorldKnob::NoStartup => {
+            run.cluster.startup = StartupSettings {
+                schedule: ZERO,
+                image_pull: ZERO,
+                sandbox: ZERO,
+                weights_fetch: ZERO,
+                weights_load: ZERO,
+                engine_init: ZERO,
+                compile: ZERO,
+                graphs: ZERO,
+                probe_period: SimDuration::ZERO,
+                probe_initial_delay: SimDuration::ZERO,
+                endpoints: ZERO,
+            };
+        }
+        WorldKnob::NoStatusLatency => {
+            run.cluster.create_latency = ZERO;
+            run.cluster.status_latency = ZERO;
+        }
+        WorldKnob::MoreCapacity => run.engine = Arc::new(run.engine.with_capacity(MORE_CAPACITY)),
+        WorldKnob::WideTolerance => {
+            run.kubernetes.flags.tolerance = 0.3;
+            if let Some((up, down)) = &mut run.kubernetes.hpa.behavior {
+                up.tolerance = None;
+                down.tolerance = None;
+            }
+        }
+        WorldKnob::NoFaults => run.faults.clear(),
+    }
+}
+
+/// Median time from a pod's creation until requests reach it.
+pub fn median_startup(run: &ResolvedRun) -> SimDuration {
+    StartupPlan::median_duration(&run.cluster)
+}

@@ -1,0 +1,90 @@
+//! Confirming causes: the same seeds again with a cause taken away, and an edit with its price (verdicts.md 2.3).
+
+use kedasim::analysis::{Cause, summarize};
+use kedasim::manifest::{Bundle, Input};
+use kedasim::record::RunRecord;
+use kedasim::scenario::{Overrides, replace_scenario, resolve};
+use kedasim::sim::simulate;
+use kedasim::study::{Confirmation, MAX_RUNS, Outcome, add_confirmation, confirm};
+use kedasim::units::{Severity, SimDuration};
+use std::path::Path;
+
+const DOWN: &str = "spec.advanced.horizontalPodAutoscalerConfig.behavior.scaleDown.stabilizationWindowSeconds";
+
+/// The example policy at about 9 tokens per second, with values set.
+fn near_a_step(set: &[(&str, &str)]) -> Bundle {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut bundle = Bundle::load(&[Input::Path(root.join("policies/opt-125m"))]).expect("the policy loads");
+    replace_scenario(&mut bundle, &root.join("policies/sweeps/scenarios/near-a-step.yaml")).expect("it loads");
+    for (path, value) in set {
+        bundle.set_text(path, value).unwrap_or_else(|error| panic!("{error}"));
+    }
+    bundle
+}
+
+fn confirmed(bundle: &Bundle, threads: usize) -> Confirmation {
+    let overrides = Overrides::default();
+    let run = resolve(bundle, &overrides).unwrap_or_else(|errors| panic!("{errors}"));
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
+    pool.install(|| confirm(bundle, &overrides, &run)).unwrap_or_else(|error| panic!("{error}"))
+}
+
+#[test]
+fn noise_near_a_step_is_confirmed_and_the_edit_told_with_its_price() {
+    let bundle = near_a_step(&[]);
+    let found = confirmed(&bundle, 2);
+    assert_eq!(found, confirmed(&bundle, 1), "threads do not matter");
+    assert!(found.runs <= MAX_RUNS && found.seeds.len() == 5, "{found:?}");
+    let tested = &found.tested[0];
+    assert_eq!((tested.causes.as_slice(), tested.outcome), ([Cause::Noise].as_slice(), Outcome::Confirmed));
+    assert!(tested.effect.before > 5.0 && tested.effect.after < 0.5, "{tested:?}");
+    let edit = found.edit.as_ref().expect("a longer window is an edit");
+    assert!(edit.text.ends_with("scaleDown.stabilizationWindowSeconds = 300"), "{}", edit.text);
+    assert!(edit.flaps.after < 0.6 * edit.flaps.before, "{edit:?}");
+    assert!(edit.replicas.difference() > 0.1, "the price: {edit:?}");
+
+    let run = resolve(&bundle, &Overrides::default()).expect("it resolves");
+    let mut summary = summarize(&simulate(&run, false).expect("it runs"), &run.analysis);
+    add_confirmation(&mut summary, &found);
+    let cause = summary.verdict.findings.iter().find(|own| own.code == "cause-C1").expect("it is there");
+    assert_eq!(cause.severity, Severity::Warning);
+    assert!(cause.message.starts_with("confirmed: "), "{}", cause.message);
+    assert!(cause.evidence.iter().any(|own| own.starts_with("tried: behavior.scaleDown")), "{:?}", cause.evidence);
+    assert!(!cause.evidence.iter().any(|own| own.contains("--confirm")), "{:?}", cause.evidence);
+}
+
+#[test]
+fn a_cause_that_cannot_be_taken_away_is_said_to_be_untestable() {
+    let gauge = [
+        ("spec.triggers[0].metadata.query", "sum(vllm:num_requests_running)"),
+        ("spec.triggers[0].metadata.threshold", "1"),
+        (DOWN, "30"),
+    ];
+    let found = confirmed(&near_a_step(&gauge), 2);
+    let noise = found.untested.iter().find(|(cause, _)| *cause == Cause::Noise).expect("noise is suspected");
+    assert!(noise.1.contains("no sum of rates"), "{}", noise.1);
+}
+
+/// How long each started pod took, in order of creation.
+fn startups(record: &RunRecord) -> Vec<SimDuration> {
+    let started = record.pods.iter().filter(|pod| pod.created.as_ps() > 0);
+    started.filter_map(|pod| pod.ready.map(|ready| ready.since(pod.created))).collect()
+}
+
+#[test]
+fn runs_that_diverge_share_arrivals_and_start_ups() {
+    let run = |set: &[(&str, &str)]| {
+        let run = resolve(&near_a_step(set), &Overrides::default()).expect("it resolves");
+        simulate(&run, false).expect("it runs")
+    };
+    let (short, long) = (run(&[]), run(&[(DOWN, "600")]));
+    assert_ne!(short.events, long.events);
+    assert_eq!(short.requests.total, long.requests.total);
+    let offered = |record: &RunRecord| record.timeline.rows.iter().map(|row| row.offered_rps).collect::<Vec<f64>>();
+    assert_eq!(offered(&short), offered(&long));
+    let (short, long) = (startups(&short), startups(&long));
+    assert!(long.len() > 1 && short.len() > long.len());
+    // A start-up is drawn per pod; how long the Deployment takes to create it is drawn per change.
+    let differs = short.iter().zip(&long).filter(|(one, other)| one != other).count();
+    assert_eq!(differs, 0, "{short:?} {long:?}");
+}
