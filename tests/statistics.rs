@@ -123,11 +123,11 @@ fn bca_leans_to_the_side_of_the_long_tail() {
 #[test]
 fn the_number_of_seeds_needed_follows_t() {
     // s = e: t^2 = n. With n = 6, t = 2.571 and t^2 = 6.61 > 6; with n = 7, t = 2.447 and t^2 = 5.99 <= 7.
-    assert_eq!(seeds_needed(1.0, 1.0, 5, 0.95), Some(7));
+    assert_eq!(seeds_needed(1.0, 1.0, 0.95), Some(7));
     // Large numbers are those of the normal: (1.96 * 10)^2 = 384.1, and a few more for t.
-    assert_eq!(seeds_needed(10.0, 1.0, 5, 0.95), Some(387));
-    assert_eq!(seeds_needed(0.0, 1.0, 5, 0.95), Some(2));
-    assert_eq!((seeds_needed(1.0, 0.0, 5, 0.95), seeds_needed(1.0, 1e-6, 5, 0.95)), (None, None));
+    assert_eq!(seeds_needed(10.0, 1.0, 0.95), Some(387));
+    assert_eq!(seeds_needed(0.0, 1.0, 0.95), Some(2));
+    assert_eq!((seeds_needed(1.0, 0.0, 0.95), seeds_needed(1.0, 1e-6, 0.95)), (None, None));
 }
 
 /// Pairs whose differences have exactly this mean and standard deviation.

@@ -136,7 +136,7 @@ fn decided_by_t(
     let value = mean(values);
     let seeds = values.len() as u64;
     let further_seeds = value.filter(|_| status == GateStatus::Undecided).and_then(|value| {
-        let needed = seeds_needed(standard_deviation(values)?, (value - gate.limit).abs(), seeds, confidence)?;
+        let needed = seeds_needed(standard_deviation(values)?, (value - gate.limit).abs(), confidence)?;
         Some(needed.saturating_sub(seeds).max(1))
     });
     let (name, limit) = (gate.name.clone(), gate.limit);

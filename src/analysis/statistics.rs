@@ -184,32 +184,22 @@ fn rank_of(p: f64, n: usize) -> Option<usize> {
     (n > 0).then(|| (rank as usize).min(n))
 }
 
-/// How many values in all bring the half-width of their t interval down to `half_width`, from a pilot of `pilot` values with
-/// standard deviation `deviation`: `ceil((t s / e)^2)`, iterated because t depends on the number (verdicts.md 6.1). `None`
-/// when a million do not suffice.
-pub fn seeds_needed(deviation: f64, half_width: f64, pilot: u64, confidence: f64) -> Option<u64> {
-    if half_width <= 0.0 || half_width.is_nan() {
+/// The fewest values that bring the half-width of their t interval down to `half_width` at a standard deviation of
+/// `deviation`: where `n = ceil((t s / e)^2)` of verdicts.md 6.1, whose t depends on n, settles. `None` when a million do not
+/// suffice.
+pub fn seeds_needed(deviation: f64, half_width: f64, confidence: f64) -> Option<u64> {
+    let suffice =
+        |seeds: u64| t_quantile(0.5 + confidence / 2.0, seeds - 1) * deviation <= half_width * (seeds as f64).sqrt();
+    if half_width <= 0.0 || half_width.is_nan() || !suffice(MOST_SEEDS) {
         return None;
     }
-    let mut seeds = pilot.max(2);
-    // The number shrinks t, which shrinks the number: it settles after a few rounds, or swings between two neighbours.
-    for _ in 0..50 {
-        let ratio = t_quantile(0.5 + confidence / 2.0, seeds - 1) * deviation / half_width;
-        let needed = (ratio * ratio).ceil();
-        if needed > MOST_SEEDS as f64 {
-            return None;
-        }
-        let needed = (needed as u64).max(2);
-        if needed == seeds {
-            break;
-        }
-        // One value more than needed is the smaller mistake.
-        if needed + 1 == seeds {
-            break;
-        }
-        seeds = needed;
+    // The half-width falls with the number of values.
+    let (mut too_few, mut enough) = (1, MOST_SEEDS);
+    while enough - too_few > 1 {
+        let middle = too_few.midpoint(enough);
+        if suffice(middle) { enough = middle } else { too_few = middle }
     }
-    Some(seeds)
+    Some(enough)
 }
 
 #[cfg(test)]
@@ -226,13 +216,13 @@ mod tests {
     }
 
     #[test]
-    fn the_number_needed_settles_between_neighbours() {
-        for pilot in [2, 3, 5, 20] {
-            for step in 1..40 {
-                let needed = seeds_needed(f64::from(step) / 10.0, 1.0, pilot, CONFIDENCE).expect("few suffice");
-                let half = |seeds: u64| t_quantile(0.975, seeds - 1) * f64::from(step) / 10.0 / (seeds as f64).sqrt();
-                assert!(half(needed) <= 1.0 + 1e-9, "{needed} of pilot {pilot} suffice for s = {step}/10");
-            }
+    fn the_number_needed_is_the_fewest_that_suffice() {
+        for step in 1..40 {
+            let deviation = f64::from(step) / 10.0;
+            let needed = seeds_needed(deviation, 1.0, CONFIDENCE).expect("few suffice");
+            let half = |seeds: u64| t_quantile(0.975, seeds - 1) * deviation / (seeds as f64).sqrt();
+            assert!(half(needed) <= 1.0, "{needed} suffice for s = {deviation}");
+            assert!(needed == 2 || half(needed - 1) > 1.0, "{needed} are the fewest for s = {deviation}");
         }
     }
 }

@@ -76,7 +76,7 @@ pub fn paired_difference(a: &[Option<f64>], b: &[Option<f64>], margin: f64) -> O
     let further_pairs = deviation.filter(|_| verdict == DifferenceVerdict::Undecided).and_then(|deviation| {
         // Enough to tell the difference from 0, or to enclose it in the margin, whichever comes first.
         let half = centre.abs().max(margin - centre.abs());
-        let needed = seeds_needed(deviation, half, pairs.len() as u64, CONFIDENCE)?;
+        let needed = seeds_needed(deviation, half, CONFIDENCE)?;
         Some(needed.saturating_sub(pairs.len() as u64).max(1))
     });
     let (first, second): (Vec<f64>, Vec<f64>) = pairs.iter().copied().unzip();

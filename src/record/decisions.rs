@@ -1,7 +1,7 @@
 //! Decisions: one per HPA sync and one per KEDA poll, as `decisions.jsonl` carries them.
 
 use crate::hpa::{Condition, LimitReason, Recommendation, WindowReason};
-use crate::record::SharedText;
+use crate::record::CommonText;
 use crate::units::SimTime;
 use std::sync::Arc;
 
@@ -54,9 +54,9 @@ fn share_metrics(metrics: &mut Vec<MetricRecord>, earlier: &[MetricRecord]) {
 #[derive(Clone, Debug, PartialEq)]
 pub struct MetricRecord {
     /// Metric name, `s0-prometheus`.
-    pub trigger: SharedText,
+    pub trigger: CommonText,
     /// The query, on one line.
-    pub query: SharedText,
+    pub query: CommonText,
     /// Instant of evaluation (whole second).
     pub query_time: SimTime,
     /// The evaluated value as KEDA reads it; `None` when it failed.
@@ -66,7 +66,7 @@ pub struct MetricRecord {
     /// Target in milli units.
     pub target_milli: i64,
     /// `AverageValue` or `Value`.
-    pub target_type: SharedText,
+    pub target_type: CommonText,
     /// This metric's own proposal.
     pub proposal: Option<i32>,
     /// Ratio the tolerance was tested on.
@@ -74,7 +74,7 @@ pub struct MetricRecord {
     /// Whether the ratio was within tolerance; `None` when not tested.
     pub within_tolerance: Option<bool>,
     /// `prometheus`, `cron`, ...; `composite` for the result of a formula.
-    pub kind: SharedText,
+    pub kind: CommonText,
     /// Whether it was active; `None` when it failed.
     pub active: Option<bool>,
     /// Whether `milli` is the fallback's substitute for an answer that failed.

@@ -2,6 +2,7 @@
 //!
 //! Only facts stand here; conclusions are `analysis`'.
 
+mod common_text;
 mod decision_lines;
 mod decisions;
 mod events;
@@ -13,12 +14,12 @@ mod number_text;
 mod pods;
 mod reasons;
 mod run;
-mod shared_text;
 mod signal_text;
 mod slo_tally;
 mod table;
 mod timeline;
 
+pub use common_text::CommonText;
 pub use decision_lines::{decisions_from_jsonl, decisions_to_jsonl, write_decisions};
 pub use decisions::{DecisionRecord, HpaSync, KedaPoll, MetricRecord};
 pub use events::{Event, EventKind, ScaleSource};
@@ -31,7 +32,6 @@ pub use reasons::{explain_poll, explain_sync, metric_why, poll_cause, sync_in_sh
 pub use run::{
     KvTotals, Latencies, OpenRequest, RequestTotals, RunInfo, RunRecord, SelectorRecord, TokenTotals, TriggerInfo,
 };
-pub use shared_text::SharedText;
 pub use signal_text::signal_text;
 pub use slo_tally::{SloMinute, SloMisses, SloQuantity, SloTally};
 pub use table::{timeline_from_csv, timeline_to_csv, write_timeline};

@@ -97,8 +97,8 @@ fn profile(row: &Row) -> Profile {
         max_num_batched_tokens: gpu.max_num_batched_tokens,
         max_model_len: fitting_length(model.config.max_model_len, kv_tokens),
         source: format!(
-            "InferenceX 2025-10, as NVIDIA aiconfigurator keeps it: 15 closed loops of 4 to 64 workers with ten requests each \
-             (1k/1k, 1k/8k, 8k/1k tokens); fitted by this project's kedasim calibrate from the estimate for the pair, with the \
+            "InferenceX 2025-10; kept by NVIDIA aiconfigurator: 15 closed loops of 4 to 64 workers with ten requests each \
+             (1k/1k, 1k/8k, 8k/1k tokens), fitted by this project's kedasim calibrate from the estimate for the pair, with the \
              asynchronous scheduling of the benchmark's command; t0Ms, knee{kept} are the estimate's"
         ),
         error: format!("{error}; docs/fidelity.md has each row; KV tokens computed, +-3 %"),

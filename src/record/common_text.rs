@@ -6,66 +6,66 @@ use std::sync::Arc;
 
 /// A text whose copies share its memory. Its length stands there too, so that a copy is one pointer.
 #[derive(Clone, PartialEq, Eq)]
-pub struct SharedText(Arc<String>);
+pub struct CommonText(Arc<String>);
 
-impl SharedText {
+impl CommonText {
     /// As text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
     /// Takes `other`'s memory when it is the same text.
-    pub(super) fn share(&mut self, other: &SharedText) {
+    pub(super) fn share(&mut self, other: &CommonText) {
         if self == other {
             self.0 = Arc::clone(&other.0);
         }
     }
 }
 
-impl Deref for SharedText {
+impl Deref for CommonText {
     type Target = str;
     fn deref(&self) -> &str {
         &self.0
     }
 }
 
-impl From<&str> for SharedText {
+impl From<&str> for CommonText {
     fn from(text: &str) -> Self {
-        SharedText(Arc::new(text.to_owned()))
+        CommonText(Arc::new(text.to_owned()))
     }
 }
 
-impl From<String> for SharedText {
+impl From<String> for CommonText {
     fn from(text: String) -> Self {
-        SharedText(Arc::new(text))
+        CommonText(Arc::new(text))
     }
 }
 
-impl PartialEq<str> for SharedText {
+impl PartialEq<str> for CommonText {
     fn eq(&self, other: &str) -> bool {
         **self == *other
     }
 }
 
-impl PartialEq<&str> for SharedText {
+impl PartialEq<&str> for CommonText {
     fn eq(&self, other: &&str) -> bool {
         **self == **other
     }
 }
 
-impl PartialEq<SharedText> for &str {
-    fn eq(&self, other: &SharedText) -> bool {
+impl PartialEq<CommonText> for &str {
+    fn eq(&self, other: &CommonText) -> bool {
         **self == **other
     }
 }
 
-impl fmt::Debug for SharedText {
+impl fmt::Debug for CommonText {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.as_str().fmt(formatter)
     }
 }
 
-impl fmt::Display for SharedText {
+impl fmt::Display for CommonText {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.pad(&self.0)
     }
