@@ -247,14 +247,18 @@ impl PrometheusServer {
     }
 }
 
+/// What reads a query without data: its release decides, the other settings do not.
+fn grammar(version: PrometheusVersion) -> Semantics {
+    let minute = SimDuration::from_secs(60);
+    semantics(&PrometheusSettings { version, lookback: minute, evaluation_interval: minute, epoch_ms: 0 })
+}
+
 /// The type of a query's result, told without data; `version` decides the grammar.
 ///
 /// # Errors
 /// As [`PrometheusServer::compile`].
 pub fn result_type(query: &str, version: PrometheusVersion) -> Result<ResultType, ParseError> {
-    let minute = SimDuration::from_secs(60);
-    let settings = PrometheusSettings { version, lookback: minute, evaluation_interval: minute, epoch_ms: 0 };
-    type_of(query, semantics(&settings))
+    type_of(query, grammar(version))
 }
 
 /// A query taken apart: each operation and selector as a query of its own; `version` decides the grammar.
@@ -262,9 +266,7 @@ pub fn result_type(query: &str, version: PrometheusVersion) -> Result<ResultType
 /// # Errors
 /// As [`PrometheusServer::compile`].
 pub fn query_outline(query: &str, version: PrometheusVersion) -> Result<QueryPart, ParseError> {
-    let minute = SimDuration::from_secs(60);
-    let settings = PrometheusSettings { version, lookback: minute, evaluation_interval: minute, epoch_ms: 0 };
-    Ok(outline(&parse(query, semantics(&settings))?))
+    Ok(outline(&parse(query, grammar(version))?))
 }
 
 /// The tree of a query, for whoever judges it without data.
@@ -272,16 +274,12 @@ pub fn query_outline(query: &str, version: PrometheusVersion) -> Result<QueryPar
 /// # Errors
 /// As [`PrometheusServer::compile`].
 pub(crate) fn parse_query(query: &str, version: PrometheusVersion) -> Result<Plan, ParseError> {
-    let minute = SimDuration::from_secs(60);
-    let settings = PrometheusSettings { version, lookback: minute, evaluation_interval: minute, epoch_ms: 0 };
-    parse(query, semantics(&settings))
+    parse(query, grammar(version))
 }
 
 /// The metric names that a query's selectors ask for with `=`, in order; none when it cannot be parsed.
 pub fn metric_names(query: &str, version: PrometheusVersion) -> Vec<String> {
-    let minute = SimDuration::from_secs(60);
-    let settings = PrometheusSettings { version, lookback: minute, evaluation_interval: minute, epoch_ms: 0 };
-    let selectors = parse(query, semantics(&settings)).map(|plan| plan.selectors).unwrap_or_default();
+    let selectors = parse(query, grammar(version)).map(|plan| plan.selectors).unwrap_or_default();
     selectors.iter().filter_map(|selector| selector.exact_name().map(str::to_owned)).collect()
 }
 
@@ -298,9 +296,7 @@ pub struct QueryShape {
 
 /// The shape of a query; the default one when it cannot be parsed.
 pub fn query_shape(query: &str, version: PrometheusVersion) -> QueryShape {
-    let minute = SimDuration::from_secs(60);
-    let settings = PrometheusSettings { version, lookback: minute, evaluation_interval: minute, epoch_ms: 0 };
-    let Ok(plan) = parse(query, semantics(&settings)) else { return QueryShape::default() };
+    let Ok(plan) = parse(query, grammar(version)) else { return QueryShape::default() };
     let range = u64::try_from(longest_range_ms(&plan.root)).unwrap_or(0);
     QueryShape {
         range: SimDuration::from_millis(range),

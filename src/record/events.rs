@@ -11,8 +11,6 @@ pub enum ScaleSource {
     Keda,
     /// The HPA, because the count was outside min..max.
     Bounds,
-    /// A schedule in the autoscaler's place.
-    Schedule,
 }
 
 impl ScaleSource {
@@ -22,7 +20,6 @@ impl ScaleSource {
             ScaleSource::Hpa => "hpa",
             ScaleSource::Keda => "keda",
             ScaleSource::Bounds => "bounds",
-            ScaleSource::Schedule => "schedule",
         }
     }
 }

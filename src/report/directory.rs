@@ -130,8 +130,7 @@ pub fn write_run(
     scenario_yaml: &str,
     inputs: &[InputFile],
 ) -> io::Result<()> {
-    let inputs = inputs.iter().map(|file| (format!("inputs/{}", file.name), file.bytes.clone()));
-    write_run_with(out, (&run.policy_text, scenario_yaml), record, summary, inputs.collect())
+    write_run_with(out, (&run.policy_text, scenario_yaml), record, summary, in_inputs(inputs))
 }
 
 /// As [`write_run`], from the texts of the two YAML files and without `inputs/`.
@@ -158,6 +157,11 @@ fn write_run_with(
     let out = replaceable(out, Kind::Run)?;
     let files = run_files((policy_yaml, scenario_yaml), record, summary, inputs)?;
     write_whole(&out, &files, |folder| write_growing_files(record, folder))
+}
+
+/// What a run was made from, as it stands in its directory.
+pub(super) fn in_inputs(inputs: &[InputFile]) -> Vec<File> {
+    inputs.iter().map(|file| (format!("inputs/{}", file.name), file.bytes.clone())).collect()
 }
 
 /// The files of a run's directory but those of [`write_growing_files`].

@@ -4,7 +4,7 @@
 use crate::analysis::{Replications, Summary};
 use crate::record::RunRecord;
 use crate::report::directory::{
-    File, Kind, add_files, prepare_parent, put_in_place, replaceable, run_files, sibling, write_files,
+    Kind, add_files, in_inputs, prepare_parent, put_in_place, replaceable, run_files, sibling, write_files,
     write_growing_files,
 };
 use crate::report::{replications_csv, replications_json};
@@ -55,9 +55,7 @@ impl ReplicationsFolder {
         scenario_yaml: &str,
         inputs: &[InputFile],
     ) -> io::Result<()> {
-        let inputs: Vec<File> =
-            inputs.iter().map(|file| (format!("inputs/{}", file.name), file.bytes.clone())).collect();
-        let files = run_files((&run.policy_text, scenario_yaml), record, summary, inputs)?;
+        let files = run_files((&run.policy_text, scenario_yaml), record, summary, in_inputs(inputs))?;
         let folder = self.temporary.join(format!("seed-{}", summary.seed));
         add_files(&folder, &files)?;
         write_growing_files(record, &folder)

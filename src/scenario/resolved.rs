@@ -9,7 +9,7 @@ use crate::scenario::ledger::flag;
 use crate::scenario::{Assumption, Fault, Origin};
 use crate::series::{Signal, SignalSeries};
 use crate::traffic::{Arrivals, TrafficSpec};
-use crate::units::{Diagnostics, Seed, SimDuration, SimTime, Span};
+use crate::units::{Diagnostics, Seed, SimDuration, Span};
 use std::sync::Arc;
 
 /// Everything that one run needs.
@@ -42,10 +42,8 @@ pub struct ResolvedRun {
     pub gpus_per_replica: u32,
     /// `spec.replicas` at the start.
     pub initial_replicas: i32,
-    /// Autoscaling off: `spec.replicas` stays at the initial count, or follows [`Self::schedule`].
+    /// Autoscaling off: `spec.replicas` stays at the initial count.
     pub fixed_replicas: bool,
-    /// With autoscaling off: what `spec.replicas` becomes when, in order of time.
-    pub schedule: Vec<(SimTime, i32)>,
     /// Pods.
     pub cluster: ClusterSettings,
     /// Balancer.

@@ -106,7 +106,6 @@ fn run_to_end(mut world: World<'_>, mut recorder: Option<Recorder<'_>>) -> Resul
             Event::PollAnswer => world.continue_poll(),
             Event::HpaSync => world.on_hpa_sync(),
             Event::SyncAnswer => world.continue_sync(),
-            Event::ScheduledScale(position) => world.on_scheduled_scale(position),
             Event::Sample => world.on_sample()?,
             Event::End => break,
         }

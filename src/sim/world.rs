@@ -300,11 +300,7 @@ impl<'r> World<'r> {
         for source in 0..self.traffic.sources.len() {
             self.schedule_arrival(source);
         }
-        if self.run.fixed_replicas {
-            for (position, (at, _)) in self.run.schedule.iter().enumerate() {
-                self.queue.push(*at, Event::ScheduledScale(position));
-            }
-        } else {
+        if !self.run.fixed_replicas {
             self.apply_policy();
             self.start_signals();
             self.start_gateway();

@@ -5,7 +5,6 @@ mod confirm;
 mod confirm_effect;
 mod confirm_findings;
 mod confirm_knobs;
-mod oracle;
 mod replications;
 mod sweep;
 
@@ -18,8 +17,5 @@ pub use calibrate::{
 pub use confirm::{Confirmation, EditTried, MAX_RUNS, Tested, confirm};
 pub use confirm_effect::{Effect, Outcome};
 pub use confirm_findings::add_confirmation;
-pub use oracle::{
-    CapacityCurve, Demand, Schedule, WorkWeights, capacity_curve, cheapest_schedule, needed_replicas, offered_rates,
-};
 pub use replications::{ReplicateError, replicate};
 pub use sweep::{SweepOutcome, SweepPoint, run_sweep};
