@@ -40,7 +40,7 @@ pub(super) fn run(args: &ExplainArgs) -> Result<Outcome, Failure> {
     let recorded = read(&args.run_dir, "decisions.jsonl")?;
     let chosen = Chosen::at(as_shown(at), &decided(&args.run_dir, &recorded)?);
     let resolved = resolve_again(&args.run_dir, &info)?;
-    let mut samples = Samples::for_run(&resolved, &chosen.asked());
+    let mut samples = Samples::for_run(&resolved, &chosen.asked);
     let record = simulate_recording(&resolved, false, &mut |row| samples.add(&row)).map_err(simulation_failure)?;
     let again = decisions_to_jsonl(&record);
     if again != recorded {
@@ -101,23 +101,12 @@ impl Chosen {
     /// The last sync and poll at or before `at`, and the first ones after it.
     fn at(at: SimTime, decisions: &[DecisionRecord]) -> Self {
         let is_sync = |decision: &DecisionRecord| matches!(decision, DecisionRecord::HpaSync(_));
-        let last = |sync: bool| decisions.iter().rposition(|own| is_sync(own) == sync && time_of(own) <= at);
-        let next = |sync: bool| decisions.iter().position(|own| is_sync(own) == sync && time_of(own) > at);
+        let last = |sync: bool| decisions.iter().rposition(|own| is_sync(own) == sync && own.t() <= at);
+        let next = |sync: bool| decisions.iter().position(|own| is_sync(own) == sync && own.t() > at);
         let (sync, poll) = (last(true), last(false));
         let metrics = [sync, poll].into_iter().flatten().flat_map(|index| metrics_of(&decisions[index]));
         let asked = metrics.map(|metric| metric.query_time).collect();
         Chosen { sync, poll, next_sync: next(true), next_poll: next(false), asked }
-    }
-
-    fn asked(&self) -> Vec<SimTime> {
-        self.asked.clone()
-    }
-}
-
-fn time_of(decision: &DecisionRecord) -> SimTime {
-    match decision {
-        DecisionRecord::HpaSync(sync) => sync.t,
-        DecisionRecord::KedaPoll(poll) => poll.t,
     }
 }
 
@@ -146,7 +135,7 @@ impl Explainer<'_> {
             Some(DecisionRecord::KedaPoll(poll)) => Some(self.poll(poll)?),
             _ => None,
         };
-        let time = |index: Option<usize>| index.map(|index| time_of(&decisions[index]));
+        let time = |index: Option<usize>| index.map(|index| decisions[index].t());
         let hpa = &self.run.kubernetes.hpa;
         let from = time(chosen.sync).max(time(chosen.poll).filter(|_| chosen.sync.is_none()));
         Ok(Explanation {

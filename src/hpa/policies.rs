@@ -134,7 +134,7 @@ fn rate_limit(
     let mut chosen: Option<(i32, LimitReason)> = None;
     for (index, policy) in rules.policies.iter().enumerate() {
         let period_start = events.replicas_at_start(current, policy.period, now);
-        let limit = allowed(direction, policy, period_start);
+        let limit = policy.allows(direction, period_start);
         let is_further = chosen.is_none_or(|(best, _)| if highest { limit > best } else { limit < best });
         if is_further {
             let reason = LimitReason::Policy { direction, index, policy: *policy, period_start, limit };
@@ -144,16 +144,19 @@ fn rate_limit(
     chosen.unwrap_or((current, LimitReason::Disabled(direction)))
 }
 
-/// What one policy allows, from the count at the start of its period.
-fn allowed(direction: Direction, policy: &Policy, start: i32) -> i32 {
-    let part = f64::from(policy.value) / 100.0;
-    match (direction, policy.kind) {
-        (Direction::Up, PolicyKind::Pods) => start.wrapping_add(policy.value),
-        // HPA-POL-1: 1 + v/100 is one double before the product, so 10 % of 100 gives 111 and of 50 gives 56.
-        (Direction::Up, PolicyKind::Percent) => to_i32((f64::from(start) * (1.0 + part)).ceil()),
-        (Direction::Down, PolicyKind::Pods) => start.wrapping_sub(policy.value),
-        // HPA-POL-4: cut towards zero, not rounded up: at least one pod always goes (80 % of 5 leaves 0, by noise).
-        (Direction::Down, PolicyKind::Percent) => to_i32(f64::from(start) * (1.0 - part)),
+impl Policy {
+    /// What it allows, from the count at the start of its period (`calculateScaleUpLimitWithScalingRules`,
+    /// `calculateScaleDownLimitWithBehaviors`).
+    pub fn allows(&self, direction: Direction, start: i32) -> i32 {
+        let part = f64::from(self.value) / 100.0;
+        match (direction, self.kind) {
+            (Direction::Up, PolicyKind::Pods) => start.wrapping_add(self.value),
+            // HPA-POL-1: 1 + v/100 is one double before the product, so 10 % of 100 gives 111 and of 50 gives 56.
+            (Direction::Up, PolicyKind::Percent) => to_i32((f64::from(start) * (1.0 + part)).ceil()),
+            (Direction::Down, PolicyKind::Pods) => start.wrapping_sub(self.value),
+            // HPA-POL-4: cut towards zero, not rounded up: at least one pod always goes (80 % of 5 leaves 0, by noise).
+            (Direction::Down, PolicyKind::Percent) => to_i32(f64::from(start) * (1.0 - part)),
+        }
     }
 }
 

@@ -1,9 +1,9 @@
 //! Windows, scaling policies and bounds of one sync, worked out from what the HPA remembered.
 //!
-//! The arithmetic is `hpa::stabilization`'s and `hpa::policies`' (hpa.md sections 8 and 9), written once more to be shown; it
-//! is shown only when its outcome is the sync's own.
+//! What the windows and the choice among policies look at is gathered once more to be shown (`hpa::stabilization`,
+//! `hpa::policies`; hpa.md sections 8 and 9); it is shown only when its outcome is the sync's own.
 
-use crate::hpa::{Policy, PolicyKind, Recommendation, ScalingRules, SelectPolicy};
+use crate::hpa::{Direction, Policy, PolicyKind, Recommendation, ScalingRules, SelectPolicy};
 use crate::record::{DecisionRecord, HpaSync};
 use crate::report::{Change, Limits, PolicyExplained, Recommended, WindowExplained, Windows};
 use crate::scenario::KubernetesSettings;
@@ -149,14 +149,7 @@ fn explained(
     let inside: Vec<Change> =
         changes.iter().filter(|change| change.t.saturating_add(policy.period) > now).copied().collect();
     let period_start = current - inside.iter().map(|change| change.to - change.from).sum::<i32>();
-    let (start, part) = (f64::from(period_start), f64::from(policy.value) / 100.0);
-    let allows = match (policy.kind, is_up) {
-        (PolicyKind::Pods, true) => period_start.saturating_add(policy.value),
-        (PolicyKind::Pods, false) => period_start.saturating_sub(policy.value),
-        // `as` saturates.
-        (PolicyKind::Percent, true) => (start * (1.0 + part)).ceil() as i32,
-        (PolicyKind::Percent, false) => (start * (1.0 - part)) as i32,
-    };
+    let allows = policy.allows(if is_up { Direction::Up } else { Direction::Down }, period_start);
     PolicyExplained {
         index,
         kind: match policy.kind {
