@@ -3,6 +3,11 @@
 use crate::units::SimDuration;
 use hdrhistogram::Histogram;
 
+/// The smallest and the largest value that a histogram tells apart from its neighbours, in microseconds.
+const LOWEST: u64 = 1;
+const HIGHEST: u64 = 100_000_000_000;
+const SIGNIFICANT_DIGITS: u8 = 3;
+
 /// A histogram of durations with three significant digits, from 1 microsecond to 28 hours, with exact mean,
 /// smallest and largest.
 #[derive(Clone, Debug)]
@@ -15,7 +20,8 @@ pub struct LatencyHistogram {
 
 impl Default for LatencyHistogram {
     fn default() -> Self {
-        let histogram = Histogram::new_with_bounds(1, 100_000_000_000, 3).expect("constant bounds are valid");
+        let histogram =
+            Histogram::new_with_bounds(LOWEST, HIGHEST, SIGNIFICANT_DIGITS).expect("constant bounds are valid");
         LatencyHistogram { histogram, sum_ps: 0, min_us: u64::MAX, max_us: 0 }
     }
 }
@@ -32,27 +38,6 @@ impl LatencyHistogram {
         self.min_us = self.min_us.min(micros);
         self.max_us = self.max_us.max(micros);
         self.sum_ps += u128::from(latency.as_ps()) * u128::from(count);
-    }
-    /// Adds `count` equal latencies of each of `first`, `first + growth`, ..., `steps` in all: the same as that many calls, in
-    /// one step per bucket.
-    pub fn record_series(&mut self, first: SimDuration, growth: SimDuration, steps: u64, count: u64) {
-        let mut index = 0;
-        while index < steps {
-            let from_ps = first.as_ps() + growth.as_ps() * index;
-            let micros = from_ps / 1_000_000;
-            // The last picosecond that falls into the same bucket.
-            let edge_ps = (self.histogram.highest_equivalent(micros) + 1).saturating_mul(1_000_000) - 1;
-            let more = (edge_ps - from_ps).checked_div(growth.as_ps()).unwrap_or(u64::MAX);
-            let in_bucket = more.saturating_add(1).min(steps - index);
-            self.histogram.saturating_record_n(micros, in_bucket * count);
-            index += in_bucket;
-        }
-        if steps > 0 && count > 0 {
-            let last = first.as_ps() + growth.as_ps() * (steps - 1);
-            self.min_us = self.min_us.min(first.as_ps() / 1_000_000);
-            self.max_us = self.max_us.max(last / 1_000_000);
-            self.sum_ps += (u128::from(first.as_ps()) + u128::from(last)) * u128::from(steps) / 2 * u128::from(count);
-        }
     }
     /// How many.
     pub fn count(&self) -> u64 {
@@ -79,9 +64,113 @@ impl LatencyHistogram {
     }
 }
 
+/// Values up to this have a bucket each; above it, each power of two has half as many buckets.
+const SINGLE: u64 = 2048;
+const PER_POWER: usize = 1024;
+
+/// Latencies as they come, several a request: only counts in the buckets of a [`LatencyHistogram`], which it becomes at the end.
+#[derive(Clone, Debug)]
+pub struct LatencyRecorder {
+    /// By bucket, as far as there were samples.
+    counts: Vec<u64>,
+    sum_ps: u128,
+    min_us: u64,
+    max_us: u64,
+}
+
+impl Default for LatencyRecorder {
+    fn default() -> Self {
+        LatencyRecorder { counts: Vec::new(), sum_ps: 0, min_us: u64::MAX, max_us: 0 }
+    }
+}
+
+/// By how many bits a bucket around `micros` is wider than 1.
+#[inline]
+fn width_bits(micros: u64) -> u32 {
+    (SINGLE - 1).leading_zeros() - (micros | (SINGLE - 1)).leading_zeros()
+}
+
+impl LatencyRecorder {
+    /// Adds one latency.
+    #[inline]
+    pub fn record(&mut self, latency: SimDuration) {
+        self.record_many(latency, 1);
+    }
+    /// Adds `count` equal latencies.
+    #[inline]
+    pub fn record_many(&mut self, latency: SimDuration, count: u64) {
+        let micros = latency.as_ps() / 1_000_000;
+        self.count_at(micros, width_bits(micros), count);
+        self.min_us = self.min_us.min(micros);
+        self.max_us = self.max_us.max(micros);
+        self.sum_ps += u128::from(latency.as_ps()) * u128::from(count);
+    }
+    #[inline]
+    fn count_at(&mut self, micros: u64, width_bits: u32, count: u64) {
+        let place = PER_POWER * width_bits as usize + (micros >> width_bits) as usize;
+        match self.counts.get_mut(place) {
+            Some(own) => *own += count,
+            None => self.count_beyond(place, count),
+        }
+    }
+    #[cold]
+    fn count_beyond(&mut self, place: usize, count: u64) {
+        self.counts.resize(place + 1, 0);
+        self.counts[place] = count;
+    }
+    /// Adds `count` equal latencies of each of `first`, `first + growth`, ..., `steps` in all: the same as that many calls, in
+    /// one step per bucket.
+    pub fn record_series(&mut self, first: SimDuration, growth: SimDuration, steps: u64, count: u64) {
+        if steps == 0 || count == 0 {
+            return;
+        }
+        let (first, growth) = (first.as_ps(), growth.as_ps());
+        let last = first + growth * (steps - 1);
+        let (mut index, mut from_ps) = (0, first);
+        loop {
+            let micros = from_ps / 1_000_000;
+            let bits = width_bits(micros);
+            // The first picosecond that falls into the next bucket.
+            let edge_ps = (((micros >> bits) + 1) << bits).saturating_mul(1_000_000);
+            if last < edge_ps {
+                self.count_at(micros, bits, (steps - index) * count);
+                break;
+            }
+            let in_bucket = (edge_ps - 1 - from_ps) / growth + 1;
+            self.count_at(micros, bits, in_bucket * count);
+            index += in_bucket;
+            from_ps += growth * in_bucket;
+        }
+        self.min_us = self.min_us.min(first / 1_000_000);
+        self.max_us = self.max_us.max(last / 1_000_000);
+        self.sum_ps += (u128::from(first) + u128::from(last)) * u128::from(steps) / 2 * u128::from(count);
+    }
+    /// What was recorded.
+    pub fn finish(self) -> LatencyHistogram {
+        let mut whole = LatencyHistogram {
+            sum_ps: self.sum_ps,
+            min_us: self.min_us,
+            max_us: self.max_us,
+            ..LatencyHistogram::default()
+        };
+        for (place, count) in self.counts.into_iter().enumerate().filter(|(_, count)| *count > 0) {
+            let bits = (place / PER_POWER).saturating_sub(1);
+            let lowest = ((place - PER_POWER * bits) as u64) << bits;
+            whole.histogram.saturating_record_n(lowest, count);
+        }
+        whole
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn assert_same(recorder: &LatencyRecorder, expected: &LatencyHistogram, what: &str) {
+        let own = recorder.clone().finish();
+        assert_eq!(own.histogram, expected.histogram, "{what}");
+        assert_eq!((own.sum_ps, own.min_us, own.max_us), (expected.sum_ps, expected.min_us, expected.max_us), "{what}");
+    }
 
     #[test]
     fn a_series_is_the_same_as_its_members() {
@@ -90,15 +179,28 @@ mod tests {
             (999, 1, 2_000, 1),
             (56_000_000_000, 0, 9, 2),
             (1_999_999_999, 7_654_321, 777, 5),
+            (2_046_000_000, 1_000_000, 4, 1),
         ];
         for (first, growth, steps, count) in cases {
-            let (mut series, mut single) = (LatencyHistogram::default(), LatencyHistogram::default());
+            let (mut series, mut single) = (LatencyRecorder::default(), LatencyHistogram::default());
             series.record_series(SimDuration::from_ps(first), SimDuration::from_ps(growth), steps, count);
             for index in 0..steps {
                 single.record_many(SimDuration::from_ps(first + growth * index), count);
             }
-            assert_eq!(series.histogram, single.histogram, "{first} + {growth} j");
-            assert_eq!((series.sum_ps, series.min_us, series.max_us), (single.sum_ps, single.min_us, single.max_us));
+            assert_same(&series, &single, &format!("{first} + {growth} j"));
+        }
+    }
+
+    #[test]
+    fn a_recorder_has_the_buckets_of_the_library() {
+        // Around every edge where the width of the buckets changes, and beyond both ends.
+        let edges = (0..45).flat_map(|bits| [(1u64 << bits) - 1, 1 << bits, (1 << bits) + 1, 3 << bits]);
+        let (mut recorder, mut histogram) = (LatencyRecorder::default(), LatencyHistogram::default());
+        for micros in edges.chain([HIGHEST - 1, HIGHEST, HIGHEST + 1]).filter(|micros| *micros < 1 << 44) {
+            let latency = SimDuration::from_ps(micros * 1_000_000);
+            recorder.record(latency);
+            histogram.record(latency);
+            assert_same(&recorder, &histogram, &micros.to_string());
         }
     }
 

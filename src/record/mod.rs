@@ -24,7 +24,7 @@ pub use decision_lines::{decisions_from_jsonl, decisions_to_jsonl, write_decisio
 pub use decisions::{DecisionRecord, HpaSync, KedaPoll, MetricRecord};
 pub use events::{Event, EventKind, ScaleSource};
 pub use fleet_means::FleetSums;
-pub use latency::LatencyHistogram;
+pub use latency::{LatencyHistogram, LatencyRecorder};
 pub use lines::{FindingLine, SCHEMA_VERSION, check_version, events_to_jsonl};
 pub use loop_info::{Counted, LoadInfo, LoadStep, LoopInfo, QueryInfo};
 pub use pods::PodRecord;

@@ -1,6 +1,8 @@
 //! All of one run.
 
-use crate::record::{DecisionRecord, Event, FleetSums, LatencyHistogram, LoopInfo, PodRecord, SloTally, Timeline};
+use crate::record::{
+    DecisionRecord, Event, FleetSums, LatencyHistogram, LatencyRecorder, LoopInfo, PodRecord, SloTally, Timeline,
+};
 use crate::units::{SimDuration, SimTime};
 
 /// Everything that one run recorded.
@@ -153,17 +155,30 @@ pub struct OpenRequest {
 /// Latency histograms of requests that were sent after the warm-up: `ttft` of all whose first token came, the others of
 /// those that completed.
 #[derive(Clone, Debug, Default)]
-pub struct Latencies {
+pub struct Latencies<H = LatencyHistogram> {
     /// Arrival to first token.
-    pub ttft: LatencyHistogram,
+    pub ttft: H,
     /// (last token - first token) / (tokens - 1), of requests with at least two tokens.
-    pub tpot: LatencyHistogram,
+    pub tpot: H,
     /// Gaps between consecutive tokens of a request, as the engine emitted them (after the warm-up).
-    pub itl: LatencyHistogram,
+    pub itl: H,
     /// Arrival to last token.
-    pub e2e: LatencyHistogram,
+    pub e2e: H,
     /// Arrival to first scheduled.
-    pub queue: LatencyHistogram,
+    pub queue: H,
+}
+
+impl Latencies<LatencyRecorder> {
+    /// What was recorded.
+    pub fn finish(self) -> Latencies {
+        Latencies {
+            ttft: self.ttft.finish(),
+            tpot: self.tpot.finish(),
+            itl: self.itl.finish(),
+            e2e: self.e2e.finish(),
+            queue: self.queue.finish(),
+        }
+    }
 }
 
 /// Tokens.

@@ -146,6 +146,8 @@ pub struct Engine {
     pub(super) gaps: Vec<(SimDuration, u64)>,
     pub(super) finished: Vec<Slot>,
     pub(super) phase: Phase,
+    /// When a request enters that came during the run in progress, and the boundary of that run which drains it.
+    pub(super) arrival: Option<(SimTime, SimTime)>,
     /// Start of the last step.
     pub(super) step_start: SimTime,
     /// End of the last step.
@@ -199,6 +201,7 @@ impl Engine {
             gaps: Vec::new(),
             finished: Vec::new(),
             phase: Phase::Idle,
+            arrival: None,
             step_start: SimTime::ZERO,
             last_boundary: SimTime::ZERO,
             free_blocks: config.kv_blocks,

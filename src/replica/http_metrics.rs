@@ -4,6 +4,7 @@
 //! included). Not here: the sums of `http_request_size_bytes` and `http_response_size_bytes`, as no bytes are simulated.
 
 use crate::replica::exposition::python_float;
+use crate::replica::histogram::Histogram;
 use crate::series::{Exposition, Labels, MetricKind, SeriesDef};
 use crate::units::SimDuration;
 
@@ -18,31 +19,33 @@ const FINE: [f64; 21] = [
 const COARSE: [usize; 3] = [4, 6, 8];
 
 /// See the module.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct HttpMetrics {
     /// Requests by status, with the time of the first.
     by_status: [(u64, f64); 2],
     /// The time of the handler's first request.
     first: f64,
-    /// Per bucket, not cumulative; the last is +Inf.
-    durations: [u64; FINE.len() + 1],
-    sum_ps: u128,
+    /// Picoseconds.
+    durations: Histogram,
 }
 
 impl HttpMetrics {
+    pub(super) fn new() -> Self {
+        let bounds = FINE.iter().map(|bound| SimDuration::from_secs_f64(*bound).as_ps()).collect();
+        HttpMetrics { by_status: [(0, 0.0); 2], first: 0.0, durations: Histogram::new(bounds) }
+    }
+
     /// One request that took `duration`, over at `unix` seconds since the Unix epoch.
-    pub(super) fn answer(&mut self, duration: SimDuration, unix: f64, refused: bool) {
+    pub(super) fn answer(&mut self, duration: SimDuration, refused: bool, unix: impl Fn() -> f64) {
         if self.total() == 0 {
-            self.first = unix;
+            self.first = unix();
         }
         let (count, first) = &mut self.by_status[usize::from(refused)];
         if *count == 0 {
-            *first = unix;
+            *first = unix();
         }
         *count += 1;
-        let bucket = FINE.partition_point(|bound| SimDuration::from_secs_f64(*bound) < duration);
-        self.durations[bucket] += 1;
-        self.sum_ps += u128::from(duration.as_ps());
+        self.durations.observe(duration.as_ps(), 1);
     }
 
     fn total(&self) -> u64 {
@@ -62,14 +65,15 @@ impl HttpMetrics {
             row.extend([of_handler(total as f64), of_handler(self.first)]);
         }
         let mut up_to = 0;
-        let cumulative = self.durations.map(|count| {
+        let below = row.len();
+        row.extend(self.durations.counts.iter().map(|count| {
             up_to += count;
             up_to as f64
-        });
-        let sum = self.sum_ps as f64 / 1e12;
-        row.extend(cumulative);
+        }));
+        let sum = self.durations.sum as f64 / 1e12;
         row.extend([sum, total as f64, created]);
-        row.extend(COARSE.iter().map(|place| of_handler(cumulative[*place])));
+        let coarse = COARSE.map(|place| of_handler(row[below + place]));
+        row.extend(coarse);
         row.extend([total as f64, sum, total as f64, self.first].map(of_handler));
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::replica::EngineConfig;
 use crate::replica::exposition::{BOUNDS, Bounds, COMPLETIONS, Family, Source, bound_values, shown};
+use crate::replica::histogram::Histogram;
 use crate::replica::http_metrics::HttpMetrics;
 use crate::replica::run::Run;
 use crate::series::MetricKind;
@@ -28,31 +29,6 @@ impl ProcessTimes {
     }
 }
 
-/// A histogram over integers (picoseconds or tokens).
-#[derive(Clone, Debug)]
-struct Histogram {
-    bounds: Vec<u64>,
-    /// Per bucket, not cumulative; the last is +Inf.
-    counts: Vec<u64>,
-    /// The bucket of the last sample: the next one is often in it too.
-    recent: usize,
-    /// 64 bits of picoseconds overflow within one saturated day.
-    sum: u128,
-}
-
-impl Histogram {
-    /// The bucket of a value: of the first bound that is not below it.
-    #[inline]
-    fn bucket_of(&mut self, value: u64) -> usize {
-        let recent = self.recent;
-        let above = recent == 0 || self.bounds[recent - 1] < value;
-        if !above || self.bounds.get(recent).is_some_and(|bound| *bound < value) {
-            self.recent = self.bounds.partition_point(|bound| *bound < value);
-        }
-        self.recent
-    }
-}
-
 /// The counters and histograms of one engine; gauges are the engine's.
 #[derive(Clone, Debug)]
 pub(crate) struct Metrics {
@@ -65,7 +41,7 @@ pub(crate) struct Metrics {
     pub(crate) cached_tokens: u64,
     pub(crate) stopped: u64,
     pub(crate) cut_by_length: u64,
-    histograms: Vec<Histogram>,
+    histograms: [Histogram; BOUNDS.len()],
     /// What the HTTP middleware counts, when there is one.
     pub(crate) http: Option<HttpMetrics>,
     pub(crate) times: ProcessTimes,
@@ -86,13 +62,7 @@ pub(crate) struct Gauges {
 
 impl Metrics {
     pub(crate) fn new(config: &EngineConfig) -> Self {
-        let histograms = BOUNDS
-            .iter()
-            .map(|bounds| {
-                let bounds = bound_values(bounds, config.max_model_len);
-                Histogram { counts: vec![0; bounds.len() + 1], bounds, recent: 0, sum: 0 }
-            })
-            .collect();
+        let histograms = BOUNDS.each_ref().map(|bounds| Histogram::new(bound_values(bounds, config.max_model_len)));
         Metrics {
             prompt_tokens: 0,
             generation_tokens: 0,
@@ -103,7 +73,7 @@ impl Metrics {
             stopped: 0,
             cut_by_length: 0,
             histograms,
-            http: config.http_metrics.then(HttpMetrics::default),
+            http: config.http_metrics.then(HttpMetrics::new),
             times: ProcessTimes::default(),
             created: 0.0,
             created_at_start: config.vllm_version < (0, 10),
@@ -120,19 +90,18 @@ impl Metrics {
     /// A request that arrived at `arrived` has been answered, or left by its client, at `now`; `refused` with a status of 4xx.
     pub(crate) fn answer(&mut self, arrived: SimTime, now: SimTime, refused: bool) {
         if let Some(http) = &mut self.http {
-            http.answer(now.saturating_since(arrived), self.times.unix(now), refused);
+            http.answer(now.saturating_since(arrived), refused, || self.times.unix(now));
         }
     }
 
     /// `times` samples of `value` tokens.
+    #[inline]
     pub(crate) fn observe(&mut self, family: Family, value: u64, times: u64) {
-        let histogram = &mut self.histograms[family as usize];
-        let bucket = histogram.bucket_of(value);
-        histogram.counts[bucket] += times;
-        histogram.sum += u128::from(value) * u128::from(times);
+        self.histograms[family as usize].observe(value, times);
     }
 
     /// `times` samples of a duration.
+    #[inline]
     pub(crate) fn observe_time(&mut self, family: Family, value: SimDuration, times: u64) {
         self.observe(family, value.as_ps(), times);
     }
@@ -143,17 +112,7 @@ impl Metrics {
         if steps == 0 || decodes == 0 {
             return;
         }
-        let histogram = &mut self.histograms[Family::InterToken as usize];
-        let mut below = 0;
-        for (bucket, count) in histogram.counts.iter_mut().enumerate() {
-            let up_to = histogram.bounds.get(bucket).map_or(steps, |bound| run.not_longer_than(*bound, steps));
-            *count += (up_to - below) * decodes;
-            below = up_to;
-            if below == steps {
-                break;
-            }
-        }
-        histogram.sum += run.sum_ps(steps) * u128::from(decodes);
+        self.histograms[Family::InterToken as usize].observe_run(run, steps, decodes);
         self.observe(Family::IterationTokens, decodes, steps);
         self.generation_tokens += steps * decodes;
     }

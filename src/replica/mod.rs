@@ -11,6 +11,7 @@ mod engine;
 mod exposition;
 mod free_queue;
 mod gpu;
+mod histogram;
 mod http_metrics;
 mod invariants;
 mod kv_capacity;

@@ -14,12 +14,27 @@ use std::cmp::Reverse;
 impl Engine {
     /// The end of a run: tokens go out, finished requests leave, statistics are published.
     pub(super) fn complete_run(&mut self, run: &Run, now: SimTime, events: &mut Vec<EngineEvent>) {
-        self.take_steps(run, run.steps() - 1, events);
+        if self.chunks.is_empty() && self.leaving.is_empty() {
+            // The last step is as those before it: everybody decodes.
+            self.take_all_steps(run, now, events);
+            if self.is_finish_due() {
+                let finished = self.pop_finished(now);
+                self.hand_out(finished, now, events);
+            }
+        } else {
+            self.take_steps(run, run.steps() - 1, events);
+            let finished = self.complete_step(run, now, events);
+            self.hand_out(finished, now, events);
+        }
+        self.publish(0, self.free_blocks);
+    }
+
+    /// The last step of a run, with prefill chunks or with requests whose clients have left; the requests that end.
+    fn complete_step(&mut self, run: &Run, now: SimTime, events: &mut Vec<EngineEvent>) -> Vec<Slot> {
         // Aborts are processed before a step's outputs, so an aborted request gets no token from it.
-        let is_async = self.config.async_scheduling;
         let silent = if self.leaving.is_empty() {
             0
-        } else if is_async {
+        } else if self.config.async_scheduling {
             self.silent_decodes(now)
         } else {
             self.drop_leaving(now, SimTime::from_ps(now.as_ps() - 1), true);
@@ -50,12 +65,17 @@ impl Engine {
         self.metrics.prompt_tokens += prompt_tokens;
         self.metrics.cached_tokens += cached_tokens;
         self.gaps = gaps;
+        finished
+    }
+
+    /// The last tokens of those who end now go out, and they leave.
+    fn hand_out(&mut self, mut finished: Vec<Slot>, now: SimTime, events: &mut Vec<EngineEvent>) {
         if finished.len() > 1 {
             finished.sort_unstable_by_key(|slot| self.live(*slot).admission);
         }
         for slot in finished.drain(..) {
             self.finish(slot, now, events);
-            if is_async {
+            if self.config.async_scheduling {
                 self.ended.push(slot);
             } else {
                 self.observe_finished(slot);
@@ -63,8 +83,24 @@ impl Engine {
                 self.vacate(slot);
             }
         }
+        // Keeps the allocation.
         self.finished = finished;
-        self.publish(0, self.free_blocks);
+    }
+
+    /// All steps of a run of decodes, the last one included, in which they do the same; it ends `now`.
+    fn take_all_steps(&mut self, run: &Run, now: SimTime, events: &mut Vec<EngineEvent>) {
+        let (steps, count) = (run.steps(), self.decodes.count);
+        self.metrics.observe_run(run, steps, count);
+        self.advance(steps);
+        if count > 0 {
+            self.tell_gaps(run, steps, events);
+        }
+        let last = if steps > 1 { SimTime::from_ps(now.as_ps() - run.duration(steps - 1).as_ps()) } else { run.start };
+        if steps > 1 {
+            self.drain_within(run, last);
+        }
+        self.step_start = last;
+        self.last_boundary = now;
     }
 
     /// The first `steps` steps of a run, fewer than all: everybody decodes, and nothing else happens than that arrivals
@@ -80,15 +116,22 @@ impl Engine {
         if count > 0 {
             self.tell_gaps(run, steps, events);
         }
-        // Whoever entered meanwhile was drained at the first boundary after it.
         let last = run.boundary(steps);
+        self.drain_within(run, last);
+        self.step_start = last;
+    }
+
+    /// Whoever entered during a run was drained at the first boundary after it, as far as that is `last` or earlier.
+    fn drain_within(&mut self, run: &Run, last: SimTime) {
         while let Some(entered) =
             self.inbox.front().map(|slot| self.live(*slot).entered).filter(|entered| *entered <= last)
         {
-            let boundary = run.boundary(run.first_boundary_from(entered));
+            let boundary = match self.arrival {
+                Some((at, boundary)) if at == entered => boundary,
+                _ => run.boundary(run.first_boundary_from(entered)),
+            };
             self.drain(boundary, boundary);
         }
-        self.step_start = last;
     }
 
     /// The gaps of the first `steps` steps, at least one, in which all decoding requests emit.
@@ -194,13 +237,16 @@ impl Engine {
         live.origin = origin;
     }
 
+    /// Whether the last token of a request may have come out.
+    fn is_finish_due(&self) -> bool {
+        self.finishes.peek().is_some_and(|Reverse((step, _))| *step <= self.decodes.steps_done)
+    }
+
     /// The decoding requests whose last token comes out now. Who was foreseen to stop is out of the decodes.
     fn pop_finished(&mut self, now: SimTime) -> Vec<Slot> {
         let mut finished = std::mem::take(&mut self.finished);
-        while let Some(&Reverse((step, slot))) = self.finishes.peek()
-            && step <= self.decodes.steps_done
-        {
-            self.finishes.pop();
+        while self.is_finish_due() {
+            let Some(Reverse((step, slot))) = self.finishes.pop() else { break };
             // An entry may be a second one for the same slot and step.
             if !self.stops_at(slot, step) || finished.contains(&slot) {
                 continue;
@@ -267,7 +313,14 @@ impl Engine {
     }
 
     /// Drops the requests whose clients left at `until` or before, while a step runs (`in_step`) or between two.
+    #[inline]
     pub(super) fn drop_leaving(&mut self, now: SimTime, until: SimTime, in_step: bool) {
+        if !self.leaving.is_empty() {
+            self.drop_those_who_left(now, until, in_step);
+        }
+    }
+
+    fn drop_those_who_left(&mut self, now: SimTime, until: SimTime, in_step: bool) {
         let mut index = 0;
         while index < self.leaving.len() {
             let (slot, left) = self.leaving[index];

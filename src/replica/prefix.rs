@@ -130,7 +130,14 @@ impl Engine {
     }
 
     /// Takes blocks for a prompt's chunk that ends at token `upto`, or for the steps of decodes.
+    #[inline]
     pub(super) fn enter_blocks(&mut self, slot: Slot, upto: u32) {
+        if self.live(slot).ties.is_some() {
+            self.enter_tied_blocks(slot, upto);
+        }
+    }
+
+    fn enter_tied_blocks(&mut self, slot: Slot, upto: u32) {
         let block_size = self.config.block_size;
         let live = self.slab[slot as usize].as_mut().expect("queues hold occupied slots only");
         let Some(ties) = live.ties.as_deref_mut() else { return };
@@ -181,10 +188,14 @@ impl Engine {
 
     /// Whoever writes a shared text has its blocks in the table up to the last token that is known, before or after it is
     /// `scheduled`.
+    #[inline]
     pub(super) fn enter_written(&mut self, scheduled: bool) {
-        if self.writers.is_empty() {
-            return;
+        if !self.writers.is_empty() {
+            self.enter_blocks_of_writers(scheduled);
         }
+    }
+
+    fn enter_blocks_of_writers(&mut self, scheduled: bool) {
         let mut writers: Vec<(u64, Slot)> =
             self.writers.iter().map(|slot| (self.live(*slot).admission, *slot)).collect();
         writers.sort_unstable();

@@ -25,9 +25,8 @@ pub(crate) struct Run {
 impl Run {
     /// A run of one step.
     pub(crate) fn of_one(start: SimTime, first_ps: u64, extra_ps: u64, growth_ps: u64) -> Run {
-        let mut run = Run { start, first_ps, extra_ps, growth_ps, steps: 0, ends: start };
-        run.set_steps(1);
-        run
+        let ends = start.saturating_add(SimDuration::from_ps(first_ps.saturating_add(extra_ps)));
+        Run { start, first_ps, extra_ps, growth_ps, steps: 1, ends }
     }
 
     /// Steps planned.

@@ -29,7 +29,7 @@ impl Engine {
     /// The top of the loop: aborts, arrivals, schedule; then the batch starts.
     pub(super) fn start_step(&mut self, now: SimTime, was_idle: bool) {
         let ahead = self.config.async_scheduling && !was_idle;
-        if !ahead && !self.leaving.is_empty() {
+        if !ahead {
             self.drop_leaving(now, now, false);
         }
         self.drain(now, now);
@@ -57,7 +57,7 @@ impl Engine {
             }
         }
         self.step_start = now;
-        let run = self.plan(now, seen_until, whole.filter(|_| self.buried));
+        let run = self.plan(now, seen_until, whole);
         self.phase = Phase::Step(run);
         self.disturbed = false;
     }
@@ -66,6 +66,10 @@ impl Engine {
     pub(super) fn schedule(&mut self, seen_until: SimTime) -> bool {
         self.chunks.clear();
         self.disturbed = false;
+        if self.waiting.is_empty() && self.all_go_on() {
+            self.pop_for_decodes();
+            return self.running > 0;
+        }
         let lone = self.is_lone(seen_until);
         if self.config.async_scheduling {
             // What the step before the last one computed became known before the schedule.
@@ -89,6 +93,13 @@ impl Engine {
             self.disturbed = true;
         }
         self.decodes.count > 0 || !self.chunks.is_empty()
+    }
+
+    /// Whether everybody who runs decodes and has its block, and nobody writes a text that others may find.
+    fn all_go_on(&self) -> bool {
+        self.decodes.count == u64::from(self.running)
+            && self.decodes.due() <= u64::from(self.free_blocks)
+            && self.writers.is_empty()
     }
 
     /// Whether a request is the only one the scheduler knows, where that lifts the long-prefill threshold.
@@ -202,6 +213,9 @@ impl Engine {
 
     /// Pass 2: waiting requests, strictly in the order of the queue; `seen_until` hides later arrivals.
     fn admit_waiting(&mut self, seen_until: SimTime, lone: bool) {
+        if self.waiting.is_empty() {
+            return;
+        }
         let mut budget = self.budget();
         while budget > 0 && self.running < self.most_running() {
             let Some((place, slot)) = self.first_seen(seen_until) else { return };
@@ -331,10 +345,12 @@ impl Engine {
         live.blocks = computed.div_ceil(block_size);
     }
 
-    /// How long the batch lasts, in steps and in time. `whole` is the first step's batch, if it has more than what is left.
-    fn plan(&mut self, now: SimTime, seen_until: SimTime, whole: Option<Batch>) -> Run {
+    /// How long the batch lasts, in steps and in time. `scheduled` is the first step's batch where it was made up ahead: it
+    /// may have more than what is left.
+    fn plan(&mut self, now: SimTime, seen_until: SimTime, scheduled: Option<Batch>) -> Run {
         let decodes = self.decodes.count;
-        let batch = self.batch();
+        let whole = scheduled.filter(|_| self.buried);
+        let batch = scheduled.filter(|_| !self.buried).unwrap_or_else(|| self.batch());
         let time_of = |batch: Batch| {
             self.config.step_time.step(batch.tokens, batch.pairs_doubled, batch.cached, batch.seqs).as_ps()
         };
@@ -343,6 +359,7 @@ impl Engine {
         let first_ps = if batch.seqs > 0 { time_of(batch) } else { time_of(whole.unwrap_or(batch)) };
         let extra_ps = whole.map_or(0, |whole| time_of(whole).saturating_sub(first_ps));
         let mut run = Run::of_one(now, first_ps, extra_ps, growth_ps);
+        self.arrival = None;
         let all_decode = decodes == u64::from(self.running) && decodes > 0;
         if !self.chunks.is_empty() || !all_decode || self.head_may_move(seen_until) || self.contended > 0 {
             return run;
@@ -350,7 +367,8 @@ impl Engine {
         let finish = self.next_finish().map_or(LONGEST_RUN, |step| step - self.decodes.steps_done);
         run.set_steps(self.decodes.steps_within(u64::from(self.free_blocks), finish.min(LONGEST_RUN)));
         if let Some(&slot) = self.inbox.front() {
-            self.cut_for_arrival(&mut run, self.live(slot).entered);
+            let entered = self.live(slot).entered;
+            self.cut_for_arrival(&mut run, entered);
         }
         run
     }
@@ -378,11 +396,14 @@ impl Engine {
     }
 
     /// Ends `run` where an arrival that enters at `entered` may be admitted: by priority it may overtake those who wait.
-    pub(super) fn cut_for_arrival(&self, run: &mut Run, entered: SimTime) {
+    pub(super) fn cut_for_arrival(&mut self, run: &mut Run, entered: SimTime) {
         let blocked = !self.waiting.is_empty() && !self.config.scheduling.by_priority;
         if !blocked && self.running < self.most_running() {
             let lag = u64::from(self.config.async_scheduling);
             let drained = run.first_boundary_from(entered.min(run.ends()));
+            if entered < run.ends() {
+                self.arrival = Some((entered, run.boundary(drained)));
+            }
             run.cut(drained + lag);
         }
     }

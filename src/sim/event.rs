@@ -133,8 +133,6 @@ impl Event {
 pub(super) struct EventQueue {
     /// Leaves: the sources, then the pods.
     due: DueTree,
-    /// The leaf of the event that was taken last: its key still stands there, as a rule until the next one replaces it.
-    taken: Option<usize>,
     sources: usize,
     heap: BinaryHeap<Reverse<Pending>>,
     sequence: u64,
@@ -169,13 +167,7 @@ fn time_of(key: u128) -> SimTime {
 impl EventQueue {
     /// An empty queue for that many traffic sources.
     pub(super) fn new(sources: usize) -> Self {
-        EventQueue {
-            due: DueTree::with_room_for(sources + 1),
-            taken: None,
-            sources,
-            heap: BinaryHeap::new(),
-            sequence: 0,
-        }
+        EventQueue { due: DueTree::with_room_for(sources + 1), sources, heap: BinaryHeap::new(), sequence: 0 }
     }
 
     /// (time, class, sequence) as one number. A run would take centuries to use up the sequence numbers.
@@ -189,53 +181,42 @@ impl EventQueue {
     pub(super) fn push(&mut self, at: SimTime, event: Event) {
         let key = self.key(at, event.class());
         match event {
-            Event::Arrival(source) => self.set(source, key),
-            Event::EngineStepEnd(pod) | Event::EngineStepStart(pod) => self.set(self.sources + pod.0 as usize, key),
+            Event::Arrival(source) => self.due.set(source, key),
+            Event::EngineStepEnd(pod) | Event::EngineStepStart(pod) => self.due.set(self.sources + pod.0 as usize, key),
             _ => self.heap.push(Reverse(Pending { key, event })),
         }
     }
 
-    fn set(&mut self, leaf: usize, key: u128) {
-        self.taken = self.taken.filter(|taken| *taken != leaf);
-        self.due.set(leaf, key);
-    }
-
-    fn clear(&mut self, leaf: usize) {
-        self.taken = self.taken.filter(|taken| *taken != leaf);
-        self.due.clear(leaf);
-    }
-
     /// Drops the wake of `pod`'s engine, if one is pending.
     pub(super) fn drop_wake(&mut self, pod: PodId) {
-        self.clear(self.sources + pod.0 as usize);
+        self.due.clear(self.sources + pod.0 as usize);
     }
 
     /// Drops the arrival of `source`, if one is pending.
     pub(super) fn drop_arrival(&mut self, source: usize) {
-        self.clear(source);
+        self.due.clear(source);
+    }
+
+    fn first_in_heap(&self) -> u128 {
+        self.heap.peek().map_or(u128::MAX, |Reverse(pending)| pending.key)
     }
 
     /// Whether nothing else is due at or before `now`.
     pub(super) fn is_clear_until(&self, now: SimTime) -> bool {
-        let in_tree = self.taken.map_or_else(|| self.due.first(), |taken| self.due.first_beside(taken));
-        let in_heap = self.heap.peek().map_or(u128::MAX, |Reverse(pending)| pending.key);
-        time_of(in_tree.min(in_heap)) > now
+        time_of(self.due.first().min(self.first_in_heap())) > now
     }
 
     /// Takes the next event.
     pub(super) fn pop(&mut self) -> Option<(SimTime, Event)> {
-        if let Some(taken) = self.taken.take() {
-            self.due.clear(taken);
-        }
-        let (in_tree, in_heap) = (self.due.first(), self.heap.peek().map_or(u128::MAX, |Reverse(pending)| pending.key));
-        if in_heap < in_tree {
+        let in_tree = self.due.first();
+        if self.first_in_heap() < in_tree {
             return self.heap.pop().map(|Reverse(pending)| (time_of(pending.key), pending.event));
         }
         if in_tree == u128::MAX {
             return None;
         }
         let leaf = self.due.first_leaf();
-        self.taken = Some(leaf);
+        self.due.clear(leaf);
         let event = match leaf.checked_sub(self.sources) {
             None => Event::Arrival(leaf),
             Some(pod) => {

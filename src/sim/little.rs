@@ -75,7 +75,14 @@ fn ps(duration: SimDuration) -> u128 {
 
 impl World<'_> {
     /// Nothing changes between two events: the numbers inside hold until `next`.
+    #[inline]
     pub(super) fn count_requests_until(&mut self, next: SimTime) {
+        if self.little.is_some() {
+            self.add_requests_until(next);
+        }
+    }
+
+    fn add_requests_until(&mut self, next: SimTime) {
         let Some(mut books) = self.little.take() else { return };
         let span = ps(next.since(books.until));
         if span > 0 {

@@ -184,11 +184,17 @@ impl World<'_> {
 
     fn wake_engine(&mut self, pod: PodId, events: &mut Vec<EngineEvent>) -> Result<(), SimulateError> {
         let (now, check) = (self.now, self.check);
-        let host = self.host_mut(pod);
+        let alone = self.queue.is_clear_until(now);
+        let Some(host) = self.hosts.get_mut(pod.0 as usize).and_then(Option::as_mut) else { return Ok(()) };
         host.wake = None;
         let Some(engine) = host.engine.as_mut() else { return Ok(()) };
         events.clear();
         engine.wake(now, events);
+        // The boundary's second half need not wait for the events to be taken: nobody acts on them, but on an answer's end.
+        let ended = matches!(events.last(), Some(EngineEvent::Finished(_)));
+        if alone && !ended && next_wake(engine) == Some((now, true)) {
+            engine.wake(now, events);
+        }
         if check {
             engine.check().map_err(|message| self.broken("INV-2", message))?;
         }

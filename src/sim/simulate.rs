@@ -162,7 +162,7 @@ fn finish(mut world: World<'_>) -> RunRecord {
         requests: recorded.requests,
         open_requests,
         lost_after_first_token: recorded.lost_after_first_token,
-        latencies: recorded.latencies,
+        latencies: recorded.latencies.finish(),
         tokens: recorded.tokens,
         kv: recorded.kv,
         slo: recorded.slo,

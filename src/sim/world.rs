@@ -5,8 +5,8 @@ use crate::hpa::HpaState;
 use crate::keda::{KedaState, ScaledObjectSpec};
 use crate::prometheus::{PrometheusServer, QueryId, TargetId};
 use crate::record::{
-    DecisionRecord, Event as RecordedEvent, EventKind, FleetSums, KvTotals, Latencies, PodRecord, RequestTotals,
-    SloMisses, SloTally, Timeline, TokenTotals,
+    DecisionRecord, Event as RecordedEvent, EventKind, FleetSums, KvTotals, Latencies, LatencyRecorder, PodRecord,
+    RequestTotals, SloMisses, SloTally, Timeline, TokenTotals,
 };
 use crate::replica::{Engine, exposition};
 use crate::scenario::{MetricSource, ResolvedRun};
@@ -160,7 +160,7 @@ pub(super) struct Recorded {
     pub(super) timeline: Timeline,
     pub(super) pods: Vec<PodRecord>,
     pub(super) requests: RequestTotals,
-    pub(super) latencies: Latencies,
+    pub(super) latencies: Latencies<LatencyRecorder>,
     pub(super) tokens: TokenTotals,
     pub(super) kv: KvTotals,
     pub(super) lost_after_first_token: u64,
@@ -351,7 +351,7 @@ impl<'r> World<'r> {
         if self.hosts.len() <= index {
             self.hosts.resize_with(index + 1, || None);
         }
-        self.hosts[index].get_or_insert(Host {
+        self.hosts[index].get_or_insert_with(|| Host {
             engine: None,
             wake: None,
             targets: Vec::new(),
