@@ -175,7 +175,7 @@ fn without_a_law_the_need_follows_what_was_sent_and_not_its_noise() {
         spec_replicas: 1,
         status_replicas: 1,
         ready_replicas: 1,
-        triggers: Vec::new(),
+        triggers: Vec::new().into(),
         running: 0,
         waiting: 0,
         kv_usage: 0.0,

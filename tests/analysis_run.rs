@@ -654,7 +654,7 @@ fn polls_count_where_no_sync_ever_asked() {
     (metric.value, metric.milli, metric.proposal, metric.active) = (None, None, None, None);
     metric.error = Some("Prometheus is down".to_owned());
     for index in 1..10 {
-        record.decisions.push(DecisionRecord::KedaPoll(KedaPoll {
+        record.decisions.push(DecisionRecord::KedaPoll(Box::new(KedaPoll {
             t: at(30 * index),
             spec_replicas: 0,
             metrics: vec![metric.clone()],
@@ -664,7 +664,7 @@ fn polls_count_where_no_sync_ever_asked() {
             cooldown_end: None,
             action: "none",
             new_replicas: 0,
-        }));
+        })));
     }
     let summary = summarize(&record, &AnalysisSettings::default());
     let finding = found(&summary, "scaling-blocked-by-metric-error").expect("told");
@@ -719,7 +719,7 @@ fn a_formula_that_leaves_the_numbers_is_told() {
 }
 
 fn poll_at(t: u64, active: bool) -> DecisionRecord {
-    DecisionRecord::KedaPoll(KedaPoll {
+    DecisionRecord::KedaPoll(Box::new(KedaPoll {
         t: at(t),
         spec_replicas: 1,
         metrics: Vec::new(),
@@ -729,7 +729,7 @@ fn poll_at(t: u64, active: bool) -> DecisionRecord {
         cooldown_end: None,
         action: "deactivate",
         new_replicas: 0,
-    })
+    }))
 }
 
 #[test]

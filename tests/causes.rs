@@ -66,7 +66,7 @@ fn row(t: u64, ready: i32, running: u64, waiting: u64) -> TimelineRow {
         spec_replicas: ready,
         status_replicas: ready,
         ready_replicas: ready,
-        triggers: Vec::new(),
+        triggers: Vec::new().into(),
         running,
         waiting,
         kv_usage: 0.0,

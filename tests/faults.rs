@@ -77,7 +77,7 @@ fn polls(record: &RunRecord) -> Vec<&KedaPoll> {
     let mut found = Vec::new();
     for decision in &record.decisions {
         if let DecisionRecord::KedaPoll(poll) = decision {
-            found.push(poll);
+            found.push(poll.as_ref());
         }
     }
     found

@@ -66,7 +66,7 @@ fn polls(record: &RunRecord) -> Vec<&KedaPoll> {
     let mut polls = Vec::new();
     for decision in &record.decisions {
         if let DecisionRecord::KedaPoll(poll) = decision {
-            polls.push(poll);
+            polls.push(poll.as_ref());
         }
     }
     polls
@@ -173,7 +173,7 @@ fn a_formula_over_two_triggers_is_one_metric() {
     let shown: Vec<(&str, f64)> = record.info.triggers.iter().map(|own| (own.name.as_str(), own.threshold)).collect();
     assert_eq!(shown, [("s0-prometheus", 1.0), ("s1-prometheus", 1.0), ("composite-metric", 2.0)]);
     let last = record.timeline.rows.last().expect("a row");
-    assert_eq!(last.triggers, [(Some(3.0), 1.0), (Some(4.5), 1.0), (Some(7.5), 2.0)]);
+    assert_eq!(*last.triggers, [(Some(3.0), 1.0), (Some(4.5), 1.0), (Some(7.5), 2.0)]);
 }
 
 #[test]

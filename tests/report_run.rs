@@ -64,7 +64,7 @@ fn row(index: u64) -> TimelineRow {
         spec_replicas: if scaled { 2 } else { 1 },
         status_replicas: if scaled { 2 } else { 1 },
         ready_replicas: if (270..1500).contains(&t) { 2 } else { 1 },
-        triggers: vec![(value.filter(|_| index > 1), 5.0)],
+        triggers: [(value.filter(|_| index > 1), 5.0)].into(),
         running: index % 7,
         waiting: if (150..270).contains(&t) { index % 5 } else { 0 },
         kv_usage: 0.1 + 0.2 * wave,
@@ -217,7 +217,7 @@ fn decisions_come_back_from_their_file() {
         (sync.metrics[0].fallback, sync.metrics[0].cached) = (true, true);
         sync.metrics[0].error = Some("a \"quoted\" error\nwith a line break".to_owned());
     }
-    record.decisions.push(DecisionRecord::KedaPoll(KedaPoll {
+    record.decisions.push(DecisionRecord::KedaPoll(Box::new(KedaPoll {
         t: SimTime::from_ps(1_600_123_456_000_000),
         spec_replicas: 1,
         metrics: Vec::new(),
@@ -227,7 +227,7 @@ fn decisions_come_back_from_their_file() {
         cooldown_end: None,
         action: "none",
         new_replicas: 1,
-    }));
+    })));
     let text = decisions_to_jsonl(&record);
     let decisions = decisions_from_jsonl(&text).expect("our own file");
     assert_eq!(decisions, record.decisions);
@@ -635,7 +635,7 @@ fn pictures_drawn_elsewhere_replace_only_pictures_of_ours() {
 #[test]
 fn pictures_without_samples_or_with_odd_ones_are_still_drawn() {
     let mut record = Builder::new(0, 0).0;
-    let odd = TimelineRow { triggers: vec![(Some(f64::NAN), 5.0)], offered_rps: f64::INFINITY, ..row(1) };
+    let odd = TimelineRow { triggers: [(Some(f64::NAN), 5.0)].into(), offered_rps: f64::INFINITY, ..row(1) };
     for rows in [Vec::new(), vec![odd.clone()], vec![odd, row(2)]] {
         record.timeline.rows = rows;
         let plot = kedasim::report::TimelinePlot::new(&record.info, &record.timeline);
@@ -663,7 +663,7 @@ fn a_long_run_with_two_triggers_is_labelled_and_of_bounded_size() {
             offered_rps: 40.0 * day + (index % 31) as f64 / 4.0,
             spec_replicas: spec,
             ready_replicas: (spec - i32::from(index % 97 < 12)).max(1),
-            triggers: vec![(Some(35.0 * day + (index % 53) as f64 / 9.0), 5.0), (Some(day), 0.8)],
+            triggers: [(Some(35.0 * day + (index % 53) as f64 / 9.0), 5.0), (Some(day), 0.8)].into(),
             ..row(index)
         }
     };
@@ -822,7 +822,7 @@ fn doubts_and_given_signals_stand_in_the_header() {
 fn keda_says_why_it_wrote() {
     let mut record = Builder::new(1, 600).scaled(35, 1, 0, ScaleSource::Keda).0;
     let poll = |t, rule, action, new_replicas| {
-        DecisionRecord::KedaPoll(KedaPoll {
+        DecisionRecord::KedaPoll(Box::new(KedaPoll {
             t: at(t),
             spec_replicas: 1,
             metrics: Vec::new(),
@@ -832,7 +832,7 @@ fn keda_says_why_it_wrote() {
             cooldown_end: None,
             action,
             new_replicas,
-        })
+        }))
     };
     record.decisions = vec![poll(5, "I5", "none", 1), poll(35, "I3", "deactivate", 0), poll(65, "I5", "none", 0)];
     let text = summary_text_with(&[], &record, &summarize(&record, &AnalysisSettings::default()));

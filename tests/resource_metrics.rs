@@ -73,7 +73,7 @@ fn polls(record: &RunRecord) -> Vec<&KedaPoll> {
     let mut polls = Vec::new();
     for decision in &record.decisions {
         if let DecisionRecord::KedaPoll(poll) = decision {
-            polls.push(poll);
+            polls.push(poll.as_ref());
         }
     }
     polls

@@ -79,10 +79,7 @@ pub(super) fn query_always_zero(record: &RunRecord) -> Vec<Finding> {
 
 /// Whether all evaluations of a trigger gave 0 or less, NaN, or nothing, and at least one did not fail otherwise.
 fn never_above_zero(record: &RunRecord, trigger: &str) -> bool {
-    let metrics = record.decisions.iter().flat_map(|decision| match decision {
-        DecisionRecord::HpaSync(sync) => &sync.metrics,
-        DecisionRecord::KedaPoll(poll) => &poll.metrics,
-    });
+    let metrics = record.decisions.iter().flat_map(DecisionRecord::metrics);
     let mut empty_or_zero = 0;
     for metric in metrics.filter(|metric| metric.trigger == trigger) {
         match metric.value {

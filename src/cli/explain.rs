@@ -104,16 +104,9 @@ impl Chosen {
         let last = |sync: bool| decisions.iter().rposition(|own| is_sync(own) == sync && own.t() <= at);
         let next = |sync: bool| decisions.iter().position(|own| is_sync(own) == sync && own.t() > at);
         let (sync, poll) = (last(true), last(false));
-        let metrics = [sync, poll].into_iter().flatten().flat_map(|index| metrics_of(&decisions[index]));
+        let metrics = [sync, poll].into_iter().flatten().flat_map(|index| decisions[index].metrics());
         let asked = metrics.map(|metric| metric.query_time).collect();
         Chosen { sync, poll, next_sync: next(true), next_poll: next(false), asked }
-    }
-}
-
-fn metrics_of(decision: &DecisionRecord) -> &[MetricRecord] {
-    match decision {
-        DecisionRecord::HpaSync(sync) => &sync.metrics,
-        DecisionRecord::KedaPoll(poll) => &poll.metrics,
     }
 }
 
@@ -238,7 +231,7 @@ impl Explainer<'_> {
             within_tolerance: metric.within_tolerance,
             proposal: metric.proposal,
             error: metric.error.clone(),
-            why: sync.map(|(sync, band)| metric_why(metric, sync, band)).unwrap_or_default(),
+            why: sync.map(|(sync, band)| metric_why(metric, sync, &band.into())).unwrap_or_default(),
         })
     }
 

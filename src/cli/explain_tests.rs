@@ -1,7 +1,7 @@
 //! Not only chosen moments: every decision of whole runs is worked out, and comes out as it was made.
 
 use crate::cli::explain::queries::Samples;
-use crate::cli::explain::{Explainer, control, metrics_of};
+use crate::cli::explain::{Explainer, control};
 use crate::manifest::{Bundle, Input};
 use crate::record::{DecisionRecord, RunRecord};
 use crate::scenario::{Overrides, ResolvedRun, resolve};
@@ -84,7 +84,7 @@ fn queries_of_any_decision_are_worked_out_to_its_value() {
         let explainer = Explainer { run: &run, record: &record, samples: &samples };
         let mut worked_out = 0;
         for decision in record.decisions.iter().step_by(9) {
-            for metric in metrics_of(decision) {
+            for metric in decision.metrics() {
                 let explained = explainer.metric(metric, decision.t(), None).unwrap_or_else(|error| panic!("{error}"));
                 let has_samples = explained.samples.is_some();
                 assert_eq!(has_samples, metric.value.is_some(), "{policy}: {} at {}", metric.trigger, decision.t());

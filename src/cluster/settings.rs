@@ -42,21 +42,27 @@ impl DurationDistribution {
     /// # Panics
     /// When `p95` lies below `median`, or `max` below `min`.
     pub fn draw(&self, stream: &mut Stream) -> SimDuration {
+        self.law().draw(stream)
+    }
+    /// What its draws have in common.
+    ///
+    /// # Panics
+    /// As [`DurationDistribution::draw`].
+    pub(super) fn law(&self) -> DurationLaw {
         match *self {
-            DurationDistribution::Constant(duration) => duration,
+            DurationDistribution::Constant(duration) => DurationLaw::Constant(duration),
             DurationDistribution::Lognormal { median, p95 } => {
                 assert!(median <= p95, "a 95th percentile of {p95} lies below the median {median}");
                 if median.is_zero() {
                     // The logarithm of zero has no use here; the limit of ever smaller medians is no time at all.
-                    return SimDuration::ZERO;
+                    return DurationLaw::Constant(SimDuration::ZERO);
                 }
                 let (median, p95) = (median.as_secs_f64_exact(), p95.as_secs_f64_exact());
-                let sigma = math::ln(p95 / median) / NORMAL_P95;
-                SimDuration::from_secs_f64(stream.lognormal(math::ln(median), sigma))
+                DurationLaw::Lognormal { mu: math::ln(median), sigma: math::ln(p95 / median) / NORMAL_P95 }
             }
             DurationDistribution::Uniform { min, max } => {
                 assert!(min <= max, "the range from {min} to {max} is empty");
-                min + stream.duration_below(max - min)
+                DurationLaw::Uniform { min, width: max - min }
             }
         }
     }
@@ -66,6 +72,24 @@ impl DurationDistribution {
             DurationDistribution::Constant(duration) => duration,
             DurationDistribution::Lognormal { median, .. } => median,
             DurationDistribution::Uniform { min, max } => SimDuration::from_ps(min.as_ps().midpoint(max.as_ps())),
+        }
+    }
+}
+
+/// A [`DurationDistribution`] in the numbers that a draw needs.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum DurationLaw {
+    Constant(SimDuration),
+    Lognormal { mu: f64, sigma: f64 },
+    Uniform { min: SimDuration, width: SimDuration },
+}
+
+impl DurationLaw {
+    pub(super) fn draw(&self, stream: &mut Stream) -> SimDuration {
+        match *self {
+            DurationLaw::Constant(duration) => duration,
+            DurationLaw::Lognormal { mu, sigma } => SimDuration::from_secs_f64(stream.lognormal(mu, sigma)),
+            DurationLaw::Uniform { min, width } => min + stream.duration_below(width),
         }
     }
 }

@@ -1,7 +1,8 @@
 //! How long a pod's start takes: all phases drawn once, at creation, from streams keyed by the pod's number.
 
+use crate::cluster::settings::DurationLaw;
 use crate::cluster::{ClusterSettings, DurationDistribution, PodId};
-use crate::units::{Seed, SimDuration, SimTime};
+use crate::units::{Seed, SimDuration, SimTime, Streams};
 
 /// Absolute times at which a pod enters its states, if it is not deleted before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,38 +20,17 @@ pub struct StartupPlan {
 }
 
 impl StartupPlan {
-    /// Draws the plan of pod `id` created at `created`. Each phase has its own stream, so that changing one phase's
-    /// settings, or another pod's fate, shifts no other draw.
-    ///
-    /// The pod is ready at the first probe tick after its port opens, and no tick counts before
-    /// `initialDelaySeconds` have passed since the container started (kubelet `prober/worker.go: doProbe`). The tick
-    /// grid is re-anchored every 60 to 90 s, which makes the wait uniform in [0, period) (cluster.md 2.6).
+    /// Draws the plan of pod `id` created at `created`, see [`StartupLaw::plan`].
     pub fn draw(settings: &ClusterSettings, seed: Seed, id: PodId, created: SimTime) -> Self {
-        let startup = &settings.startup;
-        let stream = |phase: &str| seed.stream(phase, u64::from(id.0));
-        let draw = |phase: &str, distribution: &DurationDistribution| distribution.draw(&mut stream(phase));
-        let scheduled = created.saturating_add(draw("startup-schedule", &startup.schedule));
-        let loading = scheduled
-            .saturating_add(draw("startup-image-pull", &startup.image_pull))
-            .saturating_add(draw("startup-sandbox", &startup.sandbox));
-        let listening = loading
-            .saturating_add(draw("startup-weights-fetch", &startup.weights_fetch))
-            .saturating_add(draw("startup-weights-load", &startup.weights_load))
-            .saturating_add(draw("startup-engine-init", &startup.engine_init))
-            .saturating_add(draw("startup-compile", &startup.compile))
-            .saturating_add(draw("startup-graphs", &startup.graphs));
-        let first_probe = listening.max(loading.saturating_add(startup.probe_initial_delay));
-        let ready = first_probe.saturating_add(stream("startup-probe").duration_below(startup.probe_period));
-        let routable = ready.saturating_add(draw("startup-endpoints", &startup.endpoints));
-        StartupPlan { scheduled, loading, listening, ready, routable }
+        StartupLaw::new(settings, seed).plan(id, created)
     }
     /// Median time from created to routable, from 1,001 draws of a seed of their own: a property of the settings, the same
     /// in every run.
     pub fn median_duration(settings: &ClusterSettings) -> SimDuration {
-        let draw = |id| StartupPlan::draw(settings, Seed(0), PodId(id), SimTime::ZERO).routable.since(SimTime::ZERO);
+        let law = StartupLaw::new(settings, Seed(0));
+        let draw = |id| law.plan(PodId(id), SimTime::ZERO).routable.since(SimTime::ZERO);
         let mut durations: Vec<SimDuration> = (0..1001).map(draw).collect();
-        durations.sort_unstable();
-        durations[500]
+        *durations.select_nth_unstable(500).1
     }
     /// A pod that has been serving since the run's start.
     pub fn already_serving() -> Self {
@@ -61,6 +41,79 @@ impl StartupPlan {
             ready: SimTime::ZERO,
             routable: SimTime::ZERO,
         }
+    }
+}
+
+/// What the plans of a run's pods have in common.
+struct StartupLaw {
+    schedule: Phase,
+    image_pull: Phase,
+    sandbox: Phase,
+    weights_fetch: Phase,
+    weights_load: Phase,
+    engine_init: Phase,
+    compile: Phase,
+    graphs: Phase,
+    endpoints: Phase,
+    probe: Streams,
+    probe_initial_delay: SimDuration,
+    probe_period: SimDuration,
+}
+
+/// A phase with its own stream per pod, so that changing one phase's settings, or another pod's fate, shifts no other draw.
+struct Phase {
+    streams: Streams,
+    law: DurationLaw,
+}
+
+impl Phase {
+    fn draw(&self, id: PodId) -> SimDuration {
+        self.law.draw(&mut self.streams.of(u64::from(id.0)))
+    }
+}
+
+impl StartupLaw {
+    fn new(settings: &ClusterSettings, seed: Seed) -> Self {
+        let startup = &settings.startup;
+        let phase = |name: &str, distribution: &DurationDistribution| Phase {
+            streams: seed.streams(name),
+            law: distribution.law(),
+        };
+        StartupLaw {
+            schedule: phase("startup-schedule", &startup.schedule),
+            image_pull: phase("startup-image-pull", &startup.image_pull),
+            sandbox: phase("startup-sandbox", &startup.sandbox),
+            weights_fetch: phase("startup-weights-fetch", &startup.weights_fetch),
+            weights_load: phase("startup-weights-load", &startup.weights_load),
+            engine_init: phase("startup-engine-init", &startup.engine_init),
+            compile: phase("startup-compile", &startup.compile),
+            graphs: phase("startup-graphs", &startup.graphs),
+            endpoints: phase("startup-endpoints", &startup.endpoints),
+            probe: seed.streams("startup-probe"),
+            probe_initial_delay: startup.probe_initial_delay,
+            probe_period: startup.probe_period,
+        }
+    }
+
+    /// The plan of pod `id` created at `created`.
+    ///
+    /// The pod is ready at the first probe tick after its port opens, and no tick counts before
+    /// `initialDelaySeconds` have passed since the container started (kubelet `prober/worker.go: doProbe`). The tick
+    /// grid is re-anchored every 60 to 90 s, which makes the wait uniform in [0, period) (cluster.md 2.6).
+    fn plan(&self, id: PodId, created: SimTime) -> StartupPlan {
+        let scheduled = created.saturating_add(self.schedule.draw(id));
+        let loading = scheduled.saturating_add(self.image_pull.draw(id)).saturating_add(self.sandbox.draw(id));
+        let listening = loading
+            .saturating_add(self.weights_fetch.draw(id))
+            .saturating_add(self.weights_load.draw(id))
+            .saturating_add(self.engine_init.draw(id))
+            .saturating_add(self.compile.draw(id))
+            .saturating_add(self.graphs.draw(id));
+        let first_probe = listening.max(loading.saturating_add(self.probe_initial_delay));
+        let mut probe = self.probe.of(u64::from(id.0));
+        let ready = first_probe.saturating_add(probe.duration_below(self.probe_period));
+        let routable = ready.saturating_add(self.endpoints.draw(id));
+        StartupPlan { scheduled, loading, listening, ready, routable }
     }
 }
 

@@ -21,31 +21,49 @@ pub(crate) struct Known {
     target_labels: Values,
     /// Names that recording rules give.
     recorded: BTreeSet<String>,
-    /// Layouts already noted, each with the rules it was stored by.
-    expositions: Vec<(Arc<Exposition>, TargetRules)>,
+    /// Layouts met, each with its first target and the rules it was stored by.
+    layouts: Vec<Layout>,
+    /// How many of them, from the first, are in `metrics` too. Most runs need none there: it is the wrong name that is looked up.
+    entered: usize,
+}
+
+#[derive(Clone, Debug)]
+struct Layout {
+    target: Labels,
+    exposition: Arc<Exposition>,
+    rules: TargetRules,
 }
 
 impl Known {
     /// Notes what a new target may expose.
     pub fn note(&mut self, target: &Labels, exposition: &Arc<Exposition>, rules: &TargetRules) {
-        self.metrics.entry("up".to_owned()).or_default();
         add(&mut self.target_labels, target);
-        let is_noted = |(noted, by): &(Arc<Exposition>, TargetRules)| {
-            (Arc::ptr_eq(noted, exposition) || noted == exposition) && by == rules
+        let is_noted = |own: &Layout| {
+            (Arc::ptr_eq(&own.exposition, exposition) || own.exposition == *exposition) && own.rules == *rules
         };
-        if self.expositions.iter().any(is_noted) {
-            return;
+        if !self.layouts.iter().any(is_noted) {
+            let (target, exposition, rules) = (target.clone(), exposition.clone(), rules.clone());
+            self.layouts.push(Layout { target, exposition, rules });
         }
-        self.expositions.push((exposition.clone(), rules.clone()));
-        for series in &exposition.series {
-            let Some(stored) = stored_labels(&series.labels, target, rules) else { continue };
-            let values = self.metrics.entry(stored.metric_name().to_owned()).or_default();
-            add(values, &stored.filtered(|name| stored.get(name) != target.get(name)));
+    }
+
+    /// Enters the series of the layouts met since the last call.
+    fn enter_layouts(&mut self) {
+        for Layout { target, exposition, rules } in &self.layouts[self.entered..] {
+            self.metrics.entry("up".to_owned()).or_default();
+            for series in &exposition.series {
+                let Some(stored) = stored_labels(&series.labels, target, rules) else { continue };
+                let values = self.metrics.entry(stored.metric_name().to_owned()).or_default();
+                add(values, &stored.filtered(|name| stored.get(name) != target.get(name)));
+            }
         }
+        self.entered = self.layouts.len();
     }
 
     /// Notes one series of recorded data.
     pub fn note_series(&mut self, labels: &Labels) {
+        // Only the first values of a label are kept, in the order met.
+        self.enter_layouts();
         add(self.metrics.entry(labels.metric_name().to_owned()).or_default(), labels);
     }
 
@@ -56,6 +74,12 @@ impl Known {
 
     /// What is nearest to a selector that matched nothing.
     pub fn nearest(&self, selector: &Selector) -> Option<String> {
+        let mut entered = self.clone();
+        entered.enter_layouts();
+        entered.nearest_entered(selector)
+    }
+
+    fn nearest_entered(&self, selector: &Selector) -> Option<String> {
         if let Some(name) = selector.exact_name().filter(|name| self.recorded.contains(*name))
             && !self.metrics.contains_key(name)
         {

@@ -5,7 +5,7 @@
 
 use crate::hpa::{Condition, Direction, LimitReason, Policy, PolicyKind, Recommendation, WindowReason};
 use crate::record::lines::{check_version, write_line};
-use crate::record::reasons::{explain_poll, explain_sync, metric_why, policy_word, word};
+use crate::record::reasons::{ToleranceBand, explain_poll, explain_sync, metric_why, policy_word, word};
 use crate::record::{DecisionRecord, HpaSync, KedaPoll, MetricRecord, RunRecord};
 use crate::units::{SimDuration, SimTime};
 use serde::{Deserialize, Serialize};
@@ -160,9 +160,10 @@ struct PollLine<'a> {
 /// # Errors
 /// Those of `out`.
 pub fn write_decisions(record: &RunRecord, out: &mut impl Write) -> io::Result<()> {
+    let band = ToleranceBand::from(record.info.tolerance_band);
     for decision in &record.decisions {
         match decision {
-            DecisionRecord::HpaSync(sync) => write_line(out, &hpa_line(sync, record.info.tolerance_band))?,
+            DecisionRecord::HpaSync(sync) => write_line(out, &hpa_line(sync, &band))?,
             DecisionRecord::KedaPoll(poll) => write_line(out, &poll_line(poll))?,
         }
     }
@@ -196,7 +197,7 @@ fn read_decision(line: &str) -> Result<DecisionRecord, String> {
         }
         Some("kedaPoll") => {
             let line: PollLine = serde_json::from_value(value).map_err(|error| error.to_string())?;
-            Ok(DecisionRecord::KedaPoll(KedaPoll {
+            Ok(DecisionRecord::KedaPoll(Box::new(KedaPoll {
                 t: line.t,
                 spec_replicas: line.spec_replicas,
                 metrics: line.metrics.into_iter().map(read_metric).collect::<Result<_, _>>()?,
@@ -206,7 +207,7 @@ fn read_decision(line: &str) -> Result<DecisionRecord, String> {
                 cooldown_end: line.cooldown_end,
                 action: intern(&line.action)?,
                 new_replicas: line.new_replicas,
-            }))
+            })))
         }
         _ => Err("found no kind \"hpaSync\" or \"kedaPoll\"".to_owned()),
     }
@@ -232,7 +233,8 @@ fn read_sync(line: HpaLine<'_>) -> Result<HpaSync, String> {
             .recommendations
             .iter()
             .map(|entry| Recommendation { replicas: entry.replicas, at: entry.t })
-            .collect(),
+            .collect::<Vec<_>>()
+            .into(),
         bound_by: intern(&line.bound_by)?,
         window: line.window.as_ref().map(read_window).transpose()?,
         limit: line.limit.map(read_limit).transpose()?,
@@ -339,7 +341,7 @@ fn intern(word: &str) -> Result<&'static str, String> {
     Ok(word)
 }
 
-fn hpa_line(sync: &HpaSync, band: (f64, f64)) -> HpaLine<'_> {
+fn hpa_line<'a>(sync: &'a HpaSync, band: &ToleranceBand) -> HpaLine<'a> {
     let metric = |metric| MetricLine { why: Some(metric_why(metric, sync, band)), ..metric_line(metric) };
     HpaLine {
         t: sync.t,
@@ -357,6 +359,7 @@ fn hpa_line(sync: &HpaSync, band: (f64, f64)) -> HpaLine<'_> {
         reason: sync.reason.as_deref().map(Cow::Borrowed),
         recommendations: sync
             .recommendations
+            .to_vec()
             .iter()
             .map(|entry| RecommendationLine { t: entry.at, replicas: entry.replicas })
             .collect(),

@@ -1,7 +1,7 @@
 //! Decisions: one per HPA sync and one per KEDA poll, as `decisions.jsonl` carries them.
 
-use crate::hpa::{Condition, LimitReason, Recommendation, WindowReason};
-use crate::record::CommonText;
+use crate::hpa::{Condition, LimitReason, WindowReason};
+use crate::record::{CommonText, Recommendations};
 use crate::units::SimTime;
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ pub enum DecisionRecord {
     /// An HPA sync.
     HpaSync(Box<HpaSync>),
     /// A KEDA poll.
-    KedaPoll(KedaPoll),
+    KedaPoll(Box<KedaPoll>),
 }
 
 impl DecisionRecord {
@@ -20,7 +20,7 @@ impl DecisionRecord {
         match (self, earlier) {
             (DecisionRecord::HpaSync(sync), DecisionRecord::HpaSync(earlier)) => {
                 share_metrics(&mut sync.metrics, &earlier.metrics);
-                sync.recommendations.shrink_to_fit();
+                sync.recommendations.share(&earlier.recommendations);
                 if sync.status_conditions == earlier.status_conditions {
                     sync.status_conditions = Arc::clone(&earlier.status_conditions);
                 }
@@ -29,6 +29,13 @@ impl DecisionRecord {
                 share_metrics(&mut poll.metrics, &earlier.metrics);
             }
             _ => {}
+        }
+    }
+    /// What it knew of each metric.
+    pub fn metrics(&self) -> &[MetricRecord] {
+        match self {
+            DecisionRecord::HpaSync(sync) => &sync.metrics,
+            DecisionRecord::KedaPoll(poll) => &poll.metrics,
         }
     }
     /// When.
@@ -118,7 +125,7 @@ pub struct HpaSync {
     /// Reason of the rescale event, upstream's sentence; "" when the raw proposal equals the count; `None` without rescale.
     pub reason: Option<String>,
     /// The recommendations remembered after the sync.
-    pub recommendations: Vec<Recommendation>,
+    pub recommendations: Recommendations,
     /// What bound the result (`BoundBy::word`).
     pub bound_by: &'static str,
     /// Which recommendation a window put in the proposal's place.

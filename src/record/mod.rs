@@ -13,6 +13,7 @@ mod loop_info;
 mod number_text;
 mod pods;
 mod reasons;
+mod recommendations;
 mod run;
 mod signal_text;
 mod slo_tally;
@@ -28,7 +29,8 @@ pub use latency::{LatencyHistogram, LatencyRecorder};
 pub use lines::{FindingLine, SCHEMA_VERSION, check_version, events_to_jsonl};
 pub use loop_info::{Counted, LoadInfo, LoadStep, LoopInfo, QueryInfo};
 pub use pods::PodRecord;
-pub use reasons::{explain_poll, explain_sync, metric_why, poll_cause, sync_in_short};
+pub use reasons::{ToleranceBand, explain_poll, explain_sync, metric_why, poll_cause, sync_in_short};
+pub use recommendations::Recommendations;
 pub use run::{
     KvTotals, Latencies, OpenRequest, RequestTotals, RunInfo, RunRecord, SelectorRecord, TokenTotals, TriggerInfo,
 };

@@ -7,8 +7,7 @@ pub(super) fn milli_text(milli: i64) -> String {
     if rest == 0 {
         return format!("{sign}{whole}");
     }
-    let text = format!("{sign}{whole}.{rest:03}");
-    text.trim_end_matches('0').to_owned()
+    without_trailing_zeros(format!("{sign}{whole}.{rest:03}"))
 }
 
 /// Two decimals, or what four significant digits take below 1.
@@ -29,9 +28,9 @@ pub(super) fn ratio_text(ratio: f64, within: Option<bool>, (low, high): (f64, f6
 
 fn first_that(value: f64, right: impl Fn(f64) -> bool) -> String {
     let least = decimals(value);
-    let texts = (least..=12).map(|decimals| rounded(value, decimals));
+    let mut texts = (least..=12).map(|decimals| rounded(value, decimals));
     let is_right = |text: &String| text.parse().is_ok_and(&right);
-    texts.into_iter().find(is_right).unwrap_or_else(|| short_text(value))
+    texts.find(is_right).unwrap_or_else(|| short_text(value))
 }
 
 fn decimals(value: f64) -> usize {
@@ -44,8 +43,16 @@ fn decimals(value: f64) -> usize {
 }
 
 fn rounded(value: f64, decimals: usize) -> String {
-    let text = format!("{value:.decimals$}");
-    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+    without_trailing_zeros(format!("{value:.decimals$}"))
+}
+
+/// Of the decimals, where there are any.
+fn without_trailing_zeros(mut text: String) -> String {
+    if text.contains('.') {
+        let kept = text.trim_end_matches('0').trim_end_matches('.').len();
+        text.truncate(kept);
+    }
+    text
 }
 
 #[cfg(test)]

@@ -10,13 +10,25 @@ use crate::record::number_text::{milli_text, quotient_text, ratio_text, short_te
 use crate::record::{HpaSync, KedaPoll, MetricRecord};
 use crate::units::SimDuration;
 
+/// The usage/target ratios that the HPA takes for 1, the edges included, and their text: each metric of each sync names them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ToleranceBand {
+    edges: (f64, f64),
+    text: String,
+}
+
+impl From<(f64, f64)> for ToleranceBand {
+    fn from((low, high): (f64, f64)) -> Self {
+        ToleranceBand { edges: (low, high), text: format!("{}..{}", short_text(low), short_text(high)) }
+    }
+}
+
 /// What one metric proposed in `sync` and why: `16.58 / 5 = 3.32 -> 4 (ratio 1.66 against 2 replicas, outside 0.9..1.1)`.
-/// `band` is the tolerance band of usage/target ratios.
 ///
 /// The arithmetic is `replica_calculator.go`'s (hpa.md 6): an AverageValue is a total that is divided by the target, and
 /// only its tolerance test sees a count, `status.replicas`; a Value is a ratio times ready pods; what is measured per pod is
 /// a ratio times the pods that were measured.
-pub fn metric_why(metric: &MetricRecord, sync: &HpaSync, band: (f64, f64)) -> String {
+pub fn metric_why(metric: &MetricRecord, sync: &HpaSync, band: &ToleranceBand) -> String {
     if let Some(error) = &metric.error {
         return format!("failed: {error}");
     }
@@ -242,16 +254,15 @@ fn is_filled_in(metric: &MetricRecord) -> bool {
     metric.target_milli != 0 && (milli as f64 / metric.target_milli as f64 - ratio).abs() > 1e-3
 }
 
-fn shown_ratio(metric: &MetricRecord, band: (f64, f64)) -> String {
-    metric.ratio.map_or_else(|| "unknown".to_owned(), |ratio| ratio_text(ratio, metric.within_tolerance, band))
+fn shown_ratio(metric: &MetricRecord, band: &ToleranceBand) -> String {
+    metric.ratio.map_or_else(|| "unknown".to_owned(), |ratio| ratio_text(ratio, metric.within_tolerance, band.edges))
 }
 
 /// `outside 0.9..1.1`; empty when tolerance was not tested.
-fn verdict(metric: &MetricRecord, (low, high): (f64, f64)) -> String {
-    let band = format!("{}..{}", short_text(low), short_text(high));
+fn verdict(metric: &MetricRecord, band: &ToleranceBand) -> String {
     match metric.within_tolerance {
-        Some(true) => format!("within {band}"),
-        Some(false) => format!("outside {band}"),
+        Some(true) => format!("within {}", band.text),
+        Some(false) => format!("outside {}", band.text),
         None => String::new(),
     }
 }

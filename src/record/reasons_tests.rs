@@ -49,7 +49,7 @@ fn sync(metrics: Vec<MetricRecord>, replicas: i32, new: i32) -> HpaSync {
         scaling_active: Some("ValidMetricFound"),
         scaling_limited: Some("DesiredWithinRange"),
         reason: None,
-        recommendations: Vec::new(),
+        recommendations: Vec::new().into(),
         bound_by: "none",
         window: None,
         limit: None,
@@ -106,7 +106,7 @@ fn a_metric_says_how_it_came_to_its_proposal() {
         ),
     ];
     for (sync, text) in table {
-        assert_eq!(metric_why(&sync.metrics[0], &sync, BAND), text);
+        assert_eq!(metric_why(&sync.metrics[0], &sync, &BAND.into()), text);
     }
 }
 
@@ -117,7 +117,7 @@ fn a_metric_says_where_its_number_came_from() {
     let why = |change: fn(&mut MetricRecord)| {
         let mut metric = plain.clone();
         change(&mut metric);
-        metric_why(&metric, &whole, BAND)
+        metric_why(&metric, &whole, &BAND.into())
     };
     assert!(why(|metric| metric.fallback = true).starts_with("fallback for a failed answer: 16.58 / 5"));
     assert!(why(|metric| metric.cached = true).ends_with("outside 0.9..1.1); asked 12.3s ago"));

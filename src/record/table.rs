@@ -2,6 +2,7 @@
 
 use crate::record::{RunRecord, Timeline, TimelineRow};
 use crate::units::{SimDuration, SimTime};
+use std::fmt::{Display, Write as _};
 use std::io::{self, Write};
 
 const BEFORE_TRIGGERS: [&str; 5] = ["t", "offered_rps", "spec_replicas", "status_replicas", "ready_replicas"];
@@ -20,9 +21,11 @@ pub fn write_timeline(record: &RunRecord, out: impl Write) -> io::Result<()> {
     let header = BEFORE_TRIGGERS.map(str::to_owned).into_iter().chain(trigger_columns);
     let header: Vec<String> = header.chain(AFTER_TRIGGERS.map(str::to_owned)).collect();
     writer.write_record(&header)?;
+    let mut cells = Cells { texts: vec![Cell::default(); header.len()], next: 0 };
     for row in &record.timeline.rows {
         assert_eq!(row.triggers.len(), triggers.len(), "a timeline row has one pair per trigger");
-        writer.write_record(cells(row))?;
+        cells.fill(row);
+        writer.write_record(cells.texts.iter().map(|cell| cell.text.as_bytes()))?;
     }
     writer.flush()
 }
@@ -34,24 +37,59 @@ pub fn timeline_to_csv(record: &RunRecord) -> String {
     String::from_utf8(out).expect("cells are UTF-8")
 }
 
-fn cells(row: &TimelineRow) -> Vec<String> {
-    let mut cells = vec![
-        row.t.as_secs_f64().to_string(),
-        number(Some(row.offered_rps)),
-        row.spec_replicas.to_string(),
-        row.status_replicas.to_string(),
-        row.ready_replicas.to_string(),
-    ];
-    for (value, threshold) in &row.triggers {
-        cells.extend([number(*value), number(Some(*threshold))]);
-    }
-    cells.extend([row.running.to_string(), row.waiting.to_string(), number(Some(row.kv_usage)), number(row.ttft_p95)]);
-    cells
+/// The texts of a row. A cell whose number is the one above it keeps its text: most columns change seldom, and a float's
+/// shortest text costs more than the rest of its row.
+struct Cells {
+    texts: Vec<Cell>,
+    next: usize,
 }
 
-/// Shortest text that reads back as the same number; `NaN`, `inf` and `-inf` as such.
-fn number(value: Option<f64>) -> String {
-    value.map_or_else(String::new, |value| value.to_string())
+#[derive(Clone, Default)]
+struct Cell {
+    /// Which number `text` is of; the empty cell has none.
+    bits: Option<u64>,
+    text: String,
+}
+
+impl Cells {
+    fn fill(&mut self, row: &TimelineRow) {
+        self.next = 0;
+        self.number(Some(row.t.as_secs_f64()));
+        self.number(Some(row.offered_rps));
+        for count in [row.spec_replicas, row.status_replicas, row.ready_replicas] {
+            self.number(Some(f64::from(count)));
+        }
+        for (value, threshold) in row.triggers.iter() {
+            self.number(*value);
+            self.number(Some(*threshold));
+        }
+        self.count(row.running);
+        self.count(row.waiting);
+        self.number(Some(row.kv_usage));
+        self.number(row.ttft_p95);
+        assert_eq!(self.next, self.texts.len(), "a row has a cell per column");
+    }
+
+    /// Shortest text that reads back as the same number; `NaN`, `inf` and `-inf` as such.
+    fn number(&mut self, value: Option<f64>) {
+        self.put(value.map(f64::to_bits), value);
+    }
+
+    fn count(&mut self, count: u64) {
+        self.put(Some(count), Some(count));
+    }
+
+    fn put(&mut self, bits: Option<u64>, value: Option<impl Display>) {
+        let cell = &mut self.texts[self.next];
+        self.next += 1;
+        if cell.bits != bits {
+            cell.bits = bits;
+            cell.text.clear();
+            if let Some(value) = value {
+                write!(cell.text, "{value}").expect("writing to memory does not fail");
+            }
+        }
+    }
 }
 
 /// Reads `timeline.csv` back: the triggers' names and the rows.

@@ -1,6 +1,7 @@
 //! The timeline: one row per sample, as `timeline.csv` carries it.
 
 use crate::units::SimTime;
+use std::sync::Arc;
 
 /// Samples at a fixed step.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -23,8 +24,8 @@ pub struct TimelineRow {
     /// Ready pods.
     pub ready_replicas: i32,
     /// Per trigger: its last evaluated value and threshold (as the user wrote it); `None` before the first evaluation or when
-    /// it failed.
-    pub triggers: Vec<(Option<f64>, f64)>,
+    /// it failed. Rows that say the same share it.
+    pub triggers: Arc<[(Option<f64>, f64)]>,
     /// Running requests over all engines.
     pub running: u64,
     /// Waiting requests over all engines.

@@ -1,9 +1,10 @@
-//! From a drawing to SVG text or PNG bytes; colours and text styles that all charts share.
+//! From a drawing to SVG text; colours and text styles that all charts share. PNG is made in `bitmap`.
 
 use crate::report::font;
 use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
+use std::ops::Range;
 
 /// Colours that people with any common colour blindness tell apart (Okabe and Ito).
 pub(super) mod palette {
@@ -30,12 +31,15 @@ pub(super) enum Joints {
     Apart,
 }
 
-/// Something that can be drawn on any backend.
+/// Something that can be drawn on any backend, in parts from top to bottom.
 pub(super) trait Picture {
     /// Width and height in pixels.
     fn size(&self) -> (u32, u32);
-    /// Draws on an area of that size, already white, with lines of `joints`.
-    fn draw<DB: DrawingBackend>(&self, area: &Area<DB>, joints: Joints) -> Result<(), String>;
+    /// The rows of pixels of each part, in order; together they are the picture's. Marks may stand out of them by a few rows,
+    /// see `bitmap`.
+    fn parts(&self) -> Vec<Range<u32>>;
+    /// Draws a part on an area of the picture's size, already white, with lines of `joints`.
+    fn draw_part<DB: DrawingBackend>(&self, part: usize, area: &Area<DB>, joints: Joints) -> Result<(), String>;
 }
 
 /// The picture as SVG.
@@ -44,7 +48,11 @@ pub(super) fn to_svg(picture: &impl Picture) -> Result<String, String> {
     let mut text = String::new();
     {
         let root = SVGBackend::with_string(&mut text, picture.size()).into_drawing_area();
-        draw_all(picture, &root, Joints::Joined)?;
+        root.fill(&WHITE).map_err(drawing)?;
+        for part in 0..picture.parts().len() {
+            picture.draw_part(part, &root, Joints::Joined)?;
+        }
+        root.present().map_err(drawing)?;
     }
     if !text.ends_with('\n') {
         text.push('\n');
@@ -57,42 +65,13 @@ pub(super) fn to_svg(picture: &impl Picture) -> Result<String, String> {
 /// Last line of every SVG of ours.
 const SVG_MARK: &str = "<!-- drawn by kedasim -->";
 /// Keyword and text of a text chunk in every PNG of ours.
-const PNG_MARK: (&str, &str) = ("Software", "kedasim");
+pub(super) const PNG_MARK: (&str, &str) = ("Software", "kedasim");
 
 /// Whether a picture's bytes are of a picture that this module drew.
 pub(super) fn is_marked(bytes: &[u8]) -> bool {
     let png = format!("{}\0{}", PNG_MARK.0, PNG_MARK.1);
     let has = |mark: &[u8]| bytes.windows(mark.len()).any(|part| part == mark);
     has(SVG_MARK.as_bytes()) || has(png.as_bytes())
-}
-
-/// The picture as PNG.
-pub(super) fn to_png(picture: &impl Picture) -> Result<Vec<u8>, String> {
-    font::register();
-    let (width, height) = picture.size();
-    let mut pixels = vec![255u8; width as usize * height as usize * 3];
-    {
-        let root = BitMapBackend::with_buffer(&mut pixels, (width, height)).into_drawing_area();
-        draw_all(picture, &root, Joints::Apart)?;
-    }
-    let mut bytes = Vec::new();
-    let mut encoder = png::Encoder::new(&mut bytes, width, height);
-    encoder.set_color(png::ColorType::Rgb);
-    encoder.set_depth(png::BitDepth::Eight);
-    // The slowest level would halve the file, and take longer than the simulation of an hour.
-    encoder.set_filter(png::Filter::Adaptive);
-    encoder.set_deflate_compression(png::DeflateCompression::FdeflateUltraFast);
-    encoder.add_text_chunk(PNG_MARK.0.to_owned(), PNG_MARK.1.to_owned()).map_err(|error| error.to_string())?;
-    let mut writer = encoder.write_header().map_err(|error| error.to_string())?;
-    writer.write_image_data(&pixels).map_err(|error| error.to_string())?;
-    writer.finish().map_err(|error| error.to_string())?;
-    Ok(bytes)
-}
-
-fn draw_all<DB: DrawingBackend>(picture: &impl Picture, root: &Area<DB>, joints: Joints) -> Result<(), String> {
-    root.fill(&WHITE).map_err(drawing)?;
-    picture.draw(root, joints)?;
-    root.present().map_err(drawing)
 }
 
 /// A backend's error as text.

@@ -1,10 +1,12 @@
 //! The heatmap of a sweep: two axes, the mean over all runs of a cell printed in it.
 
 use crate::report::ResultsTable;
+use crate::report::bitmap;
 use crate::report::canvas::{self, Area, Joints, Picture, centred, drawing, palette, shortened, write_text};
 use crate::report::text::number;
 use plotters::prelude::*;
 use plotters::style::text_anchor::HPos;
+use std::ops::Range;
 
 /// What a heatmap shows: paths of the two axes and the name of a figure.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -118,7 +120,7 @@ impl Heatmap {
     /// # Errors
     /// What the drawing library could not do.
     pub fn png(&self) -> Result<Vec<u8>, String> {
-        canvas::to_png(self)
+        bitmap::to_png(self)
     }
 
     fn cell_width(&self) -> i32 {
@@ -268,7 +270,12 @@ impl Picture for Heatmap {
         (pixels(self.width()), pixels(top + self.grid().1 + AXIS_HEIGHT))
     }
 
-    fn draw<DB: DrawingBackend>(&self, area: &Area<DB>, _: Joints) -> Result<(), String> {
+    /// One: cells and their labels stand in each other's rows.
+    fn parts(&self) -> Vec<Range<u32>> {
+        std::iter::once(0..self.size().1).collect()
+    }
+
+    fn draw_part<DB: DrawingBackend>(&self, _: usize, area: &Area<DB>, _: Joints) -> Result<(), String> {
         for (size, color, text, y) in self.header().0 {
             write_text(area, &text, size, color, (16, y))?;
         }

@@ -1,8 +1,9 @@
 //! What a person or a program reads: one exporter a file. Writes whole files or none; concludes nothing of its own.
 //!
-//! Reading order: `json` (summary.json), `text` and `markdown`, `csv_tables`, `plot` and `heatmap` on `canvas`, `directory`, `lint_text`, `lint_json`,
+//! Reading order: `json` (summary.json), `text` and `markdown`, `csv_tables`, `plot` and `heatmap` on `canvas` and `bitmap`, `directory`, `lint_text`, `lint_json`,
 //! `sarif` and `github_annotations`.
 
+mod bitmap;
 mod calibrate_json;
 mod calibrate_text;
 mod canvas;
@@ -19,6 +20,7 @@ mod lint_json;
 mod lint_text;
 mod markdown;
 mod plot;
+mod polygon;
 mod replications_folder;
 mod replications_json;
 mod replications_text;

@@ -1,11 +1,13 @@
 //! The timeline of a run: panels on one time axis, from the files that the run leaves and nothing else.
 
 use crate::record::{RunInfo, Timeline, TimelineRow, TriggerInfo};
+use crate::report::bitmap;
 use crate::report::canvas::{self, Area, Joints, Picture, drawing, palette, shortened, write_text};
 use crate::report::text::{number, run_names};
 use crate::report::ticks::{self, Axis};
 use crate::units::math;
 use plotters::prelude::*;
+use std::ops::Range;
 
 const WIDTH: u32 = 1200;
 const TITLE_HEIGHT: u32 = 40;
@@ -107,7 +109,7 @@ impl TimelinePlot {
     /// # Errors
     /// What the drawing library could not do.
     pub fn png(&self) -> Result<Vec<u8>, String> {
-        canvas::to_png(self)
+        bitmap::to_png(self)
     }
 }
 
@@ -334,7 +336,7 @@ impl Panel {
         }
     }
 
-    fn range(&self) -> std::ops::Range<f64> {
+    fn range(&self) -> Range<f64> {
         if self.scale == Scale::Log {
             let low = self.values().fold(f64::INFINITY, f64::min);
             let high = self.values().fold(f64::NEG_INFINITY, f64::max);
@@ -362,16 +364,24 @@ impl Picture for TimelinePlot {
         (WIDTH, TITLE_HEIGHT + panels * PANEL_HEIGHT + AXIS_HEIGHT)
     }
 
-    fn draw<DB: DrawingBackend>(&self, area: &Area<DB>, joints: Joints) -> Result<(), String> {
-        let (title, mut rest) = area.split_vertically(TITLE_HEIGHT);
-        write_text(&title, &shortened(&self.title, 110), 20, palette::INK, (16, 22))?;
-        for (index, panel) in self.panels.iter().enumerate() {
-            let is_last = index + 1 == self.panels.len();
-            let (own, below) = rest.split_vertically(PANEL_HEIGHT + if is_last { AXIS_HEIGHT } else { 0 });
-            self.draw_panel(&own, panel, is_last, joints)?;
-            rest = below;
+    /// The title, then the panels.
+    fn parts(&self) -> Vec<Range<u32>> {
+        let panels = u32::try_from(self.panels.len()).expect("a handful of panels");
+        let panel = |number: u32| {
+            let top = TITLE_HEIGHT + number * PANEL_HEIGHT;
+            top..top + PANEL_HEIGHT + if number + 1 == panels { AXIS_HEIGHT } else { 0 }
+        };
+        std::iter::once(0..TITLE_HEIGHT).chain((0..panels).map(panel)).collect()
+    }
+
+    fn draw_part<DB: DrawingBackend>(&self, part: usize, area: &Area<DB>, joints: Joints) -> Result<(), String> {
+        let rows = &self.parts()[part];
+        let (_, from_here) = area.split_vertically(rows.start);
+        let (own, _) = from_here.split_vertically(rows.end - rows.start);
+        match part.checked_sub(1) {
+            None => write_text(&own, &shortened(&self.title, 110), 20, palette::INK, (16, 22)).map(|_| ()),
+            Some(index) => self.draw_panel(&own, &self.panels[index], index + 1 == self.panels.len(), joints),
         }
-        Ok(())
     }
 }
 

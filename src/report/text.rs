@@ -393,7 +393,7 @@ fn latest_sync(record: &RunRecord, t: SimTime) -> Option<&HpaSync> {
 
 fn latest_poll(record: &RunRecord, t: SimTime) -> Option<&KedaPoll> {
     let mut polls = record.decisions.iter().rev().filter_map(|decision| match decision {
-        DecisionRecord::KedaPoll(poll) => Some(poll),
+        DecisionRecord::KedaPoll(poll) => Some(poll.as_ref()),
         DecisionRecord::HpaSync(_) => None,
     });
     polls.find(|poll| poll.t <= t)

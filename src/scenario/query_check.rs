@@ -5,8 +5,9 @@ use crate::keda::{PrometheusTrigger, ScaledObjectSpec, TriggerKind};
 use crate::prometheus::{ParseError, PrometheusVersion, ResultType, metric_names, result_type};
 use crate::replica::{EngineConfig, absence};
 use crate::scenario::ledger::Ledger;
-use crate::series::Signals;
+use crate::series::{Exposition, Labels, Signals};
 use crate::units::{Diagnostic, Judge};
+use std::collections::BTreeSet;
 
 /// Why a query never gives KEDA a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,13 +69,16 @@ impl QueryFault {
 pub(super) fn check_queries(
     spec: &ScaledObjectSpec,
     version: PrometheusVersion,
-    (engine, signals): (Option<&EngineConfig>, &Signals),
+    (engine, exposed, signals): (Option<&EngineConfig>, Option<&Exposition>, &Signals),
     ledger: &mut Ledger,
 ) {
+    let exposed = exposed.into_iter().flat_map(|exposed| &exposed.series).map(|series| &series.labels);
+    let there = exposed.chain(signals.series.iter().map(|series| &series.labels));
+    let there: BTreeSet<&str> = there.map(Labels::metric_name).collect();
     tell_requests(spec, ledger);
     for (index, trigger) in spec.triggers.iter().enumerate() {
         let TriggerKind::Prometheus(own) = &trigger.kind else { continue };
-        tell_absent(own, index, version, (engine, signals), ledger);
+        tell_absent(own, index, version, (engine, &there), ledger);
         let Some(fault) = QueryFault::of(&own.query, own.ignore_null_values, version) else { continue };
         let path = format!("spec.triggers[{index}].metadata.query");
         let place = own.query_span.clone();
@@ -85,22 +89,20 @@ pub(super) fn check_queries(
     }
 }
 
-/// Warns of names that vLLM servers are known for and the replicas do not expose, with the reason.
+/// Warns of names that vLLM servers are known for and that are not `there`, with the reason.
 fn tell_absent(
     trigger: &PrometheusTrigger,
     index: usize,
     version: PrometheusVersion,
-    (engine, signals): (Option<&EngineConfig>, &Signals),
+    (engine, there): (Option<&EngineConfig>, &BTreeSet<&str>),
     ledger: &mut Ledger,
 ) {
     let mut told: Vec<String> = Vec::new();
     for name in metric_names(&trigger.query, version) {
-        let given = signals.series.iter().any(|series| series.labels.metric_name() == name);
-        let Some(absence) =
-            engine.and_then(|engine| absence(engine, &name)).filter(|_| !given && !told.contains(&name))
-        else {
+        if there.contains(name.as_str()) || told.contains(&name) {
             continue;
-        };
+        }
+        let Some(absence) = engine.and_then(|engine| absence(engine, &name)) else { continue };
         let path = format!("spec.triggers[{index}].metadata.query");
         let message = format!("the replicas do not expose {name}: {}", absence.why);
         let help = if absence.real_has_it {

@@ -179,8 +179,9 @@ fn resolve_into(bundle: &Bundle, overrides: &Overrides, ledger: &mut Ledger) -> 
         workload.as_ref().map_or_else(|| policy.namespace().to_owned(), |workload| workload.namespace.clone());
     let profile = choose_profile(bundle, overrides, &scenario, workload.as_ref(), ledger);
     let engine = profile.as_ref().and_then(|profile| resolve_engine(&scenario, profile, workload.as_ref(), ledger));
-    if let Some(engine) = &engine {
-        tell_overlap(&signals, "the replicas expose", &exposition(engine), ledger);
+    let exposed = engine.as_ref().map(exposition);
+    if let Some(exposed) = &exposed {
+        tell_overlap(&signals, "the replicas expose", exposed, ledger);
     }
     let (profile, controllers) = (profile?, controllers?);
     let gpus = gpus_per_replica(workload.as_ref(), profile.gpus, &profile.name, ledger);
@@ -205,7 +206,12 @@ fn resolve_into(bundle: &Bundle, overrides: &Overrides, ledger: &mut Ledger) -> 
     let pods = Pods { workload: workload.as_ref(), target, namespace: &pods_namespace };
     let monitoring = resolve_monitoring(bundle, &scenario, &pods, engine.as_ref(), ledger)?;
     if let Some(keda) = &controllers.keda {
-        check_queries(&keda.scaled_object, monitoring.server.version, (engine.as_ref(), &signals), ledger);
+        check_queries(
+            &keda.scaled_object,
+            monitoring.server.version,
+            (engine.as_ref(), exposed.as_ref(), &signals),
+            ledger,
+        );
         tell_push(gateway.as_ref(), &keda.scaled_object, ledger);
     }
     let initial_replicas = resolve_initial(overrides, &scenario, &controllers, ledger);

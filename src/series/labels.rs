@@ -14,9 +14,19 @@ pub struct Labels(Arc<[(Arc<str>, Arc<str>)]>);
 impl Labels {
     /// From pairs in any order; a later pair with the same name replaces the earlier one, empty values are dropped.
     pub fn from_pairs<N: AsRef<str>, V: AsRef<str>>(pairs: impl IntoIterator<Item = (N, V)>) -> Self {
-        let sorted: std::collections::BTreeMap<Arc<str>, Arc<str>> =
+        let mut sorted: Vec<(Arc<str>, Arc<str>)> =
             pairs.into_iter().map(|(name, value)| (Arc::from(name.as_ref()), Arc::from(value.as_ref()))).collect();
-        Labels(sorted.into_iter().filter(|(_, value): &(Arc<str>, Arc<str>)| !value.is_empty()).collect())
+        // Stable, so that of one name's pairs the last stands last; it takes the first one's place.
+        sorted.sort_by(|(left, _), (right, _)| left.cmp(right));
+        sorted.dedup_by(|later, kept| {
+            let is_same = later.0 == kept.0;
+            if is_same {
+                std::mem::swap(later, kept);
+            }
+            is_same
+        });
+        sorted.retain(|(_, value)| !value.is_empty());
+        Labels(sorted.into())
     }
     /// The value of `name`; "" when the label is absent, which is the same thing.
     pub fn get(&self, name: &str) -> &str {
@@ -56,7 +66,15 @@ impl Labels {
     /// With `name` set to `value` ("" removes it).
     #[must_use]
     pub fn with(&self, name: &str, value: &str) -> Self {
-        Self::from_pairs(self.iter().chain([(name, value)]))
+        let mut pairs = self.0.to_vec();
+        let place = pairs.binary_search_by(|(own, _)| own.as_ref().cmp(name));
+        match (place, value) {
+            (Ok(place), "") => drop(pairs.remove(place)),
+            (Ok(place), value) => pairs[place].1 = value.into(),
+            (Err(_), "") => {}
+            (Err(place), value) => pairs.insert(place, (name.into(), value.into())),
+        }
+        Labels(pairs.into())
     }
 }
 
@@ -89,5 +107,9 @@ mod tests {
         assert_eq!(labels.to_string(), r#"up{pod="a"}"#);
         assert_eq!((labels.get("gone"), labels.len()), ("", 2));
         assert_eq!(labels.without_name().with("pod", ""), Labels::default());
+        let again = Labels::from_pairs([("b", "1"), ("a", "1"), ("b", ""), ("c", "2"), ("a", "2"), ("a", "3")]);
+        assert_eq!(again.to_string(), r#"{a="3",c="2"}"#, "the last of a name counts, an empty one too");
+        let changed = again.with("b", "new").with("c", "3").with("d", "").with("a", "");
+        assert_eq!(changed.to_string(), r#"{b="new",c="3"}"#);
     }
 }

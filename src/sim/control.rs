@@ -297,7 +297,7 @@ impl World<'_> {
             scaling_active: decision.scaling_active.map(crate::hpa::ScalingActive::word),
             scaling_limited: decision.scaling_limited.map(crate::hpa::ScalingLimited::word),
             reason: reason.clone(),
-            recommendations: decision.next.recommendations.clone(),
+            recommendations: decision.next.recommendations.clone().into(),
             bound_by: decision.bound_by.word(),
             window: decision.window,
             limit: decision.limit,

@@ -250,7 +250,7 @@ impl World<'_> {
         let word = action.word();
         let record =
             KedaPoll { t, spec_replicas, metrics, active, error, rule, cooldown_end, action: word, new_replicas };
-        self.recorded.push_decision(DecisionRecord::KedaPoll(record));
+        self.recorded.push_decision(DecisionRecord::KedaPoll(Box::new(record)));
         if let Some(replicas) = action.replicas() {
             self.write_scale(replicas, ScaleSource::Keda, format!("KEDA {word} ({rule})"));
         }
@@ -309,11 +309,19 @@ impl World<'_> {
         for (index, (trigger, report)) in reports.filter(|(_, (own, _))| !own.is_resource()) {
             self.control.last_values[index] = report.value;
             let null_as_zero = self.control.null_answers[index] && !report.fallback && report.error.is_none();
-            let record = trigger_record(trigger, report, self.trigger_target(index));
+            let record = trigger_record(trigger, report, self.trigger_target(index), self.latest_record(trigger));
             found.triggers[index] = Some(MetricRecord { null_as_zero, ..record });
         }
         self.control.keda = evaluation.next;
         (found, active, error)
+    }
+
+    /// What a recent decision recorded of the trigger, if it was asked.
+    fn latest_record(&self, trigger: &Trigger) -> Option<&MetricRecord> {
+        let recent = self.recorded.decisions.iter().rev().take(2);
+        recent
+            .flat_map(DecisionRecord::metrics)
+            .find(|record| record.trigger == trigger.metric_name.as_str() && !record.query.is_empty())
     }
 
     /// The target of a trigger in the HPA, milli units; 0 for a formula's input, which has none.
@@ -351,10 +359,28 @@ fn next_push(own: &SignalTrigger, now: SimTime) -> Option<SimTime> {
     Some(SimTime::from_ps(active))
 }
 
-fn trigger_record(trigger: &Trigger, report: TriggerReport, target_milli: i64) -> MetricRecord {
+/// The record of a trigger, whose texts are those of an earlier one.
+fn trigger_record(
+    trigger: &Trigger,
+    report: TriggerReport,
+    target_milli: i64,
+    earlier: Option<&MetricRecord>,
+) -> MetricRecord {
+    let texts = match earlier {
+        Some(MetricRecord { trigger, query, target_type, kind, .. }) => {
+            [trigger, query, target_type, kind].map(Clone::clone)
+        }
+        None => [
+            trigger.metric_name.as_str().into(),
+            trigger.asks().into(),
+            trigger.target_type.word().into(),
+            trigger.kind.word().into(),
+        ],
+    };
+    let [name, query, target_type, kind] = texts;
     MetricRecord {
-        trigger: trigger.metric_name.as_str().into(),
-        query: trigger.asks().into(),
+        trigger: name,
+        query,
         // KEDA stamps a query of Prometheus with the whole second.
         query_time: match &trigger.kind {
             TriggerKind::Prometheus(_) => report.asked.floor_to_second(),
@@ -363,11 +389,11 @@ fn trigger_record(trigger: &Trigger, report: TriggerReport, target_milli: i64) -
         value: report.value,
         milli: report.milli,
         target_milli,
-        target_type: trigger.target_type.word().into(),
+        target_type,
         proposal: None,
         ratio: None,
         within_tolerance: None,
-        kind: trigger.kind.word().into(),
+        kind,
         active: report.error.is_none().then_some(report.active),
         fallback: report.fallback,
         cached: report.cached,

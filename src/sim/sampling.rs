@@ -5,6 +5,7 @@ use crate::sim::SimulateError;
 use crate::sim::event::Event;
 use crate::sim::world::World;
 use crate::units::SimDuration;
+use std::sync::Arc;
 
 impl World<'_> {
     /// Writes a row, checks the invariants, and ends the run when it has settled.
@@ -46,7 +47,7 @@ impl World<'_> {
             spec_replicas: self.deployment.spec_replicas,
             status_replicas: self.deployment.status_replicas,
             ready_replicas: self.deployment.ready_replicas(),
-            triggers: self.control.last_values.iter().copied().zip(self.control.thresholds.iter().copied()).collect(),
+            triggers: self.trigger_cells(),
             running,
             waiting,
             kv_usage,
@@ -56,6 +57,17 @@ impl World<'_> {
 }
 
 impl World<'_> {
+    /// The triggers' last values and thresholds; those of the row before where nothing has changed.
+    fn trigger_cells(&self) -> Arc<[(Option<f64>, f64)]> {
+        let cells = || self.control.last_values.iter().copied().zip(self.control.thresholds.iter().copied());
+        let bits = |(value, threshold): (Option<f64>, f64)| (value.map(f64::to_bits), threshold.to_bits());
+        let before = self.recorded.timeline.rows.last().map(|row| &row.triggers);
+        match before.filter(|before| before.iter().copied().map(bits).eq(cells().map(bits))) {
+            Some(same) => Arc::clone(same),
+            None => cells().collect(),
+        }
+    }
+
     /// Adds the fleet's state to the sums of which means are made.
     fn sum_fleet(&mut self, waiting: u64) {
         let (mut usage, mut ready) = (0.0, 0u32);

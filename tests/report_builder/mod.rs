@@ -125,7 +125,7 @@ impl Builder {
             scaling_active: Some("ValidMetricFound"),
             scaling_limited: Some("DesiredWithinRange"),
             reason: (from != to).then(|| "external metric s0-prometheus above target".to_owned()),
-            recommendations: Vec::new(),
+            recommendations: Vec::new().into(),
             bound_by: match limit {
                 Some(LimitReason::MaxReplicas(_)) => "maxReplicas",
                 Some(_) => "minReplicas",

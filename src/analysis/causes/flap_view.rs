@@ -137,14 +137,6 @@ fn as_sync(decision: &DecisionRecord) -> Option<&HpaSync> {
     }
 }
 
-/// All metrics of a decision.
-pub(super) fn metrics(decision: &DecisionRecord) -> &[MetricRecord] {
-    match decision {
-        DecisionRecord::HpaSync(sync) => &sync.metrics,
-        DecisionRecord::KedaPoll(poll) => &poll.metrics,
-    }
-}
-
 /// The metric with the largest proposal, the first of equals as the controller keeps the first.
 pub(super) fn winning(sync: &HpaSync) -> Option<&MetricRecord> {
     sync.metrics.iter().filter(|own| own.proposal.is_some()).rev().max_by_key(|own| own.proposal)

@@ -1,6 +1,6 @@
 //! Signatures of what stands around the metric: nulls, KEDA's own steps, cron, fallback, the controller's memory.
 
-use super::flap_view::{FlapView, metrics, winning};
+use super::flap_view::{FlapView, winning};
 use crate::analysis::ReversalKind;
 use crate::analysis::load::earlier;
 use crate::record::{HpaSync, MetricRecord, ScaleSource};
@@ -27,7 +27,7 @@ pub(super) fn null_read_as_zero(view: &FlapView<'_>) -> Option<String> {
 
 fn metrics_at<'a>(view: &FlapView<'a>) -> Vec<(crate::units::SimTime, &'a MetricRecord)> {
     let down = view.down();
-    down.iter().flat_map(|down| metrics(down).iter().map(|own| (down.t(), own))).collect()
+    down.iter().flat_map(|down| down.metrics().iter().map(|own| (down.t(), own))).collect()
 }
 
 /// C8: KEDA went to zero from two replicas or more, or to idle, and the next move was up within the flap window. A step
@@ -88,7 +88,7 @@ pub(super) fn cron_edge(view: &FlapView<'_>) -> Option<String> {
 /// C13: a fallback substituted a value at one of the two moves.
 pub(super) fn fallback_edge(view: &FlapView<'_>) -> Option<String> {
     [view.old, view.new].into_iter().flatten().find_map(|decision| {
-        let substituted = metrics(decision).iter().find(|own| own.fallback)?;
+        let substituted = decision.metrics().iter().find(|own| own.fallback)?;
         Some(format!("{}'s fallback was in force at {}", substituted.trigger, decision.t()))
     })
 }

@@ -29,8 +29,9 @@ pub(super) fn from_proposal(
 fn windows(kubernetes: &KubernetesSettings, sync: &HpaSync, desired: i32) -> Windows {
     let own = Recommended { t: sync.t, replicas: desired };
     // Its own is among those remembered; at the HPA's first sync so is the count it found, of the same instant.
-    let place = sync.recommendations.iter().rposition(|old| old.at == sync.t && old.replicas == desired);
-    let before = sync.recommendations.iter().enumerate().filter(|(index, _)| Some(*index) != place).map(|(_, old)| old);
+    let remembered = sync.recommendations.to_vec();
+    let place = remembered.iter().rposition(|old| old.at == sync.t && old.replicas == desired);
+    let before = remembered.iter().enumerate().filter(|(index, _)| Some(*index) != place).map(|(_, old)| old);
     let inside = |window: SimDuration, is_inside: fn(SimTime, SimTime) -> bool| {
         let counts = |old: &&Recommendation| is_inside(old.at.saturating_add(window), sync.t);
         let mut inside: Vec<Recommended> =

@@ -1,0 +1,187 @@
+//! Fills polygons pixel for pixel as plotters does (`plotters_backend::rasterizer::fill_polygon`), which takes memory anew for
+//! every row of every polygon: a line of thousands of short segments, each a polygon, costs a third of that here.
+
+use plotters_backend::{BackendCoord, BackendStyle, DrawingBackend, DrawingErrorKind};
+
+/// An edge that the sweep crosses; `start` to `end` along the sweep, (along, across) it.
+#[derive(Clone, Copy, Debug)]
+struct Edge {
+    start: BackendCoord,
+    end: BackendCoord,
+}
+
+impl Edge {
+    /// Where it is across the sweep when that is at `at`.
+    fn place(&self, at: i32) -> f64 {
+        let rise = i64::from(self.end.1 - self.start.1) * i64::from(at - self.start.0);
+        f64::from(self.start.1) + rise as f64 / f64::from(self.end.0 - self.start.0)
+    }
+}
+
+/// An edge at one position of the sweep.
+#[derive(Clone, Copy, Debug)]
+struct Crossing {
+    edge: Edge,
+    place: f64,
+    is_end: bool,
+}
+
+/// Memory that polygons share.
+#[derive(Debug, Default)]
+pub(super) struct PolygonFill {
+    edges: Vec<Edge>,
+    crossed: Vec<Crossing>,
+}
+
+impl PolygonFill {
+    /// Fills a polygon by lines and single pixels of `back`.
+    pub(super) fn fill<DB: DrawingBackend, S: BackendStyle>(
+        &mut self,
+        back: &mut DB,
+        vertices: &[BackendCoord],
+        style: &S,
+    ) -> Result<(), DrawingErrorKind<DB::ErrorType>> {
+        let Some(&(x, y)) = vertices.first() else { return Ok(()) };
+        let (mut low, mut high) = ((x, y), (x, y));
+        for &(x, y) in vertices {
+            low = (low.0.min(x), low.1.min(y));
+            high = (high.0.max(x), high.1.max(y));
+        }
+        if low.0 == high.0 || low.1 == high.1 {
+            return back.draw_line(low, high, style);
+        }
+        // Along the longer side.
+        let is_along_x = high.0 - low.0 > high.1 - low.1;
+        let turned = |(x, y): BackendCoord| if is_along_x { (x, y) } else { (y, x) };
+        self.take_edges(vertices, turned);
+        let mut next = 0;
+        self.crossed.clear();
+        for at in turned(low).0..=turned(high).0 {
+            self.crossed.retain(|crossing| crossing.edge.end.0 >= at);
+            while let Some(edge) = self.edges.get(next).filter(|edge| edge.start.0 <= at) {
+                self.crossed.push(Crossing { edge: *edge, place: 0.0, is_end: false });
+                next += 1;
+            }
+            for crossing in &mut self.crossed {
+                crossing.place = crossing.edge.place(at);
+                crossing.is_end = crossing.edge.end.0 == at;
+            }
+            self.crossed.sort_by(|left, right| left.place.total_cmp(&right.place));
+            for_pairs(&self.crossed, |from, to| fill_between(back, (at, from, to), turned, style))?;
+        }
+        Ok(())
+    }
+
+    /// Edges in order of their starts, those across the sweep left out.
+    fn take_edges(&mut self, vertices: &[BackendCoord], turned: impl Fn(BackendCoord) -> BackendCoord) {
+        self.edges.clear();
+        let following = vertices.iter().skip(1).chain(vertices.first());
+        for (from, to) in vertices.iter().zip(following) {
+            let (from, to) = (turned(*from), turned(*to));
+            if from.0 != to.0 {
+                let (start, end) = if from.0 < to.0 { (from, to) } else { (to, from) };
+                self.edges.push(Edge { start, end });
+            }
+        }
+        self.edges.sort_by_key(|edge| edge.start.0);
+    }
+}
+
+/// Calls `fill` with the places of each two crossings between which the polygon lies.
+fn for_pairs<E>(crossed: &[Crossing], mut fill: impl FnMut(f64, f64) -> Result<(), E>) -> Result<(), E> {
+    let mut open: Option<Crossing> = None;
+    for &crossing in crossed {
+        let Some(first) = open else {
+            open = Some(crossing);
+            continue;
+        };
+        open = match (first.is_end, crossing.is_end) {
+            // Where an edge ends and the next begins, the one that goes on counts.
+            (true, false) => Some(crossing),
+            (false, true) => Some(first),
+            // Two that end apart bound nothing.
+            (true, true) if crossing.place - first.place > 1.0 => None,
+            _ => {
+                fill(first.place, crossing.place)?;
+                None
+            }
+        };
+    }
+    Ok(())
+}
+
+/// The pixels of one position of the sweep: whole ones as a line, the rest by how much of them is covered. As in plotters, only
+/// a sweep along x has a second such pixel.
+fn fill_between<DB: DrawingBackend, S: BackendStyle>(
+    back: &mut DB,
+    (at, from, to): (i32, f64, f64),
+    turned: impl Fn(BackendCoord) -> BackendCoord,
+    style: &S,
+) -> Result<(), DrawingErrorKind<DB::ErrorType>> {
+    let color = style.color();
+    back.draw_line(turned((at, from.ceil() as i32)), turned((at, to.floor() as i32)), &color)?;
+    let is_along_x = turned((0, 1)) == (0, 1);
+    let (before, after) = (from.ceil() - from, if is_along_x { to - to.floor() } else { 0.0 });
+    if before > 0.0 {
+        back.draw_pixel(turned((at, from.floor() as i32)), color.mix(before))?;
+    }
+    if after > 0.0 {
+        back.draw_pixel(turned((at, to.ceil() as i32)), color.mix(after))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use plotters::prelude::BitMapBackend;
+    use plotters_backend::{BackendColor, rasterizer};
+    use proptest::prelude::*;
+
+    const SIZE: (u32, u32) = (60, 50);
+
+    fn drawn(draw: impl FnOnce(&mut BitMapBackend<'_>)) -> Vec<u8> {
+        let mut pixels = vec![255; (SIZE.0 * SIZE.1 * 3) as usize];
+        draw(&mut BitMapBackend::with_buffer(&mut pixels, SIZE));
+        pixels
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
+        #[test]
+        fn pixels_are_those_of_plotters(
+            polygons in prop::collection::vec(prop::collection::vec((-10..70i32, -10..60i32), 0..7), 1..4),
+            alpha in prop::sample::select(vec![0.0, 0.3, 1.0]),
+        ) {
+            let color = BackendColor { alpha, rgb: (0, 114, 178) };
+            let mut own = PolygonFill::default();
+            let found = drawn(|back| {
+                for polygon in &polygons {
+                    own.fill(back, polygon, &color).expect("a bitmap takes all");
+                }
+            });
+            let expected = drawn(|back| {
+                for polygon in &polygons {
+                    rasterizer::fill_polygon(back, polygon, &color).expect("a bitmap takes all");
+                }
+            });
+            prop_assert!(found == expected);
+        }
+
+        #[test]
+        fn segments_of_lines_too(ends in prop::collection::vec((0..60i32, 0..50i32), 2..20), width in 2..4u32) {
+            let color = BackendColor { alpha: 1.0, rgb: (213, 94, 0) };
+            let mut own = PolygonFill::default();
+            let segments: Vec<_> = ends.windows(2).map(|ends| rasterizer::polygonize(ends, width)).collect();
+            let found = drawn(|back| {
+                segments.iter().for_each(|segment| own.fill(back, segment, &color).expect("a bitmap takes all"));
+            });
+            let expected = drawn(|back| {
+                let draw = |segment: &Vec<_>| rasterizer::fill_polygon(back, segment, &color);
+                segments.iter().map(draw).for_each(|drawn| drawn.expect("a bitmap takes all"));
+            });
+            prop_assert!(found == expected);
+        }
+    }
+}
