@@ -65,6 +65,44 @@ fn a_cause_that_cannot_be_taken_away_is_said_to_be_untestable() {
     assert!(noise.1.contains("no sum of rates"), "{}", noise.1);
 }
 
+/// Two gauges in counterphase: each alone goes up and down once in 80 minutes, their maximum dips every 40.
+const TUG: &str = "[{type: prometheus, metadata: {serverAddress: 'http://p', threshold: '5', query: sum(router_a)}}, \
+                    {type: prometheus, metadata: {serverAddress: 'http://p', threshold: '5', query: sum(router_b)}}]";
+const COUNTERPHASE: &str = "{series: [\
+    {metric: router_a, labels: {job: router}, value: {sine: {mean: 3, amplitude: 10, period: 80m}}}, \
+    {metric: router_b, labels: {job: router}, value: {sine: {mean: 3, amplitude: -10, period: 80m}}}]}";
+
+#[test]
+fn a_tug_of_two_triggers_is_confirmed_when_each_alone_is_calm() {
+    let set = [
+        ("spec.triggers", TUG),
+        ("Scenario:spec.signals", COUNTERPHASE),
+        ("Scenario:spec.duration", "7h"),
+        ("Scenario:spec.traffic.arrivals.poisson.rate", "0.02"),
+        (DOWN, "60"),
+    ];
+    let found = confirmed(&near_a_step(&set), 2);
+    let tug = found.tested.iter().find(|own| own.causes == [Cause::TriggerTug]).expect("C14 is suspected");
+    assert_eq!(tug.outcome, Outcome::Confirmed, "{tug:?}");
+    assert!(tug.effect.before > 1.0 && tug.effect.after == 0.0, "{tug:?}");
+    assert!(tug.knob.starts_with("each metric of the HPA alone, of which s"), "{}", tug.knob);
+}
+
+#[test]
+fn a_tug_in_which_one_trigger_flaps_by_itself_is_rejected() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut bundle = Bundle::load(&[Input::Path(root.join("policies/opt-125m-ttft-kv-running"))]).expect("it loads");
+    replace_scenario(&mut bundle, &root.join("policies/sweeps/scenarios/workers.yaml")).expect("it loads");
+    for (path, value) in [("Scenario:spec.traffic.arrivals.closedLoop.workers", "8"), ("Scenario:spec.duration", "40m")]
+    {
+        bundle.set_text(path, value).expect("the path is there");
+    }
+    let found = confirmed(&bundle, 2);
+    let tug = found.tested.iter().find(|own| own.causes == [Cause::TriggerTug]).expect("C14 is suspected");
+    assert_eq!(tug.outcome, Outcome::Rejected, "{tug:?}");
+    assert!(tug.knob.ends_with("of which s2-prometheus leaves most"), "{}", tug.knob);
+}
+
 /// How long each started pod took, in order of creation.
 fn startups(record: &RunRecord) -> Vec<SimDuration> {
     let started = record.pods.iter().filter(|pod| pod.created.as_ps() > 0);

@@ -399,7 +399,7 @@ fn the_text_answers_first_and_is_narrow() {
     assert!(text.lines().rev().take(1).all(|line| line.starts_with("    ") && line.len() <= 100), "{text}");
     let text = summary_text_with(&[assumption], &example(), &summary());
     let expected = "\
-pass, 1 warning: policy opt-125m, scenario stable-2, seed 1, 30m simulated
+pass, 2 warnings: policy opt-125m, scenario stable-2, seed 1, 30m simulated
   gate      flapsPerHour 0 (0..7.378 at 95 %), at most 1: pass
   replicas  1 -> 2 -> 1 (2 scale events; no flap seen (0..7.4/h at 95 % in 0.5 h))
             spec mean 1.72 (min 1, max 2), ready mean 1.68
@@ -416,6 +416,12 @@ pass, 1 warning: policy opt-125m, scenario stable-2, seed 1, 30m simulated
 findings
   warning requests-failed: 2 of 995 requests failed or timed out (0.20 %)
     - 2 were cut off by the end of their pod, at 25m
+  warning L-46: scale-down-kills-generations: 2 requests were cut off by the end of a pod that was
+          scaled down; whoever scales down does not look at what a pod generates
+    - first at 25m
+    - 99th percentile of a request: 1.000 s, within the grace period of 30s
+    - try: make terminationGracePeriodSeconds longer than the 99th percentile of a generation, with
+      a preStop that drains
   note single-run: 1 run, no interval: another seed may decide otherwise about flapsPerHour
     - --replications 5 runs five seeds and judges what they say together
 

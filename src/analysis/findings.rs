@@ -1,12 +1,14 @@
 //! Findings: what a run shows, how much and how sure, worst first.
 //!
 //! Reading order: here the list, what cannot be answered and what concerns the whole run; `finding_flaps`, `finding_causes`,
-//! `finding_metrics`, `finding_requests`, `finding_paused` the subjects.
+//! `finding_metrics`, `finding_requests`, `finding_paused` the subjects, `finding_rules` those rules of lint that only a run can break.
 
 use crate::analysis::finding_single_run;
 use crate::analysis::flapping::measured;
 use crate::analysis::{Finding, Summary};
-use crate::analysis::{finding_causes, finding_flaps, finding_metrics, finding_paused, finding_requests};
+use crate::analysis::{
+    finding_causes, finding_flaps, finding_metrics, finding_paused, finding_requests, finding_rules,
+};
 use crate::record::{DecisionRecord, HpaSync, RunRecord};
 use crate::scenario::AnalysisSettings;
 use crate::units::{Severity, SimDuration};
@@ -33,6 +35,7 @@ pub fn findings(record: &RunRecord, summary: &Summary, settings: &AnalysisSettin
     findings.extend(finding_metrics::fallback_in_force(record));
     findings.extend(finding_requests::failed_requests(record, summary));
     findings.extend(finding_requests::rejected_requests(summary));
+    findings.extend(finding_rules::broken_rules(record, summary, settings));
     findings.extend(nothing_to_measure(summary, settings));
     findings.extend(estimated_profile(settings));
     findings.extend(at_max_replicas(record));

@@ -15,6 +15,7 @@ mod finding_flaps;
 mod finding_metrics;
 mod finding_paused;
 mod finding_requests;
+mod finding_rules;
 mod finding_single_run;
 mod findings;
 mod flap_class;
@@ -36,7 +37,9 @@ mod summary;
 mod trigger_failures;
 
 pub use accounting::{GpuHours, gpu_hours, gpu_hours_with_window};
-pub use causes::{Cause, CauseMatch, CauseShare, FlapCauses, NoiseIndex, cause_shares, flap_causes, noise_index};
+pub use causes::{
+    Cause, CauseMatch, CauseShare, FlapCauses, NoiseIndex, cause_shares, flap_causes, noise_index, saturated_capacity,
+};
 pub use demand::{FlapDemand, flap_demand};
 pub use elasticity::{Elasticity, elasticity, elasticity_of};
 pub use figures::{FIGURES, Figure};

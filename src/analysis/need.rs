@@ -69,6 +69,12 @@ impl Need {
         self.parts(from, to).count() == 1
     }
 
+    /// When it rises, and to what, in order of time.
+    pub fn rises(&self) -> Vec<(SimTime, i32)> {
+        let pairs = self.steps.windows(2).filter(|pair| pair[1].1 > pair[0].1);
+        pairs.map(|pair| pair[1]).collect()
+    }
+
     /// Its changes of direction after `from`.
     pub fn reversals(&self, from: SimTime) -> u64 {
         let mut before = 0;

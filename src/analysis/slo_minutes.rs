@@ -1,8 +1,9 @@
 //! SLO-miss minutes and burn rates (verdicts.md 4.4): how misses lie in time.
 
+use crate::analysis::flapping::measured;
 use crate::record::{RunRecord, SloTally};
 use crate::scenario::SloLimit;
-use crate::units::SimDuration;
+use crate::units::{SimDuration, SimTime};
 
 /// A window is closed when it has as many requests, or spans as many minutes.
 const ENOUGH_REQUESTS: u64 = 20;
@@ -59,6 +60,22 @@ pub(super) fn miss_minutes(record: &RunRecord, limits: &[SloLimit], measured: Si
         start = end;
     }
     Some(result)
+}
+
+/// The windows that violate `limits`: from when until when.
+pub(super) fn violations(record: &RunRecord, limits: &[SloLimit]) -> Vec<(SimTime, SimTime)> {
+    let (measured_from, _) = measured(record);
+    let at = |minute: usize| (measured_from + SimDuration::from_secs(60).times(minute as u64)).min(record.info.end);
+    let mut found = Vec::new();
+    let mut start = 0;
+    while start < record.slo.minutes().len() {
+        let end = window_end(&record.slo, start);
+        if is_violated(&record.slo, limits, start, end) == Some(true) {
+            found.push((at(start), at(end)));
+        }
+        start = end;
+    }
+    found
 }
 
 /// The minute after the window that begins with `start`.

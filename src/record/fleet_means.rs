@@ -1,4 +1,6 @@
-//! The state of the fleet over time, as far as a mean is all that anybody asks for.
+//! The state of the fleet over time, as far as a mean or a sum is all that anybody asks for.
+
+use crate::units::SimDuration;
 
 /// Sums over the timeline's samples after the warm-up, which are equally far apart: their means are means over time.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -13,6 +15,11 @@ pub struct FleetSums {
     pub ready_samples: u64,
     /// Sum over those samples of the ready pods' mean KV usage.
     pub kv_usage: f64,
+    /// Time of the samples at which the gateway held requests, fewer than the most replicas were asked for, and no trigger had
+    /// proposed more than there were at the last sync.
+    pub held_below_max: SimDuration,
+    /// The most that the gateway held at such a sample.
+    pub most_held: u64,
 }
 
 impl FleetSums {

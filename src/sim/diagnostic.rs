@@ -23,6 +23,10 @@ pub enum WorldKnob {
     WideTolerance,
     /// Nothing is ever out of order.
     NoFaults,
+    /// The HPA listens to its metric at this place alone; KEDA's activation still sees all triggers.
+    OneMetric(usize),
+    /// The load comes one scale-down window later, and the measured time with it: the HPA has watched for its window by then.
+    LaterLoad,
 }
 
 /// Turns `knob` in `run`; the expected counters need no change of it.
@@ -58,6 +62,21 @@ pub fn turn_world(run: &mut ResolvedRun, knob: WorldKnob) {
             }
         }
         WorldKnob::NoFaults => run.faults.clear(),
+        WorldKnob::OneMetric(place) => {
+            let hpa = &mut run.kubernetes.hpa;
+            hpa.metrics = vec![hpa.metrics.swap_remove(place)];
+            run.kubernetes.sources = vec![run.kubernetes.sources.swap_remove(place)];
+        }
+        WorldKnob::LaterLoad => {
+            let window = run.kubernetes.hpa.behavior.as_ref().map(|(_, down)| down.stabilization_window);
+            let later = window.unwrap_or(run.kubernetes.flags.downscale_stabilization);
+            for source in &mut run.traffic {
+                source.start = source.start.saturating_add(later);
+                source.stop = source.stop.saturating_add(later);
+            }
+            run.warmup += later;
+            run.duration = run.duration.map(|duration| duration + later);
+        }
     }
 }
 

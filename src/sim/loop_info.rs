@@ -25,6 +25,7 @@ pub(super) fn loop_info(run: &ResolvedRun) -> LoopInfo {
         polling_interval: keda.map(|own| own.polling_interval),
         idle_replicas: keda.and_then(|own| own.idle_replicas),
         scrape_interval: scrape_interval(run),
+        grace_period: run.cluster.termination.grace,
         queries: queries(run),
         load: load(&run.traffic),
     }

@@ -1,6 +1,6 @@
 //! The timeline: what the world looks like at regular instants.
 
-use crate::record::TimelineRow;
+use crate::record::{DecisionRecord, TimelineRow};
 use crate::sim::SimulateError;
 use crate::sim::event::Event;
 use crate::sim::world::World;
@@ -77,7 +77,12 @@ impl World<'_> {
             ready += 1;
         }
         let held = self.gateway.as_ref().map_or(0, |state| state.gateway.held().len() as u64);
+        let unasked = held > 0 && self.nobody_asks_for_more();
         let sums = &mut self.recorded.fleet;
+        if unasked {
+            sums.held_below_max += self.run.sample_interval;
+            sums.most_held = sums.most_held.max(held);
+        }
         sums.samples += 1;
         sums.waiting += waiting;
         sums.held += held;
@@ -85,6 +90,20 @@ impl World<'_> {
             sums.ready_samples += 1;
             sums.kv_usage += usage / f64::from(ready);
         }
+    }
+}
+
+impl World<'_> {
+    /// Whether there could be more replicas, and at the last sync no metric proposed more than there were.
+    fn nobody_asks_for_more(&self) -> bool {
+        let replicas = self.deployment.spec_replicas;
+        let last = self.recorded.decisions.iter().rev().find_map(|decision| match decision {
+            DecisionRecord::HpaSync(sync) => Some(sync),
+            DecisionRecord::KedaPoll(_) => None,
+        });
+        let asks = |own: &i32| *own > replicas;
+        replicas < self.run.kubernetes.hpa.max_replicas
+            && last.is_some_and(|sync| !sync.metrics.iter().filter_map(|own| own.proposal).any(|own| asks(&own)))
     }
 }
 

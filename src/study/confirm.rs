@@ -3,11 +3,11 @@
 //! Every draw belongs to a request, a pod or a component (see [`crate::units::Seed`]), so runs that diverge still share
 //! arrivals, lengths, routes, start-ups and phases.
 
-use crate::analysis::{Cause, Summary, summarize};
+use crate::analysis::{Cause, Summary, saturated_capacity, summarize};
 use crate::manifest::Bundle;
 use crate::scenario::{Overrides, ResolvedRun};
 use crate::sim::{SimulateError, simulate, simulate_expected};
-use crate::study::confirm_knobs::{Knob, edit, knobs, turned};
+use crate::study::confirm_knobs::{Knob, edit, turned, ways};
 use crate::study::{Effect, Outcome};
 use crate::units::{Seed, SimDuration};
 use rayon::prelude::*;
@@ -70,8 +70,13 @@ struct Study<'a> {
     overrides: &'a Overrides,
     seeds: Vec<u64>,
     base: Vec<Summary>,
+    /// What a saturated replica's metric showed in the last runs, of the first seed that had one.
+    capacity: Option<f64>,
     runs: usize,
 }
+
+/// A suspected cause and the ways to take it away.
+type Suspect = (Cause, Vec<Vec<Knob>>);
 
 /// Takes the suspected causes of `run` away, one at a time and specific ones first, until one is confirmed; if none is,
 /// several together. Then tries an edit. `run` is what `bundle` resolves to under `overrides`.
@@ -80,8 +85,9 @@ struct Study<'a> {
 /// A run that could not be completed.
 pub fn confirm(bundle: &Bundle, overrides: &Overrides, run: &ResolvedRun) -> Result<Confirmation, SimulateError> {
     let seeds: Vec<u64> = (0..SEEDS).map(|number| run.seed.0.wrapping_add(number)).collect();
-    let mut study = Study { bundle, overrides, seeds, base: Vec::new(), runs: 0 };
+    let mut study = Study { bundle, overrides, seeds, base: Vec::new(), capacity: None, runs: 0 };
     study.base = study.simulated(run, false)?;
+    let capacity = study.capacity;
     let mut confirmation = Confirmation {
         seeds: study.seeds.clone(),
         flaps_per_hour: mean(&spurious(&study.base)),
@@ -90,18 +96,18 @@ pub fn confirm(bundle: &Bundle, overrides: &Overrides, run: &ResolvedRun) -> Res
         edit: None,
         runs: 0,
     };
-    let mut found: Vec<(Cause, Vec<Knob>)> = Vec::new();
+    let mut found: Vec<Suspect> = Vec::new();
     for cause in suspects(&study.base) {
-        match knobs(cause, run) {
-            Ok(knobs) => found.push((cause, knobs)),
+        match ways(cause, run) {
+            Ok(ways) => found.push((cause, ways)),
             Err(why) => confirmation.untested.push((cause, why)),
         }
     }
-    for (cause, knobs) in &found {
-        if !study.has_room(2) || is_confirmed(&confirmation) {
+    for (cause, ways) in &found {
+        if !study.has_room(1 + ways.len()) || is_confirmed(&confirmation) {
             break;
         }
-        match study.tested(&[(*cause, knobs)])? {
+        match study.tested_each(*cause, ways, run)? {
             Ok(tested) => confirmation.tested.push(tested),
             Err(why) => confirmation.untested.push((*cause, why)),
         }
@@ -110,7 +116,7 @@ pub fn confirm(bundle: &Bundle, overrides: &Overrides, run: &ResolvedRun) -> Res
         study.try_together(&found, &mut confirmation)?;
     }
     let best = best_of(&confirmation.tested).map(|tested| tested.causes[0]);
-    if let Some(edit) = best.and_then(|cause| edit(cause, run).map(|knob| (cause, knob))) {
+    if let Some(edit) = best.and_then(|cause| edit(cause, run, capacity).map(|knob| (cause, knob))) {
         confirmation.edit = study.tried(edit.0, &edit.1)?;
     }
     confirmation.runs = study.runs;
@@ -139,10 +145,38 @@ impl Study<'_> {
         let one = |seed: &u64| {
             let run = ResolvedRun { seed: Seed(*seed), ..run.clone() };
             let record = if is_expected { simulate_expected(&run, false)? } else { simulate(&run, false)? };
-            Ok(summarize(&record, &run.analysis))
+            Ok((summarize(&record, &run.analysis), saturated_capacity(&record)))
         };
-        let results: Vec<Result<Summary, SimulateError>> = self.seeds.par_iter().map(one).collect();
-        results.into_iter().collect()
+        let results: Vec<Result<(Summary, Option<f64>), SimulateError>> = self.seeds.par_iter().map(one).collect();
+        let runs: Vec<(Summary, Option<f64>)> = results.into_iter().collect::<Result<_, _>>()?;
+        self.capacity = runs.iter().find_map(|(_, capacity)| *capacity);
+        Ok(runs.into_iter().map(|(summary, _)| summary).collect())
+    }
+
+    /// One cause taken away in each of its ways: the one that leaves most speaks for the cause.
+    fn tested_each(
+        &mut self,
+        cause: Cause,
+        ways: &[Vec<Knob>],
+        run: &ResolvedRun,
+    ) -> Result<Result<Tested, String>, SimulateError> {
+        let mut all = Vec::new();
+        for knobs in ways {
+            match self.tested(&[(cause, knobs)])? {
+                Ok(tested) => all.push(tested),
+                Err(why) => return Ok(Err(why)),
+            }
+        }
+        let several = all.len() > 1;
+        let of_most = |left: &(usize, Tested), right: &(usize, Tested)| {
+            left.1.effect.after.total_cmp(&right.1.effect.after).then(right.0.cmp(&left.0))
+        };
+        let (place, mut worst) = all.into_iter().enumerate().max_by(of_most).expect("a cause has a way");
+        if several {
+            let name = run.kubernetes.hpa.metrics.get(place).map_or("", |metric| metric.name.as_str());
+            worst.knob = format!("each metric of the HPA alone, of which {name} leaves most");
+        }
+        Ok(Ok(worst))
     }
 
     /// The causes taken away together; the inner error is a policy that does not resolve with it.
@@ -160,14 +194,11 @@ impl Study<'_> {
     }
 
     /// No cause alone takes half of the flaps away: adds the next best one until several do.
-    fn try_together(
-        &mut self,
-        knobs: &[(Cause, Vec<Knob>)],
-        confirmation: &mut Confirmation,
-    ) -> Result<(), SimulateError> {
+    fn try_together(&mut self, suspects: &[Suspect], confirmation: &mut Confirmation) -> Result<(), SimulateError> {
         let mut order: Vec<(f64, usize)> = Vec::new();
         for tested in &confirmation.tested {
-            let place = knobs.iter().position(|(cause, _)| *cause == tested.causes[0]);
+            // What has several ways cannot be combined with others.
+            let place = suspects.iter().position(|(cause, ways)| *cause == tested.causes[0] && ways.len() == 1);
             order.extend(place.map(|place| (tested.effect.difference(), place)));
         }
         order.sort_by(|left, right| left.0.total_cmp(&right.0).then(left.1.cmp(&right.1)));
@@ -176,7 +207,7 @@ impl Study<'_> {
                 return Ok(());
             }
             let chosen: Vec<(Cause, &Vec<Knob>)> =
-                order[..together].iter().map(|(_, place)| (knobs[*place].0, &knobs[*place].1)).collect();
+                order[..together].iter().map(|(_, place)| (suspects[*place].0, &suspects[*place].1[0])).collect();
             if let Ok(tested) = self.tested(&chosen)? {
                 let done = tested.outcome == Outcome::Confirmed;
                 confirmation.tested.push(tested);

@@ -9,6 +9,10 @@ use crate::manifest::{Bundle, parse_value};
 use crate::scenario::{Overrides, ResolvedRun, resolve};
 use crate::sim::{MORE_CAPACITY, WorldKnob, has_expectation, median_startup, turn_world};
 use crate::units::SimDuration;
+use crate::units::math::log10;
+
+/// Most metrics of which each is run alone: with the runs before and after it stays under the limit of runs.
+const MOST_METRICS: usize = 4;
 
 /// What takes a cause away.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,6 +38,10 @@ impl Knob {
                 WorldKnob::MoreCapacity => format!("replicas of {MORE_CAPACITY} times the capacity"),
                 WorldKnob::WideTolerance => "a tolerance of 0.3".to_owned(),
                 WorldKnob::NoFaults => "nothing out of order".to_owned(),
+                WorldKnob::OneMetric(place) => format!("metric {place} of the HPA alone"),
+                WorldKnob::LaterLoad => {
+                    "an HPA that had watched for its scale-down window before the load came".to_owned()
+                }
             },
         }
     }
@@ -44,8 +52,21 @@ fn short(path: &str) -> &str {
     path.split_once("horizontalPodAutoscalerConfig.").map_or(path, |(_, end)| end)
 }
 
-/// The knobs of `cause` (turned together), or why there are none.
-pub(super) fn knobs(cause: Cause, run: &ResolvedRun) -> Result<Vec<Knob>, String> {
+/// The ways to take `cause` away, each a set of knobs turned together, or why there are none. Of several ways each is run, and
+/// what the worst of them leaves is what the cause does not explain.
+pub(super) fn ways(cause: Cause, run: &ResolvedRun) -> Result<Vec<Vec<Knob>>, String> {
+    if cause == Cause::TriggerTug {
+        let metrics = run.kubernetes.hpa.metrics.len();
+        if !(2..=MOST_METRICS).contains(&metrics) {
+            return Err(format!("2 to {MOST_METRICS} metrics can be run each alone, the HPA has {metrics}"));
+        }
+        return Ok((0..metrics).map(|place| vec![Knob::World(WorldKnob::OneMetric(place))]).collect());
+    }
+    knobs(cause, run).map(|knobs| vec![knobs])
+}
+
+/// The knobs of `cause`, turned together.
+fn knobs(cause: Cause, run: &ResolvedRun) -> Result<Vec<Knob>, String> {
     if cause == Cause::RateWindowLag {
         // The true rate of the last scrape interval.
         let expected = expectation(run)?;
@@ -87,14 +108,20 @@ fn knob(cause: Cause, run: &ResolvedRun) -> Result<Knob, String> {
             per_trigger(run, "metadata.desiredReplicas", "\"0\"", |kind| matches!(kind, TriggerKind::Cron(_)))
         }
         Cause::PastMaximum => down_window(run, 300),
-        Cause::TriggerTug => Err("run the policy with each trigger alone".to_owned()),
+        Cause::TriggerTug => Err("its ways are several runs".to_owned()),
+        Cause::InitialState if run.signals.is_empty() && run.faults.is_empty() => world(WorldKnob::LaterLoad),
+        Cause::InitialState => {
+            Err("signals and faults have times of their own: the load cannot come later than it does".to_owned())
+        }
         Cause::ClosedLoop => Err("an open-loop replay of a closed loop's arrivals is not there yet".to_owned()),
-        Cause::RateWindowLag | Cause::Load | Cause::InitialState => Err("there is nothing to take away".to_owned()),
+        Cause::RateWindowLag | Cause::Load => Err("there is nothing to take away".to_owned()),
     }
 }
 
-/// The edit to try against `cause`: (values at paths); `None` where the policy is not at fault or no number follows from it.
-pub(super) fn edit(cause: Cause, run: &ResolvedRun) -> Option<Knob> {
+/// The edit to try against `cause`: (values at paths); `None` where the policy is not at fault (C10 is the quota's or a
+/// rollout's, C15 passes, C18 is the clients') or no number follows from it. `capacity` is the metric that a saturated replica
+/// showed.
+pub(super) fn edit(cause: Cause, run: &ResolvedRun, capacity: Option<f64>) -> Option<Knob> {
     let down = run.kubernetes.hpa.behavior.as_ref().map(|(_, down)| down.stabilization_window);
     let down = down.unwrap_or(run.kubernetes.flags.downscale_stabilization);
     match cause {
@@ -106,6 +133,19 @@ pub(super) fn edit(cause: Cause, run: &ResolvedRun) -> Option<Knob> {
             knob(cause, run).ok()
         }
         Cause::PastMaximum => down_window(run, 300).ok(),
+        Cause::Tolerance => {
+            let values = ["scaleUp.tolerance", "scaleDown.tolerance"].map(|own| (behavior(run, own), "0.3".to_owned()));
+            Some(Knob::Edit(values.to_vec()))
+        }
+        Cause::Saturation => below_capacity(run, capacity?),
+        Cause::CronEdge => {
+            let seconds = if down < SimDuration::from_secs(1800) { 1800 } else { 3600 };
+            (down < SimDuration::from_secs(seconds)).then(|| down_window(run, seconds).ok())?
+        }
+        Cause::FallbackEdge => {
+            run.keda.as_ref()?.scaled_object.fallback.as_ref()?;
+            Some(Knob::Edit(vec![("spec.fallback.behavior".to_owned(), "currentReplicasIfHigher".to_owned())]))
+        }
         Cause::ColdStart => {
             let period = run_startup_seconds(run).clamp(15, 1800);
             let policies = format!("[{{type: Percent, value: 50, periodSeconds: {period}}}]");
@@ -139,6 +179,21 @@ pub(super) fn turned(bundle: &Bundle, overrides: &Overrides, knobs: &[&Knob]) ->
         turn_world(&mut run, *world);
     }
     Ok((run, is_expected))
+}
+
+/// Share of a replica's capacity that a threshold should stay below.
+const OF_CAPACITY: f64 = 0.7;
+
+/// The only trigger's threshold lowered to 0.7 of what a saturated replica showed; `None` when it is lower already.
+fn below_capacity(run: &ResolvedRun, capacity: f64) -> Option<Knob> {
+    let [trigger] = run.keda.as_ref()?.scaled_object.triggers.as_slice() else { return None };
+    trigger.prometheus()?;
+    let threshold = OF_CAPACITY * capacity;
+    // Three digits: the capacity is a measurement.
+    let digits = (2.0 - log10(threshold).floor()).clamp(0.0, 6.0) as usize;
+    let text = format!("{threshold:.digits$}");
+    (threshold > 0.0 && threshold < trigger.threshold)
+        .then(|| Knob::Edit(vec![("spec.triggers[0].metadata.threshold".to_owned(), text)]))
 }
 
 /// C1's knob: exact where every query is a sum of rates of the token counters and the load follows a law.
@@ -199,3 +254,7 @@ fn per_trigger(
 fn run_startup_seconds(run: &ResolvedRun) -> u64 {
     median_startup(run).as_secs_f64().ceil() as u64
 }
+
+#[cfg(test)]
+#[path = "confirm_knobs_tests.rs"]
+mod tests;

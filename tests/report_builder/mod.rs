@@ -49,6 +49,7 @@ impl Builder {
         let loop_info = LoopInfo {
             sync_period: SimDuration::from_secs(15),
             scale_down_window: SimDuration::from_secs(300),
+            grace_period: SimDuration::from_secs(30),
             has_behavior: true,
             scrape_interval: SimDuration::from_secs(15),
             queries: vec![QueryInfo {

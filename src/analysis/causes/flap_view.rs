@@ -90,6 +90,12 @@ impl<'a> RunView<'a> {
     }
 }
 
+/// The metric that a saturated replica showed, in the target's unit: the median over the syncs that found requests waiting on all
+/// ready pods; `None` when none did.
+pub fn saturated_capacity(record: &RunRecord) -> Option<f64> {
+    RunView::of(record, SimDuration::ZERO).capacity
+}
+
 impl<'a> FlapView<'a> {
     /// The decision upwards.
     pub fn up(&self) -> Option<&'a DecisionRecord> {
@@ -138,7 +144,7 @@ fn as_sync(decision: &DecisionRecord) -> Option<&HpaSync> {
 }
 
 /// The metric with the largest proposal, the first of equals as the controller keeps the first.
-pub(super) fn winning(sync: &HpaSync) -> Option<&MetricRecord> {
+pub(in crate::analysis) fn winning(sync: &HpaSync) -> Option<&MetricRecord> {
     sync.metrics.iter().filter(|own| own.proposal.is_some()).rev().max_by_key(|own| own.proposal)
 }
 

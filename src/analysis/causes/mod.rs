@@ -13,5 +13,7 @@ mod plumbing;
 mod suspects;
 
 pub use cause::Cause;
+pub use flap_view::saturated_capacity;
+pub(super) use flap_view::winning;
 pub use noise::{NoiseIndex, noise_index};
 pub use suspects::{CauseMatch, CauseShare, FlapCauses, cause_shares, flap_causes};

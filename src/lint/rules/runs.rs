@@ -1,4 +1,5 @@
-//! Rules that only a run can break: findings of `kedasim simulate`, listed here so that no code is missing.
+//! Rules that only a run can break: findings of `kedasim simulate` (`analysis::finding_rules`), listed here so that no code is
+//! missing.
 
 use super::links::CALCULATOR;
 use crate::lint::{Basis, Rule};
