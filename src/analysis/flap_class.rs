@@ -59,6 +59,16 @@ pub(super) fn class_of(record: &RunRecord, flapping: &Flapping, flaps: u64) -> F
         0 if flapping.flaps > 0 => (0.0, (0.0, 0.0)),
         _ => (flapping.flap_load, flapping.flap_load_interval),
     };
+    let verdict = judge_rates((rate, (rate_low, rate_high)), (load, (load_low, load_high)));
+    // What could not scale could not flap either.
+    let could_scale = !record.info.fixed_replicas && scaling_doubt(record).is_none();
+    FlapVerdict { decided: verdict.decided && (could_scale || verdict.class > FlapClass::Stable), ..verdict }
+}
+
+/// The class of a rate of flaps per hour and a flap load, each with its bounds.
+pub(super) fn judge_rates(rate: (f64, (f64, f64)), load: (f64, (f64, f64))) -> FlapVerdict {
+    let (rate, (rate_low, rate_high)) = rate;
+    let (load, (load_low, load_high)) = load;
     let beyond = |class: (f64, f64), rate: f64, load: f64| rate > class.0 || load > class.1;
     if beyond(JITTERY, rate, load) {
         return FlapVerdict { class: FlapClass::Flapping, decided: beyond(JITTERY, rate_low, load_low) };
@@ -67,7 +77,5 @@ pub(super) fn class_of(record: &RunRecord, flapping: &Flapping, flaps: u64) -> F
         let decided = beyond(STABLE, rate_low, load_low) && !beyond(JITTERY, rate_high, load_high);
         return FlapVerdict { class: FlapClass::Jittery, decided };
     }
-    // What could not scale could not flap either.
-    let could_scale = !record.info.fixed_replicas && scaling_doubt(record).is_none();
-    FlapVerdict { class: FlapClass::Stable, decided: could_scale && !beyond(STABLE, rate_high, load_high) }
+    FlapVerdict { class: FlapClass::Stable, decided: !beyond(STABLE, rate_high, load_high) }
 }

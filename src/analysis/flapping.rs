@@ -181,7 +181,7 @@ pub fn set_up_move(record: &RunRecord) -> Option<&Event> {
             });
             record.info.initial_assumed && from == record.info.initial_replicas && to < from && !was_active
         }
-        ScaleSource::Hpa => false,
+        ScaleSource::Hpa | ScaleSource::Schedule => false,
     };
     is_set_up.then_some(first)
 }

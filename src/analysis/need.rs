@@ -13,6 +13,8 @@ pub struct Need {
     provenance: String,
     /// Start of each step and its count, in order of time; neighbours differ.
     steps: Vec<(SimTime, i32)>,
+    /// Where a schedule that answers the need is known: its changes of direction count instead of the need's own.
+    schedule: Option<Box<Need>>,
 }
 
 impl Need {
@@ -30,7 +32,17 @@ impl Need {
             }
         }
         assert!(kept.first().is_some_and(|(from, _)| *from == SimTime::ZERO), "a need begins at the run's start");
-        Need { provenance: provenance.into(), steps: kept }
+        Need { provenance: provenance.into(), steps: kept, schedule: None }
+    }
+
+    /// With the `steps` of a schedule that answers it, start-ups and holding included (verdicts.md 1.4: `R*`).
+    ///
+    /// # Panics
+    /// As [`Self::new`].
+    #[must_use]
+    pub fn answered_by(self, steps: impl IntoIterator<Item = (SimTime, i32)>) -> Self {
+        let schedule = Need::new(self.provenance.clone(), steps);
+        Need { schedule: Some(Box::new(schedule)), ..self }
     }
 
     /// How it came about.
@@ -75,8 +87,11 @@ impl Need {
         pairs.map(|pair| pair[1]).collect()
     }
 
-    /// Its changes of direction after `from`.
+    /// Changes of direction after `from`: of the schedule that answers it where one is known, else its own.
     pub fn reversals(&self, from: SimTime) -> u64 {
+        if let Some(schedule) = &self.schedule {
+            return schedule.reversals(from);
+        }
         let mut before = 0;
         let mut reversals = 0;
         for pair in self.steps.windows(2) {
@@ -115,6 +130,48 @@ impl Need {
     }
 }
 
+/// What a fleet sustains, for [`Need::of_capacity`].
+pub struct FleetCapacity<'a> {
+    /// Replicas that sustain so many requests per second, before rounding up, and how many more one further request per second
+    /// needs there.
+    pub replicas: &'a dyn Fn(f64) -> (f64, f64),
+    /// Fewest and most replicas.
+    pub bounds: (i32, i32),
+    /// How it came about, in words.
+    pub provenance: String,
+}
+
+impl Need {
+    /// The need by measured capacity: offered requests / what a replica sustains, smoothed over `window` unless the mean load
+    /// is known, so that the chance in single arrivals is no change of demand.
+    pub fn of_capacity(record: &RunRecord, window: SimDuration, capacity: &FleetCapacity<'_>) -> Self {
+        let load = Load::of(record);
+        let (least, most) = capacity.bounds;
+        let bounded = |need: f64| (need.max(0.0) as i32).clamp(least, most.max(least));
+        let steps = match &load {
+            Load::Law(steps) => {
+                let need = |step: &LoadStep| bounded(((capacity.replicas)(step.requests).0 - 1e-9).ceil());
+                steps.iter().map(|step| (step.from, need(step))).collect()
+            }
+            Load::Sent(rows) => smoothed(&load, rows, (window, record.info.end), capacity.replicas, &bounded),
+        };
+        Need::new(capacity.provenance.clone(), with_start(steps, least))
+    }
+}
+
+/// Per trigger that divides a total of work per second among the replicas: its name, and its threshold as a part of what one
+/// replica sustains when it sustains `rate` requests per second.
+pub fn threshold_shares(record: &RunRecord, rate: f64) -> Vec<(String, f64)> {
+    let averages =
+        |name: &str| record.info.triggers.iter().any(|own| own.name == name && own.target_type == "AverageValue");
+    let terms = terms(record).into_iter().filter(|(name, _, _)| averages(name));
+    let share = |(name, threshold, what): (String, f64, Counted)| {
+        let sustained = rate * Load::per_request(record, what);
+        (sustained > 0.0).then(|| (name, threshold / sustained))
+    };
+    terms.filter_map(share).collect()
+}
+
 /// Per trigger that counts work per second: its name, its threshold and what it counts.
 fn terms(record: &RunRecord) -> Vec<(String, f64, Counted)> {
     let triggers = record.info.triggers.iter().zip(&record.loop_info.queries);
@@ -145,23 +202,35 @@ fn need_steps(
             let per_request: Vec<f64> =
                 terms.iter().map(|(_, threshold, what)| Load::per_request(record, *what) / threshold).collect();
             let largest = per_request.iter().copied().fold(0.0, f64::max);
-            let half = SimDuration::from_ps(window.as_ps() / 2);
-            let mut current = f64::NAN;
-            let mut need = |at: SimTime| {
-                let (from, to) = (earlier(at, half), at.saturating_add(half).min(record.info.end));
-                let mean = load.mean(from, to);
-                let replicas = mean * largest;
-                // One standard deviation of the count within the window: less is no change of the load.
-                let doubt = largest * (mean / to.saturating_since(from).as_secs_f64_exact().max(1.0)).sqrt();
-                if !(current - 1.0 - doubt..=current + doubt).contains(&replicas) {
-                    current = (replicas - 1e-9).ceil();
-                }
-                bounded(current)
-            };
-            rows.iter().map(|(at, _)| (*at, need(*at))).collect()
+            smoothed(load, rows, (window, record.info.end), &|mean| (mean * largest, largest), &bounded)
         }
     };
     with_start(steps, least)
+}
+
+/// The need at each of `rows`, from the mean load of a window around it, in a run that ends at the given time; `replicas` as in
+/// [`FleetCapacity`].
+fn smoothed(
+    load: &Load<'_>,
+    rows: &[(SimTime, f64)],
+    (window, end): (SimDuration, SimTime),
+    replicas: &dyn Fn(f64) -> (f64, f64),
+    bounded: &dyn Fn(f64) -> i32,
+) -> Vec<(SimTime, i32)> {
+    let half = SimDuration::from_ps(window.as_ps() / 2);
+    let mut current = f64::NAN;
+    let mut need = |at: SimTime| {
+        let (from, to) = (earlier(at, half), at.saturating_add(half).min(end));
+        let mean = load.mean(from, to);
+        let (replicas, per_request) = replicas(mean);
+        // One standard deviation of the count within the window: less is no change of the load.
+        let doubt = per_request * (mean / to.saturating_since(from).as_secs_f64_exact().max(1.0)).sqrt();
+        if !(current - 1.0 - doubt..=current + doubt).contains(&replicas) {
+            current = (replicas - 1e-9).ceil();
+        }
+        bounded(current)
+    };
+    rows.iter().map(|(at, _)| (*at, need(*at))).collect()
 }
 
 /// With a step at the run's start.

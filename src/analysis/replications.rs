@@ -3,9 +3,9 @@
 
 use crate::analysis::gates::{flap_rate_interval, measured_hours};
 use crate::analysis::statistics::mean;
-use crate::analysis::summary::status;
 use crate::analysis::{
-    Estimate, FIGURES, Figure, GateResult, KpiValues, Summary, VerdictStatus, evaluate_gates_over_seeds, kpi_values,
+    Estimate, FIGURES, Figure, GateResult, KpiValues, Summary, VerdictStatus, evaluate_gates_over_seeds, gates_status,
+    kpi_values,
 };
 use crate::scenario::AnalysisSettings;
 use crate::units::Severity;
@@ -80,7 +80,7 @@ pub fn replications(summaries: &[Summary], settings: &AnalysisSettings) -> Repli
         hours_each: mean(&hours).unwrap_or(0.0),
         metrics: FIGURES.iter().map(metric).collect(),
         kpis: kpi_values(summaries),
-        status: status(&gates),
+        status: gates_status(&gates),
         gates,
         statuses: summaries.iter().map(|summary| summary.verdict.status).collect(),
         findings: findings_over_seeds(summaries),

@@ -78,6 +78,30 @@ pub(super) fn violations(record: &RunRecord, limits: &[SloLimit]) -> Vec<(SimTim
     found
 }
 
+/// Minutes from the end of the warm-up to the end of the last violated window before `calm` minutes without one; 0 when the
+/// goals were never violated. `None` when the run ends before such a calm, or no request counts.
+pub fn recovery(record: &RunRecord, limits: &[SloLimit], calm: f64) -> Option<f64> {
+    let (_, measured) = measured(record);
+    let tally = &record.slo;
+    if tally.minutes().is_empty() {
+        return None;
+    }
+    let end = measured.as_secs_f64_exact() / 60.0;
+    let mut violated_until = 0.0;
+    let mut start = 0;
+    while start < tally.minutes().len() {
+        let next = window_end(tally, start);
+        if is_violated(tally, limits, start, next) == Some(true) {
+            if violated_until > 0.0 && start as f64 - violated_until >= calm {
+                return Some(violated_until);
+            }
+            violated_until = start as f64 + span(start, next, measured);
+        }
+        start = next;
+    }
+    (violated_until == 0.0 || end - violated_until >= calm).then_some(violated_until)
+}
+
 /// The minute after the window that begins with `start`.
 fn window_end(tally: &SloTally, start: usize) -> usize {
     let mut requests = 0;

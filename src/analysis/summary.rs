@@ -4,7 +4,8 @@ use crate::analysis::finding_paused::scaling_doubt;
 use crate::analysis::flapping::measured;
 use crate::analysis::fleet::{FleetFigures, fleet_figures};
 use crate::analysis::slo_minutes::{MissMinutes, miss_minutes};
-use crate::analysis::{CauseShare, Elasticity, FlapDemand, FlapVerdict, Flapping, GpuHours, Need, ScalingDoubt, slo};
+use crate::analysis::{CauseShare, Elasticity, FlapDemand, FlapVerdict, Flapping, FleetCapacity, GpuHours, Need};
+use crate::analysis::{ScalingDoubt, slo};
 use crate::analysis::{cause_shares, elasticity, flap_causes, flap_class, flap_demand, flap_window, flapping};
 use crate::analysis::{evaluate_gates, findings, gpu_hours_with_window};
 use crate::record::{EventKind, KvTotals, LatencyHistogram, RequestTotals, RunInfo, RunRecord};
@@ -212,6 +213,25 @@ pub fn summarize(record: &RunRecord, settings: &AnalysisSettings) -> Summary {
     summarize_with_need(record, settings, &need)
 }
 
+/// As [`summarize`], with flaps judged by what measured capacity needs for the offered load, and direction changes by the
+/// `schedule` (start, replicas) of an oracle where there is one.
+///
+/// # Panics
+/// As [`summarize`], and on a schedule that does not begin at the run's start.
+pub fn summarize_with_capacity(
+    record: &RunRecord,
+    settings: &AnalysisSettings,
+    capacity: &FleetCapacity<'_>,
+    schedule: Option<Vec<(SimTime, i32)>>,
+) -> Summary {
+    let need = Need::of_capacity(record, window_of(record, settings), capacity);
+    let need = match schedule {
+        Some(steps) => need.answered_by(steps),
+        None => need,
+    };
+    summarize_with_need(record, settings, &need)
+}
+
 /// The flap window in force.
 fn window_of(record: &RunRecord, settings: &AnalysisSettings) -> SimDuration {
     settings.flap_window.unwrap_or_else(|| flap_window(record.info.startup_p50))
@@ -289,13 +309,13 @@ pub fn summarize_with_need(record: &RunRecord, settings: &AnalysisSettings, need
         verdict: Verdict { status: VerdictStatus::Pass, gates: Vec::new(), findings: Vec::new() },
     };
     summary.verdict.gates = evaluate_gates(&summary, settings);
-    summary.verdict.status = status(&summary.verdict.gates);
+    summary.verdict.status = gates_status(&summary.verdict.gates);
     summary.verdict.findings = findings(record, &summary, settings);
     summary
 }
 
 /// Fail when a gate failed, undecided when one is undecided and none failed, else pass.
-pub(super) fn status(gates: &[GateResult]) -> VerdictStatus {
+pub fn gates_status(gates: &[GateResult]) -> VerdictStatus {
     let any = |status: GateStatus| gates.iter().any(|gate| gate.status == status);
     match (any(GateStatus::Fail), any(GateStatus::Undecided)) {
         (true, _) => VerdictStatus::Fail,

@@ -18,6 +18,10 @@ pub(super) enum Command {
     Simulate(Box<SimulateArgs>),
     /// Run a grid of settings, the same traffic for every point.
     Sweep(SweepArgs),
+    /// Compare policies on the same traffic with each other, with fixed fleets and with perfect foresight.
+    Compare(Box<CompareArgs>),
+    /// Say which steady loads make a policy settle, cycle or jitter.
+    Stability(Box<StabilityArgs>),
     /// Say what the API server, KEDA and Prometheus will say to manifests, without running anything.
     Lint(LintArgs),
     /// Redraw the pictures of a run or a sweep.
@@ -97,6 +101,118 @@ pub(super) struct SimulateArgs {
 fn seed(text: &str) -> Result<u64, String> {
     let seed = text.parse::<u64>().ok().filter(|seed| i64::try_from(*seed).is_ok());
     seed.ok_or_else(|| format!("expected a whole number from 0 to {}", i64::MAX))
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CompareArgs {
+    /// The policies: one folder or YAML file each, or - for standard input; the first is the baseline.
+    #[arg(required = true, value_name = "POLICY")]
+    pub(super) policies: Vec<PathBuf>,
+    /// Which ScaledObject, when there are several in each.
+    #[arg(long, value_name = "NAME")]
+    pub(super) name: Option<String>,
+    /// A file with a `kind: Scenario` for all policies; replaces those that stand beside them.
+    #[arg(long, value_name = "FILE")]
+    pub(super) scenario: Option<PathBuf>,
+    /// A `kind: Traffic` file or a recorded trace (CSV, JSONL) for all policies.
+    #[arg(long, value_name = "FILE")]
+    pub(super) traffic: Option<PathBuf>,
+    /// A file with the series of triggers that cannot be simulated; replaces `signals` of the Scenario.
+    #[arg(long, value_name = "FILE")]
+    pub(super) signals: Option<PathBuf>,
+    /// A built-in profile's name, or a `kind: Profile` file.
+    #[arg(long, value_name = "PROFILE")]
+    pub(super) profile: Option<String>,
+    /// How long to simulate, e.g. 30m; by default until the traffic has ended and the last policy has settled.
+    #[arg(long, value_name = "DURATION")]
+    pub(super) duration: Option<String>,
+    /// The first seed.
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    #[arg(value_parser = seed)]
+    pub(super) seed: Option<u64>,
+    /// Run N seeds, from the seed upwards, the same for everything that is compared; 5 unless the Scenario says how many.
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(super) replications: Option<u32>,
+    /// Change one value of the scenario or of every policy, e.g. 'Scenario:spec.slo.ttft.p95=2s'.
+    #[arg(long, value_name = "PATH=VALUE")]
+    pub(super) set: Vec<String>,
+    /// A limit that decides the exit code, for every policy, e.g. flapsPerHour=1, sloAttainment=0.99, gpuHours=40; what is
+    /// gated is tested together.
+    #[arg(long, value_name = "NAME=LIMIT")]
+    pub(super) gate: Vec<String>,
+    /// Check every invariant of the policies' runs after every event (slow).
+    #[arg(long)]
+    pub(super) check: bool,
+    /// Exit with 1 when a finding is at least this bad.
+    #[arg(long, value_name = "LEVEL", default_value = "never")]
+    pub(super) fail_on: FailOn,
+    /// Where to write the comparison; by default output/compare-<policies>-<scenario>-seeds-<first>-<last>.
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: Option<PathBuf>,
+    /// What to print.
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(super) format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct StabilityArgs {
+    /// The policy: folders, YAML files, or - for standard input.
+    #[arg(required = true, value_name = "POLICY")]
+    pub(super) policy: Vec<PathBuf>,
+    /// Lowest steady load, requests per second; by default a fifth of one replica's share of the threshold, or a fiftieth of
+    /// what one replica completes where no trigger counts work.
+    #[arg(long, value_name = "R", allow_negative_numbers = true)]
+    pub(super) from: Option<f64>,
+    /// Highest steady load, requests per second; by default 1.2 times the share of maxReplicas (at most 20), or 1.1 times what
+    /// they complete.
+    #[arg(long, value_name = "R", allow_negative_numbers = true)]
+    pub(super) to: Option<f64>,
+    /// How many loads between them; by default 40, fewer where requests are many. Edges are looked for between them.
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    #[arg(value_parser = clap::value_parser!(u32).range(2..=1000))]
+    pub(super) steps: Option<u32>,
+    /// Seeds of each load, from the seed upwards.
+    #[arg(long, value_name = "N", default_value_t = 5, allow_negative_numbers = true)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=1000))]
+    pub(super) seeds: u64,
+    /// Draw the survival map too: jumps of the load against start-up times.
+    #[arg(long)]
+    pub(super) survival: bool,
+    /// Which ScaledObject, when there are several.
+    #[arg(long, value_name = "NAME")]
+    pub(super) name: Option<String>,
+    /// A file with a `kind: Scenario`; replaces one that stands beside the policy.
+    #[arg(long, value_name = "FILE")]
+    pub(super) scenario: Option<PathBuf>,
+    /// A `kind: Traffic` file or a recorded trace (CSV, JSONL), whose lengths the steady loads have.
+    #[arg(long, value_name = "FILE")]
+    pub(super) traffic: Option<PathBuf>,
+    /// A file with the series of triggers that cannot be simulated; replaces `signals` of the Scenario.
+    #[arg(long, value_name = "FILE")]
+    pub(super) signals: Option<PathBuf>,
+    /// A built-in profile's name, or a `kind: Profile` file.
+    #[arg(long, value_name = "PROFILE")]
+    pub(super) profile: Option<String>,
+    /// The first seed.
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    #[arg(value_parser = seed)]
+    pub(super) seed: Option<u64>,
+    /// Change one value of the policy or scenario, e.g. 'spec.triggers[0].metadata.threshold=6'.
+    #[arg(long, value_name = "PATH=VALUE")]
+    pub(super) set: Vec<String>,
+    /// How many threads; 0 means all cores. The result does not depend on it.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(super) jobs: usize,
+    /// Exit with 1 when a finding is at least this bad.
+    #[arg(long, value_name = "LEVEL", default_value = "never")]
+    pub(super) fail_on: FailOn,
+    /// Where to write the map; by default output/stability-<policy>-<scenario>-<seed>.
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: Option<PathBuf>,
+    /// What to print.
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(super) format: Format,
 }
 
 #[derive(Debug, Args)]

@@ -5,6 +5,7 @@
 
 mod args;
 mod calibrate;
+mod compare;
 pub mod conformance_hpa;
 pub mod conformance_promql;
 mod explain;
@@ -15,6 +16,7 @@ mod plot;
 mod profiles;
 mod replications;
 mod simulate;
+mod stability;
 mod sweep;
 
 pub use outcome::main;

@@ -3,7 +3,8 @@
 use crate::cli::args::{Cli, Command, Component, ConformanceArgs};
 use crate::cli::conformance_promql::Release;
 use crate::cli::{
-    calibrate, conformance_hpa, conformance_promql, explain, export, lint, plot, profiles, simulate, sweep,
+    calibrate, compare, conformance_hpa, conformance_promql, explain, export, lint, plot, profiles, simulate,
+    stability, sweep,
 };
 use crate::hpa::KubernetesVersion;
 use crate::units::{Diagnostic, Diagnostics};
@@ -60,7 +61,9 @@ pub fn main() -> ExitCode {
     };
     let outcome = match cli.command {
         Command::Simulate(args) => simulate::run(&args),
+        Command::Compare(args) => compare::run(&args),
         Command::Sweep(args) => sweep::run(&args),
+        Command::Stability(args) => stability::run(&args),
         Command::Lint(args) => lint::run(&args),
         Command::Plot(args) => plot::run(&args),
         Command::Explain(args) => explain::run(&args),

@@ -65,7 +65,7 @@ pub(super) struct Prepared {
 }
 
 /// Files and flags to a resolved run.
-fn prepare(args: &SimulateArgs) -> Result<Prepared, Failure> {
+pub(super) fn prepare(args: &SimulateArgs) -> Result<Prepared, Failure> {
     let inputs: Vec<Input> = args.policy.iter().map(|path| input(path)).collect();
     if inputs.iter().filter(|input| **input == Input::Stdin).count() > 1 {
         return Err(Diagnostic::error(None, "POLICY", "standard input (-) is given twice").into());

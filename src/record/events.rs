@@ -11,6 +11,8 @@ pub enum ScaleSource {
     Keda,
     /// The HPA, because the count was outside min..max.
     Bounds,
+    /// A schedule in the autoscaler's place.
+    Schedule,
 }
 
 impl ScaleSource {
@@ -20,6 +22,7 @@ impl ScaleSource {
             ScaleSource::Hpa => "hpa",
             ScaleSource::Keda => "keda",
             ScaleSource::Bounds => "bounds",
+            ScaleSource::Schedule => "schedule",
         }
     }
 }

@@ -25,6 +25,8 @@ pub(super) enum Kind {
     Run,
     Replications,
     Sweep,
+    Stability,
+    Comparison,
 }
 
 impl Kind {
@@ -34,6 +36,8 @@ impl Kind {
             Kind::Run => "run",
             Kind::Replications => "replications",
             Kind::Sweep => "sweep",
+            Kind::Stability => "stability",
+            Kind::Comparison => "comparison",
         }
     }
 
@@ -43,6 +47,8 @@ impl Kind {
             Kind::Run => "run",
             Kind::Replications => "run on several seeds",
             Kind::Sweep => "sweep",
+            Kind::Stability => "stability map",
+            Kind::Comparison => "comparison",
         }
     }
 
@@ -54,6 +60,8 @@ impl Kind {
             }
             Kind::Replications => &["summary.json", "replications.csv"],
             Kind::Sweep => &["summary.json", "results.csv"],
+            Kind::Stability => &["summary.json", "loads.csv", "survival.csv", "policy.yaml", "scenario.yaml"],
+            Kind::Comparison => &["summary.json", "results.csv", "oracle.csv"],
         }
     }
 
@@ -62,6 +70,10 @@ impl Kind {
         match (folder, self) {
             ("plots", Kind::Run) => Some(["timeline.svg", "timeline.png"].contains(&name)),
             ("plots", Kind::Sweep) => Some(["heatmap.svg", "heatmap.png"].contains(&name)),
+            ("plots", Kind::Stability) => {
+                let stem = name.strip_suffix(".svg").or_else(|| name.strip_suffix(".png"));
+                Some(stem.is_some_and(|stem| ["stability", "survival", "survival-ramp"].contains(&stem)))
+            }
             ("inputs", Kind::Run) => Some(is_input_name(name)),
             _ => None,
         }
@@ -239,10 +251,19 @@ pub fn replot(dir: &Path, format: Option<PlotFormat>, out: Option<&Path>) -> io:
         serde_json::from_str(&read("summary.json")?).map_err(|error| wrong("summary.json", &error.to_string()))?;
     let version = summary["schemaVersion"].as_u64().and_then(|version| u32::try_from(version).ok());
     check_version(version.unwrap_or(0)).map_err(|error| wrong("summary.json", &error))?;
+    if summary["kind"] == Kind::Comparison.word() {
+        return Err(wrong("summary.json", "found the folder of a comparison, expected that of a run or a sweep"));
+    }
     if summary["kind"] == Kind::Replications.word() {
         let first = &summary["seed"];
         let message = format!("found the folder of several seeds, expected that of one: seed-{first} and so on in it");
         return Err(wrong("summary.json", &message));
+    }
+    if summary["kind"] == Kind::Stability.word() {
+        return Err(wrong(
+            "summary.json",
+            "found a stability map, expected a run or a sweep: kedasim stability draws it anew",
+        ));
     }
     let pictures = if summary["kind"] == "sweep" {
         let header: SweepHeader =
@@ -366,7 +387,9 @@ pub(super) fn replaceable(out: &Path, kind: Kind) -> io::Result<PathBuf> {
     let summary = fs::read_to_string(target.join("summary.json")).ok();
     let summary = summary.and_then(|text| serde_json::from_str::<serde_json::Value>(&text).ok());
     let there = summary.filter(|summary| summary["schemaVersion"].is_u64()).and_then(|summary| {
-        [Kind::Run, Kind::Replications, Kind::Sweep].into_iter().find(|kind| summary["kind"] == kind.word())
+        [Kind::Run, Kind::Replications, Kind::Sweep, Kind::Stability, Kind::Comparison]
+            .into_iter()
+            .find(|kind| summary["kind"] == kind.word())
     });
     let Some(there) = there else {
         return Err(refusal(format!(
@@ -434,7 +457,7 @@ pub(super) fn sibling(path: &Path, purpose: &str) -> PathBuf {
 
 /// Writes all files, and what `more` writes, into a folder of a temporary name and renames it to `out`; what stood there goes
 /// only once the new one is whole.
-fn write_whole(out: &Path, files: &[File], more: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
+pub(super) fn write_whole(out: &Path, files: &[File], more: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
     prepare_parent(out)?;
     let temporary = sibling(out, "tmp");
     let result =

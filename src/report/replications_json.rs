@@ -64,9 +64,10 @@ impl Serialize for Metrics<'_> {
     }
 }
 
+/// An estimate as it stands in files.
 #[derive(serde::Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Metric {
+pub(super) struct Metric {
     mean: Option<f64>,
     sd: Option<f64>,
     interval: Option<[f64; 2]>,
@@ -79,7 +80,7 @@ struct Metric {
     infinite_seeds: Vec<u64>,
 }
 
-fn metric(estimate: &Estimate, seeds: &[u64]) -> Metric {
+pub(super) fn metric(estimate: &Estimate, seeds: &[u64]) -> Metric {
     let finite = |value: Option<f64>| value.filter(|value| value.is_finite());
     let is_infinite = |value: &Option<f64>| value.is_some_and(f64::is_infinite);
     let infinite = estimate.values.iter().zip(seeds).filter(|(value, _)| is_infinite(value));

@@ -111,29 +111,31 @@ fn title(first: &Summary, replications: &Replications) -> String {
 }
 
 fn gate_lines(replications: &Replications) -> Vec<String> {
-    let line = |gate: &crate::analysis::GateResult| {
-        let digits = gate.interval.and_then(|(low, high)| decimals((high - low) / 2.0));
-        let value = match gate.value {
-            Some(_) if gate.interval.is_none() => "no data in some seeds".to_owned(),
-            None => "no data".to_owned(),
-            Some(value) => with_decimals(value, digits),
-        };
-        let interval = gate.interval.map_or_else(String::new, |(low, high)| {
-            let level = number(100.0 * gate.confidence);
-            format!(" ({}..{} at {level} %)", with_decimals(low, digits), with_decimals(high, digits))
-        });
-        let side = if gate.name == "sloAttainment" { "at least" } else { "at most" };
-        let more = match gate.further_seeds {
-            Some(more) => format!(", needs about {more} more {}", if more == 1 { "seed" } else { "seeds" }),
-            None if gate.status == crate::analysis::GateStatus::Undecided && gate.interval.is_some() => {
-                ", too close to the limit for any number of seeds to tell".to_owned()
-            }
-            None => String::new(),
-        };
-        let status = gate_word(gate.status);
-        format!("{} {value}{interval}, {side} {}: {status}{more}", gate.name, number(gate.limit))
+    replications.gates.iter().map(gate_line).collect()
+}
+
+/// A gate over several seeds.
+pub(super) fn gate_line(gate: &crate::analysis::GateResult) -> String {
+    let digits = gate.interval.and_then(|(low, high)| decimals((high - low) / 2.0));
+    let value = match gate.value {
+        Some(_) if gate.interval.is_none() => "no data in some seeds".to_owned(),
+        None => "no data".to_owned(),
+        Some(value) => with_decimals(value, digits),
     };
-    replications.gates.iter().map(line).collect()
+    let interval = gate.interval.map_or_else(String::new, |(low, high)| {
+        let level = number(100.0 * gate.confidence);
+        format!(" ({}..{} at {level} %)", with_decimals(low, digits), with_decimals(high, digits))
+    });
+    let side = if gate.name == "sloAttainment" { "at least" } else { "at most" };
+    let more = match gate.further_seeds {
+        Some(more) => format!(", needs about {more} more {}", if more == 1 { "seed" } else { "seeds" }),
+        None if gate.status == crate::analysis::GateStatus::Undecided && gate.interval.is_some() => {
+            ", too close to the limit for any number of seeds to tell".to_owned()
+        }
+        None => String::new(),
+    };
+    let status = gate_word(gate.status);
+    format!("{} {value}{interval}, {side} {}: {status}{more}", gate.name, number(gate.limit))
 }
 
 /// What each seed alone would have said, when they disagree: the reason for several.
@@ -154,7 +156,7 @@ fn alone_line(replications: &Replications) -> Option<String> {
     (parts.len() > 1).then(|| format!("each seed alone: {}", shown.join(", ")))
 }
 
-fn seeds_text(seeds: &[u64]) -> String {
+pub(super) fn seeds_text(seeds: &[u64]) -> String {
     let shown: Vec<String> = seeds.iter().take(SEEDS_SHOWN).map(u64::to_string).collect();
     let more = if seeds.len() > SEEDS_SHOWN { ", ..." } else { "" };
     format!("{} {}{more}", if seeds.len() == 1 { "seed" } else { "seeds" }, shown.join(", "))
@@ -246,10 +248,10 @@ pub(super) fn estimate_text(estimate: &Estimate, scale: f64) -> (String, String)
 }
 
 /// Decimals that show two digits of a half-width; `None` for one of 0.
-fn decimals(half: f64) -> Option<usize> {
+pub(super) fn decimals(half: f64) -> Option<usize> {
     (half > 0.0).then(|| usize::try_from(1 - math::log10(half).floor() as i32).unwrap_or(0).min(9))
 }
 
-fn with_decimals(value: f64, decimals: Option<usize>) -> String {
+pub(super) fn with_decimals(value: f64, decimals: Option<usize>) -> String {
     decimals.map_or_else(|| number(value), |decimals| format!("{value:.decimals$}"))
 }

@@ -364,6 +364,7 @@ fn why(record: &RunRecord, t: SimTime, source: ScaleSource, reason: &str) -> Str
             let metric = deciding_metric(sync, reason);
             metric.map(|metric| sync_in_short(sync, metric))
         }),
+        ScaleSource::Schedule => None,
     };
     match decided {
         Some(decided) => decided,

@@ -251,6 +251,7 @@ fn resolve_into(bundle: &Bundle, overrides: &Overrides, ledger: &mut Ledger) -> 
         gpus_per_replica: gpus,
         initial_replicas,
         fixed_replicas: overrides.fixed_replicas.is_some(),
+        schedule: Vec::new(),
         cluster: cluster?,
         router,
         router_latency,

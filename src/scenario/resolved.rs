@@ -1,6 +1,6 @@
 //! A run as resolved: every room's settings, no optional field that has a default.
 
-use crate::cluster::{ClusterSettings, GatewaySettings, RouterPolicy};
+use crate::cluster::{ClusterSettings, GatewaySettings, RouterPolicy, StartupPlan};
 use crate::hpa::{ControllerFlags, HpaSpec};
 use crate::keda::{KedaVersion, ScaledObjectSpec};
 use crate::prometheus::{PrometheusSettings, RelabelRule, RuleGroup, ScrapeSettings, TargetRules};
@@ -9,7 +9,7 @@ use crate::scenario::ledger::flag;
 use crate::scenario::{Assumption, Fault, Origin};
 use crate::series::{Signal, SignalSeries};
 use crate::traffic::{Arrivals, TrafficSpec};
-use crate::units::{Diagnostics, Seed, SimDuration, Span};
+use crate::units::{Diagnostics, Seed, SimDuration, SimTime, Span};
 use std::sync::Arc;
 
 /// Everything that one run needs.
@@ -42,8 +42,10 @@ pub struct ResolvedRun {
     pub gpus_per_replica: u32,
     /// `spec.replicas` at the start.
     pub initial_replicas: i32,
-    /// Autoscaling off: `spec.replicas` stays at the initial count.
+    /// Autoscaling off: `spec.replicas` stays at the initial count, or follows [`Self::schedule`].
     pub fixed_replicas: bool,
+    /// With autoscaling off: what `spec.replicas` becomes when, in order of time.
+    pub schedule: Vec<(SimTime, i32)>,
     /// Pods.
     pub cluster: ClusterSettings,
     /// Balancer.
@@ -93,6 +95,11 @@ impl ResolvedRun {
             }
         }
         own
+    }
+
+    /// The start-up time that 95 % of the pods do not exceed.
+    pub fn slow_start(&self) -> SimDuration {
+        StartupPlan::slow_duration(&self.cluster)
     }
 
     /// Whether arrivals and lengths are those of a recorded trace, the same for every seed.

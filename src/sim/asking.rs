@@ -7,7 +7,7 @@
 use crate::cluster::PodState;
 use crate::keda::{Trigger, TriggerKind, TriggerValue, Unanswered, http_error, value_from_query};
 use crate::scenario::KedaSettings;
-use crate::series::QueryValue;
+use crate::series::{Labels, QueryValue};
 use crate::sim::world::World;
 use crate::units::SimTime;
 use std::collections::BTreeSet;
@@ -71,11 +71,22 @@ impl World<'_> {
         start + i64::try_from(self.now.as_secs_floor()).expect("the clock ends after 213 days")
     }
 
+    /// What the trigger at `index` shows in the loop without requests; `None` in every other world.
+    fn mean_response(&mut self, index: usize) -> Option<f64> {
+        self.fluid.as_ref()?;
+        self.grow_expected();
+        self.fluid.as_ref()?.value(index, self.now)
+    }
+
     /// One trigger's answer now, before any fallback.
     fn read_trigger(&mut self, keda: &KedaSettings, index: usize, trigger: &Trigger) -> Result<TriggerValue, String> {
         let version = keda.version;
         match &trigger.kind {
             TriggerKind::Prometheus(own) => {
+                if let Some(mean) = self.mean_response(index) {
+                    let answer = QueryValue::Vector(vec![(Labels::default(), mean)]);
+                    return value_from_query(own, version, Ok(&answer));
+                }
                 let query = match &self.monitoring.queries[index] {
                     Some(Ok(query)) => *query,
                     Some(Err(refused)) => {

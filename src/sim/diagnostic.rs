@@ -31,27 +31,12 @@ pub enum WorldKnob {
 
 /// Turns `knob` in `run`; the expected counters need no change of it.
 pub fn turn_world(run: &mut ResolvedRun, knob: WorldKnob) {
-    const ZERO: DurationDistribution = DurationDistribution::ZERO;
     match knob {
         WorldKnob::ExpectedCounters => {}
-        WorldKnob::NoStartup => {
-            run.cluster.startup = StartupSettings {
-                schedule: ZERO,
-                image_pull: ZERO,
-                sandbox: ZERO,
-                weights_fetch: ZERO,
-                weights_load: ZERO,
-                engine_init: ZERO,
-                compile: ZERO,
-                graphs: ZERO,
-                probe_period: SimDuration::ZERO,
-                probe_initial_delay: SimDuration::ZERO,
-                endpoints: ZERO,
-            };
-        }
+        WorldKnob::NoStartup => fix_startup(run, SimDuration::ZERO),
         WorldKnob::NoStatusLatency => {
-            run.cluster.create_latency = ZERO;
-            run.cluster.status_latency = ZERO;
+            run.cluster.create_latency = DurationDistribution::ZERO;
+            run.cluster.status_latency = DurationDistribution::ZERO;
         }
         WorldKnob::MoreCapacity => run.engine = Arc::new(run.engine.with_capacity(MORE_CAPACITY)),
         WorldKnob::WideTolerance => {
@@ -77,6 +62,37 @@ pub fn turn_world(run: &mut ResolvedRun, knob: WorldKnob) {
             run.warmup += later;
             run.duration = run.duration.map(|duration| duration + later);
         }
+    }
+}
+
+/// Every pod of `run` takes exactly `time` from its creation until requests reach it.
+pub fn fix_startup(run: &mut ResolvedRun, time: SimDuration) {
+    run.cluster.startup = startup_of(time);
+}
+
+/// Pods that all take the median time to start, and syncs that do not drift.
+pub fn fix_loop_times(run: &mut ResolvedRun) {
+    let median = median_startup(run);
+    fix_startup(run, median);
+    run.kubernetes.sync_latency_min = SimDuration::ZERO;
+    run.kubernetes.sync_latency_max = SimDuration::ZERO;
+}
+
+/// Starts whose one phase is the loading of the weights.
+fn startup_of(time: SimDuration) -> StartupSettings {
+    const ZERO: DurationDistribution = DurationDistribution::ZERO;
+    StartupSettings {
+        schedule: ZERO,
+        image_pull: ZERO,
+        sandbox: ZERO,
+        weights_fetch: ZERO,
+        weights_load: DurationDistribution::Constant(time),
+        engine_init: ZERO,
+        compile: ZERO,
+        graphs: ZERO,
+        probe_period: SimDuration::ZERO,
+        probe_initial_delay: SimDuration::ZERO,
+        endpoints: ZERO,
     }
 }
 

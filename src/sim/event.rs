@@ -62,6 +62,8 @@ pub(super) enum Event {
     HpaSync,
     /// A sync that waits gets an answer.
     SyncAnswer,
+    /// The schedule's write at this position is due.
+    ScheduledScale(usize),
     /// A row of the timeline.
     Sample,
     /// The run is over.
@@ -119,7 +121,7 @@ impl Event {
             // A push that comes together with a poll finds its work done by neither: both ask the executor.
             Event::Push(_) => 11,
             Event::KedaPoll | Event::PollAnswer => 12,
-            Event::HpaSync | Event::SyncAnswer => 13,
+            Event::HpaSync | Event::SyncAnswer | Event::ScheduledScale(_) => 13,
             // The timeline shows the instant's outcome.
             Event::Sample => 14,
             Event::End => 15,

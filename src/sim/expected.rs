@@ -54,13 +54,17 @@ pub(super) struct ExpectedCounters {
 impl ExpectedCounters {
     /// The counters of `run`; `None` when its traffic follows no law whose mean is known.
     pub(super) fn of(run: &ResolvedRun, exposition: &Exposition) -> Option<Self> {
-        let law = loop_info(run).load.law?;
+        loop_info(run).load.law.map(|law| Self::of_law(law, exposition))
+    }
+
+    /// The counters under the load `law`.
+    pub(super) fn of_law(law: Vec<LoadStep>, exposition: &Exposition) -> Self {
         let named = |name: &str| {
             let own = exposition.series.iter().enumerate().filter(|(_, series)| series.labels.metric_name() == name);
             own.map(|(column, _)| column).collect()
         };
         let columns = (named("vllm:prompt_tokens_total"), named("vllm:generation_tokens_total"));
-        Some(ExpectedCounters { law, grown: SimTime::ZERO, pods: BTreeMap::new(), columns })
+        ExpectedCounters { law, grown: SimTime::ZERO, pods: BTreeMap::new(), columns }
     }
 
     /// The counters of the pods in `view` grow until `now`; to be called before `view` changes.

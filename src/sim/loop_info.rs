@@ -11,7 +11,7 @@ use crate::units::{Seed, SimDuration, SimTime};
 const SIZE_DRAWS: u32 = 4000;
 
 /// The loop's settings and the load of `run`.
-pub(super) fn loop_info(run: &ResolvedRun) -> LoopInfo {
+pub fn loop_info(run: &ResolvedRun) -> LoopInfo {
     let hpa = &run.kubernetes.hpa;
     let windows = hpa.behavior.as_ref().map(|(up, down)| (up.stabilization_window, down.stabilization_window));
     let (up, down) = windows.unwrap_or((SimDuration::ZERO, run.kubernetes.flags.downscale_stabilization));

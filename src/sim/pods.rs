@@ -57,6 +57,12 @@ impl World<'_> {
         self.queue.push(self.now + create + status, Event::UpdateStatus);
     }
 
+    /// A schedule known in advance takes the place of the autoscaler.
+    pub(super) fn on_scheduled_scale(&mut self, position: usize) {
+        let (_, replicas) = self.run.schedule[position];
+        self.write_scale(replicas, ScaleSource::Schedule, "the schedule's count".to_owned());
+    }
+
     /// The ReplicaSet controller creates or deletes pods.
     pub(super) fn on_reconcile_deployment(&mut self) {
         let change = self.deployment.reconcile(self.now);

@@ -6,7 +6,7 @@ use crate::record::{TriggerInfo, signal_text};
 use crate::scenario::{MetricSource, ResolvedRun};
 
 /// What the timeline and the tables show: KEDA's triggers and then its formula; of a plain HPA its metrics.
-pub(super) fn trigger_infos(run: &ResolvedRun) -> Vec<TriggerInfo> {
+pub fn trigger_infos(run: &ResolvedRun) -> Vec<TriggerInfo> {
     let Some(keda) = &run.keda else {
         let metrics = run.kubernetes.hpa.metrics.iter().zip(&run.kubernetes.sources);
         return metrics.map(|(metric, source)| metric_info(metric, source)).collect();

@@ -3,10 +3,11 @@
 use crate::cluster::StartupPlan;
 use crate::hpa::tolerance_band;
 use crate::prometheus::{QueryId, SelectorMatch, StoredRow};
-use crate::record::{EventKind, OpenRequest, RunInfo, RunRecord, SelectorRecord};
+use crate::record::{EventKind, LoadStep, OpenRequest, RunInfo, RunRecord, SelectorRecord};
 use crate::scenario::ResolvedRun;
 use crate::sim::event::Event;
 use crate::sim::expected::ExpectedCounters;
+use crate::sim::fluid::{Fluid, MeanResponse};
 use crate::sim::loop_info::loop_info;
 use crate::sim::recording::Recorder;
 use crate::sim::shown::trigger_infos;
@@ -59,6 +60,26 @@ pub fn simulate_expected(run: &ResolvedRun, check: bool) -> Result<RunRecord, Si
     run_to_end(world, None)
 }
 
+/// The loop of `run` without any request: the token counters grow at the steady `load` from the start, and the triggers that have
+/// a mean response (by their position) show that (see `sim::fluid`). `run`'s own traffic is not sent; it needs a duration.
+///
+/// # Errors
+/// [`SimulateError`].
+///
+/// # Panics
+/// When the run has a traffic or no duration: it would never end.
+pub fn simulate_fluid(
+    run: &ResolvedRun,
+    load: LoadStep,
+    responses: Vec<Option<MeanResponse>>,
+) -> Result<RunRecord, SimulateError> {
+    assert!(run.traffic.is_empty() && run.duration.is_some(), "a loop without requests ends by the clock");
+    let mut world = World::new(run, false, false)?;
+    world.expected = Some(ExpectedCounters::of_law(vec![load], &world.monitoring.exposition));
+    world.fluid = Some(Fluid::new(responses));
+    run_to_end(world, None)
+}
+
 /// As [`simulate`], and hands over all that Prometheus stores, series that nobody asks for and results of rules included, in
 /// the order in which queries can see it.
 ///
@@ -106,6 +127,7 @@ fn run_to_end(mut world: World<'_>, mut recorder: Option<Recorder<'_>>) -> Resul
             Event::PollAnswer => world.continue_poll(),
             Event::HpaSync => world.on_hpa_sync(),
             Event::SyncAnswer => world.continue_sync(),
+            Event::ScheduledScale(position) => world.on_scheduled_scale(position),
             Event::Sample => world.on_sample()?,
             Event::End => break,
         }

@@ -15,6 +15,7 @@ use crate::sim::SimulateError;
 use crate::sim::control::PendingSync;
 use crate::sim::event::{Event, EventQueue};
 use crate::sim::expected::ExpectedCounters;
+use crate::sim::fluid::Fluid;
 use crate::sim::gateway::GatewayState;
 use crate::sim::keda::PendingPoll;
 use crate::sim::little::LittleBooks;
@@ -44,6 +45,8 @@ pub(super) struct World<'r> {
     pub(super) router: Router,
     /// In the diagnostic world without chance: the token counters.
     pub(super) expected: Option<ExpectedCounters>,
+    /// What triggers show in the loop without requests; `None` in every other world.
+    pub(super) fluid: Option<Fluid>,
     /// What takes the requests first, if anything does.
     pub(super) gateway: Option<GatewayState>,
     pub(super) monitoring: MonitoringState,
@@ -252,6 +255,7 @@ impl<'r> World<'r> {
             hosts: Vec::new(),
             router: Router::new(run.router, run.seed),
             expected: None,
+            fluid: None,
             gateway: GatewayState::of(run),
             monitoring: MonitoringState {
                 server,
@@ -300,7 +304,11 @@ impl<'r> World<'r> {
         for source in 0..self.traffic.sources.len() {
             self.schedule_arrival(source);
         }
-        if !self.run.fixed_replicas {
+        if self.run.fixed_replicas {
+            for (position, (at, _)) in self.run.schedule.iter().enumerate() {
+                self.queue.push(*at, Event::ScheduledScale(position));
+            }
+        } else {
             self.apply_policy();
             self.start_signals();
             self.start_gateway();
@@ -371,6 +379,9 @@ impl<'r> World<'r> {
     pub(super) fn grow_expected(&mut self) {
         if let Some(expected) = &mut self.expected {
             expected.grow(self.router.view(), self.now);
+        }
+        if let Some(fluid) = &mut self.fluid {
+            fluid.note(self.router.view().len(), self.now);
         }
     }
 

@@ -1,11 +1,17 @@
-//! Whatever runs the simulator more than once: sweeps, replications, calibration.
+//! Whatever runs the simulator more than once: sweeps, replications, comparisons, stability, calibration.
 
 mod calibrate;
+mod compare;
+mod compare_conclusions;
+mod compare_load;
+mod compare_oracle;
 mod confirm;
 mod confirm_effect;
 mod confirm_findings;
 mod confirm_knobs;
+mod oracle;
 mod replications;
+mod stability;
 mod sweep;
 
 pub use calibrate::{
@@ -14,8 +20,20 @@ pub use calibrate::{
     Statistic, Stop, bench_engine, calibrate, capacity, held_without_waiting, judge, parse_slo, plateaus, prior_for,
     read_measurements, rule_cache, simulate_measurement,
 };
+pub use compare::{CompareError, Comparison, LeastFixed, PolicyRuns, Simulations, compare};
+pub use compare_conclusions::{Conclusions, PolicyConclusions};
+pub use compare_oracle::{Oracle, OracleKind, OracleSeed};
 pub use confirm::{Confirmation, EditTried, MAX_RUNS, Tested, confirm};
 pub use confirm_effect::{Effect, Outcome};
 pub use confirm_findings::add_confirmation;
+pub use oracle::{
+    Bounds, CapacityCurve, Demand, LayerRun, MOST_TRIALS, OracleSchedule, Plan, Schedule, SearchOutcome, SeedSearch,
+    SeedWorld, Timing, Trial, Verified, WorkWeights, capacity_curve, cheapest_schedule, least_hours, needed_replicas,
+    offered_rates, search, verified_schedule,
+};
 pub use replications::{ReplicateError, replicate};
+pub use stability::{
+    GivenTraffic, LoadRange, LoadScale, LoadUnit, NoiseFreePass, RangeOrigin, StabilityError, StabilityMap,
+    StabilityPlan, StabilityTimes, SurvivalCell, SurvivalMap, SurvivalPlan, run_stability, run_survival,
+};
 pub use sweep::{SweepOutcome, SweepPoint, run_sweep};

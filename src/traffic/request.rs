@@ -1,5 +1,8 @@
 //! A request as it leaves a client.
 
+use crate::traffic::TraceRow;
+use crate::units::SimTime;
+
 /// Identity of a request within a run; unique, stable under another policy. The top 8 bits hold the source's number
 /// (0 for a single source); below, open loop: the arrival's number; closed loop: `worker << 32 | n` for the n-th
 /// request of a worker.
@@ -60,4 +63,11 @@ pub struct Request {
     pub output: OutputLength,
     /// The closed-loop worker that sent it and waits for it; `None` in an open loop.
     pub worker: Option<u32>,
+}
+
+impl Request {
+    /// The row of a trace that records this request: for whoever looks at the traffic itself, outside any run.
+    pub(crate) fn recorded(&self, at: SimTime) -> TraceRow {
+        TraceRow { at, prompt_tokens: self.prompt_tokens, output_tokens: self.output.reveal_to_engine() }
+    }
 }
