@@ -1,5 +1,5 @@
 //! Fills polygons pixel for pixel as plotters does (`plotters_backend::rasterizer::fill_polygon`), which takes memory anew for
-//! every row of every polygon: a line of thousands of short segments, each a polygon, costs a third of that here.
+//! every row of every polygon: a line of thousands of short segments, each a polygon, costs little more than half of that here.
 
 use plotters_backend::{BackendCoord, BackendStyle, DrawingBackend, DrawingErrorKind};
 
