@@ -104,8 +104,8 @@ impl ComparedFigure {
 pub struct Difference {
     /// The figure.
     pub figure: &'static ComparedFigure,
-    /// The policy minus the baseline; `None` when no seed has both values.
-    pub paired: Option<PairedDifference>,
+    /// The policy minus the baseline.
+    pub paired: PairedDifference,
     /// Whether it is one of the differences that Holm's procedure holds together at 5 %.
     pub is_tested: bool,
     /// The verdict, after Holm where it is tested: what one interval alone would call different is undecided when the procedure
@@ -140,7 +140,7 @@ pub fn compare_pairs(policies: &[&[Summary]], gates: &[GateLimit]) -> Vec<Compar
             let (a, b) = (figure.values(baseline), figure.values(runs));
             let Some(paired) = paired_difference(&a, &b, figure.margin_from(&a)) else { continue };
             let verdict = paired.verdict;
-            differences.push(Difference { figure, paired: Some(paired), is_tested: is_tested(figure), verdict });
+            differences.push(Difference { figure, paired, is_tested: is_tested(figure), verdict });
         }
         compared.push(Compared { policy: index + 1, differences });
     }
@@ -152,7 +152,7 @@ pub fn compare_pairs(policies: &[&[Summary]], gates: &[GateLimit]) -> Vec<Compar
 fn hold_together(differences: Vec<&mut Difference>) {
     let mut tested: Vec<(&mut Difference, f64)> = Vec::new();
     for own in differences {
-        let p_value = own.paired.as_ref().and_then(|paired| paired.p_value).filter(|_| own.is_tested);
+        let p_value = own.paired.p_value.filter(|_| own.is_tested);
         if let Some(p_value) = p_value {
             tested.push((own, p_value));
         }
@@ -174,6 +174,13 @@ pub struct GoalsMet {
     pub of: usize,
 }
 
+impl GoalsMet {
+    /// Whether it does on every seed.
+    pub fn all(self) -> bool {
+        self.met == self.of
+    }
+}
+
 /// `None` without an SLO.
 pub fn goals_met(runs: &[Summary]) -> Option<GoalsMet> {
     runs.first().and_then(meets_slo)?;
@@ -192,7 +199,7 @@ pub struct Best {
 
 /// `None` without an SLO, or when no policy meets it on every seed.
 pub fn best_policy(policies: &[&[Summary]]) -> Option<Best> {
-    let meets = |runs: &[Summary]| goals_met(runs).is_some_and(|goals| goals.met == goals.of);
+    let meets = |runs: &[Summary]| goals_met(runs).is_some_and(GoalsMet::all);
     let able: Vec<usize> = (0..policies.len()).filter(|policy| meets(policies[*policy])).collect();
     let hours = |policy: usize| COMPARED[0].values(policies[policy]);
     let total = |policy: usize| hours(policy).into_iter().flatten().sum::<f64>();

@@ -6,7 +6,7 @@ use crate::analysis::findings::{counted, finding};
 use crate::analysis::flapping::measured;
 use crate::analysis::slo_minutes::violations;
 use crate::analysis::{Finding, Need, Summary};
-use crate::record::{DecisionRecord, EventKind, HpaSync, QueryInfo, RunRecord, SelectorRecord, TimelineRow};
+use crate::record::{DecisionRecord, EventKind, QueryInfo, RunRecord, SelectorRecord, TimelineRow};
 use crate::scenario::AnalysisSettings;
 use crate::units::{Severity, SimDuration, SimTime};
 
@@ -80,7 +80,7 @@ fn start_longer_than_window(record: &RunRecord, summary: &Summary) -> Option<Fin
         .into_iter()
         .filter_map(|flap| {
             let text = flap.matches.iter().find(|own| own.cause == Cause::ColdStart)?.evidence.clone();
-            let up = sync_of(record, summary.flapping.turns.get(flap.turn)?.old.decision?)?;
+            let up = record.decisions.get(summary.flapping.turns.get(flap.turn)?.old.decision?)?.sync()?;
             is_gauge(record, &winning(up)?.trigger).then_some((flap, text))
         })
         .collect();
@@ -96,13 +96,6 @@ fn start_longer_than_window(record: &RunRecord, summary: &Summary) -> Option<Fin
         counted(overshoots.len() as u64, "peak")
     );
     Some(broken(&START_LONGER, &message, vec![format!("for example: {example}")]))
-}
-
-fn sync_of(record: &RunRecord, decision: usize) -> Option<&HpaSync> {
-    match record.decisions.get(decision)? {
-        DecisionRecord::HpaSync(sync) => Some(sync),
-        DecisionRecord::KedaPoll(_) => None,
-    }
 }
 
 /// What the query of the trigger `name` is.
@@ -164,12 +157,8 @@ fn lag_of_long_windows(record: &RunRecord, summary: &Summary, settings: &Analysi
 
 /// The answer to the need's rise to `level` at `at`, if it was late by the windows' fault.
 fn late_rise(record: &RunRecord, missed: &[(SimTime, SimTime)], at: SimTime, level: i32) -> Option<LateRise> {
-    let up = record.decisions.iter().find_map(|decision| match decision {
-        DecisionRecord::HpaSync(sync) if sync.t >= at && sync.rescaled && sync.new_replicas > sync.spec_replicas => {
-            Some(sync)
-        }
-        _ => None,
-    })?;
+    let mut syncs = record.decisions.iter().filter_map(DecisionRecord::sync);
+    let up = syncs.find(|sync| sync.t >= at && sync.rescaled && sync.new_replicas > sync.spec_replicas)?;
     if up.spec_replicas >= level {
         return None;
     }
@@ -262,10 +251,8 @@ fn stale_gauges(record: &RunRecord) -> Option<Finding> {
         if to.since(from) < least {
             continue;
         }
-        let last = record.decisions.iter().rev().find_map(|decision| match decision {
-            DecisionRecord::HpaSync(sync) if sync.t <= to && sync.t > from => Some(sync),
-            _ => None,
-        })?;
+        let mut syncs = record.decisions.iter().rev().filter_map(DecisionRecord::sync);
+        let last = syncs.find(|sync| sync.t <= to && sync.t > from)?;
         let Some(metric) = winning(last) else { continue };
         let foreign = record.selectors.iter().filter(|own| own.trigger == *metric.trigger && !is_of_engine(own));
         let foreign: Vec<&str> = foreign.map(|own| own.selector.as_str()).collect();

@@ -1,7 +1,7 @@
 //! What a policy pays above fixed fleets and above perfect foresight (verdicts.md 5.2, 5.3).
 
 use crate::analysis::statistics::FigureKind::Mean;
-use crate::analysis::{Estimate, Finding, PairedDifference, Summary, paired_difference};
+use crate::analysis::{Estimate, Finding, PairedDifference, Summary, goals_met, paired_difference};
 use crate::units::Severity;
 
 /// A cost ratio above this at equal SLO is a bad policy and no bad luck: lazy provisioning without any foresight keeps to it.
@@ -98,9 +98,9 @@ fn warning(code: &str, message: String) -> Finding {
     Finding { code: code.to_owned(), severity: Severity::Warning, message, evidence: Vec::new() }
 }
 
-/// How many runs met the goals.
-fn seeds_met(runs: &[Summary]) -> usize {
-    runs.iter().filter(|run| meets_slo(run) == Some(true)).count()
+/// On how many seeds a policy misses its goals.
+fn seeds_missed(runs: &[Summary]) -> usize {
+    goals_met(runs).map_or(0, |goals| goals.of - goals.met)
 }
 
 /// A policy that costs more than the least fixed fleet, or misses at no lower cost what that fleet meets.
@@ -121,7 +121,7 @@ fn does_not_pay(policy: &[Summary], fixed: Fleet<'_>) -> Option<Finding> {
             format!("it is billed {part:.1} % more than {name}, which meets the SLO without scaling ({sure})");
         return Some(warning("autoscaling-does-not-pay", message));
     }
-    let misses = policy.len() - seeds_met(policy);
+    let misses = seeds_missed(policy);
     let saves = high < 0.0 && cost.mean < -margin;
     (misses > 0 && !saves).then(|| {
         let of = policy.len();
@@ -133,7 +133,7 @@ fn does_not_pay(policy: &[Summary], fixed: Fleet<'_>) -> Option<Finding> {
 }
 
 /// billed(policy) - billed(fixed).
-pub(super) fn cost_difference(fixed: &[Summary], policy: &[Summary]) -> Option<PairedDifference> {
+fn cost_difference(fixed: &[Summary], policy: &[Summary]) -> Option<PairedDifference> {
     let hours = |runs: &[Summary]| -> Vec<Option<f64>> { runs.iter().map(|run| Some(billed_hours(run))).collect() };
     let fixed = hours(fixed);
     let mean = fixed.iter().copied().flatten().sum::<f64>() / fixed.len().max(1) as f64;
@@ -143,7 +143,7 @@ pub(super) fn cost_difference(fixed: &[Summary], policy: &[Summary]) -> Option<P
 fn high_regret(policy: &[Summary], regret: &Regret) -> Option<Finding> {
     let ratio = regret.ratio.mean.filter(|ratio| *ratio > WORST_RATIO)?;
     // Only at equal SLO is a ratio of costs a verdict.
-    if seeds_met(policy) < policy.len() {
+    if seeds_missed(policy) > 0 {
         return None;
     }
     let mut message = format!(

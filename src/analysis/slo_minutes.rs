@@ -66,16 +66,16 @@ pub(super) fn miss_minutes(record: &RunRecord, limits: &[SloLimit], measured: Si
 pub(super) fn violations(record: &RunRecord, limits: &[SloLimit]) -> Vec<(SimTime, SimTime)> {
     let (measured_from, _) = measured(record);
     let at = |minute: usize| (measured_from + SimDuration::from_secs(60).times(minute as u64)).min(record.info.end);
-    let mut found = Vec::new();
-    let mut start = 0;
-    while start < record.slo.minutes().len() {
-        let end = window_end(&record.slo, start);
-        if is_violated(&record.slo, limits, start, end) == Some(true) {
-            found.push((at(start), at(end)));
-        }
-        start = end;
-    }
-    found
+    violated_windows(&record.slo, limits).map(|(start, end)| (at(start), at(end))).collect()
+}
+
+/// The windows that violate `limits`: first minute, and the minute after the last.
+fn violated_windows(tally: &SloTally, limits: &[SloLimit]) -> impl Iterator<Item = (usize, usize)> {
+    let minutes = tally.minutes().len();
+    let first = (minutes > 0).then(|| (0, window_end(tally, 0)));
+    let windows =
+        std::iter::successors(first, move |(_, end)| (*end < minutes).then(|| (*end, window_end(tally, *end))));
+    windows.filter(|(start, end)| is_violated(tally, limits, *start, *end) == Some(true))
 }
 
 /// Minutes from the end of the warm-up to the end of the last violated window before `calm` minutes without one; 0 when the
@@ -88,16 +88,11 @@ pub fn recovery(record: &RunRecord, limits: &[SloLimit], calm: f64) -> Option<f6
     }
     let end = measured.as_secs_f64_exact() / 60.0;
     let mut violated_until = 0.0;
-    let mut start = 0;
-    while start < tally.minutes().len() {
-        let next = window_end(tally, start);
-        if is_violated(tally, limits, start, next) == Some(true) {
-            if violated_until > 0.0 && start as f64 - violated_until >= calm {
-                return Some(violated_until);
-            }
-            violated_until = start as f64 + span(start, next, measured);
+    for (start, next) in violated_windows(tally, limits) {
+        if violated_until > 0.0 && start as f64 - violated_until >= calm {
+            return Some(violated_until);
         }
-        start = next;
+        violated_until = start as f64 + span(start, next, measured);
     }
     (violated_until == 0.0 || end - violated_until >= calm).then_some(violated_until)
 }

@@ -109,8 +109,7 @@ fn backlog_growth(record: &RunRecord, from: SimTime) -> f64 {
 fn trigger_means(record: &RunRecord, from: SimTime) -> Vec<(String, Option<f64>, f64)> {
     let mut found: Vec<(String, f64, u64, u64)> = Vec::new();
     let mut syncs = 0u64;
-    for decision in &record.decisions {
-        let DecisionRecord::HpaSync(sync) = decision else { continue };
+    for sync in record.decisions.iter().filter_map(DecisionRecord::sync) {
         if sync.t < from || sync.metrics.is_empty() {
             continue;
         }

@@ -38,6 +38,13 @@ impl DecisionRecord {
             DecisionRecord::KedaPoll(poll) => &poll.metrics,
         }
     }
+    /// The HPA's sync, if it is one.
+    pub fn sync(&self) -> Option<&HpaSync> {
+        match self {
+            DecisionRecord::HpaSync(sync) => Some(sync),
+            DecisionRecord::KedaPoll(_) => None,
+        }
+    }
     /// When.
     pub fn t(&self) -> SimTime {
         match self {

@@ -211,7 +211,7 @@ pub fn compare_json(report: &CompareReport<'_>) -> String {
             .map(|pair| PairBlock {
                 policy: &labels[pair.policy],
                 baseline: &labels[0],
-                differences: pair.differences.iter().filter_map(difference).collect(),
+                differences: pair.differences.iter().map(difference).collect(),
             })
             .collect(),
         oracle: oracle(report),
@@ -265,9 +265,9 @@ fn policy<'a>(report: &CompareReport<'a>, index: usize) -> PolicyBlock<'a> {
     }
 }
 
-fn difference(own: &Difference) -> Option<DifferenceBlock> {
-    let paired = own.paired.as_ref()?;
-    Some(DifferenceBlock {
+fn difference(own: &Difference) -> DifferenceBlock {
+    let paired = &own.paired;
+    DifferenceBlock {
         figure: own.figure.key,
         pairs: paired.pairs,
         mean: paired.mean,
@@ -278,7 +278,7 @@ fn difference(own: &Difference) -> Option<DifferenceBlock> {
         verdict_alone: paired.verdict.word(),
         verdict: own.verdict.word(),
         further_seeds: paired.further_pairs,
-    })
+    }
 }
 
 fn oracle(report: &CompareReport<'_>) -> Option<OracleBlock> {

@@ -1,7 +1,7 @@
 //! The sentences of a comparison's report.
 
 use crate::analysis::{Best, COMPARED, Difference, DifferenceVerdict, PairedDifference, billed_hours, goals_met};
-use crate::report::compare_text::{CompareReport, estimate, has_gpus};
+use crate::report::compare_text::{CompareReport, estimate, figure_name, has_gpus};
 use crate::report::replications_text::{decimals, estimate_text, gate_line, with_decimals};
 use crate::report::text::{count, number};
 use crate::scenario::Assumption;
@@ -78,12 +78,8 @@ fn differing(report: &CompareReport<'_>) -> String {
     let mut parts = Vec::new();
     for pair in &report.conclusions.pairs {
         let sure = pair.differences.iter().filter(|own| own.is_tested && own.verdict == DifferenceVerdict::Different);
-        let named: Vec<String> = sure
-            .filter_map(|own| {
-                let paired = own.paired.as_ref()?;
-                Some(format!("{} {}", super::compare_text::figure_name(own.figure, has_gpus(report)), signed(paired)))
-            })
-            .collect();
+        let named: Vec<String> =
+            sure.map(|own| format!("{} {}", figure_name(own.figure, has_gpus(report)), signed(&own.paired))).collect();
         let label = &report.labels[pair.policy];
         let than = &report.labels[0];
         parts.push(match named.as_slice() {
@@ -120,30 +116,25 @@ fn pays_line(report: &CompareReport<'_>, index: usize, label: &str) -> String {
         };
     }
     if let (Some(regret), Some(oracle)) = (&said.regret, comparison.oracle_runs()) {
-        let percent = |mean: f64| 100.0 * (mean - 1.0);
-        let ratio = regret.ratio.mean.map_or(0.0, percent);
-        let side = if ratio >= 0.0 { "above" } else { "below" };
-        let half = regret.ratio.half_width().map(|half| 100.0 * half);
-        let digits = half.and_then(decimals);
-        let sure = half.map_or_else(String::new, |half| format!(" +- {}", with_decimals(half, digits)));
-        text += &format!(
-            "; {}{sure} % {side} the oracle's {}, which meets it",
-            with_decimals(ratio.abs(), digits),
-            billed(&oracle)
-        );
+        let more = regret.ratio.mean.map_or(0.0, |ratio| ratio - 1.0);
+        let side = if more >= 0.0 { "above" } else { "below" };
+        let percent = percent_text(more, regret.ratio.half_width());
+        text += &format!("; {percent} {side} the oracle's {}, which meets it", billed(&oracle));
     }
-    if let Some(gain) = said.gain.as_ref().and_then(|gain| Some((gain.mean?, gain.half_width()))) {
-        let (mean, half) = (100.0 * gain.0, gain.1.map(|half| 100.0 * half));
-        let digits = half.and_then(decimals);
-        let sure = half.map_or_else(String::new, |half| format!(" +- {}", with_decimals(half, digits)));
+    if let Some((mean, half)) = said.gain.as_ref().and_then(|gain| Some((gain.mean?, gain.half_width()))) {
         let word = if mean >= 0.0 { "less" } else { "more" };
-        text += &format!(
-            "; {}{sure} % {word} than {}, the least fixed fleet that meets it",
-            with_decimals(mean.abs(), digits),
-            comparison.least_fixed_name()
-        );
+        let (percent, fleet) = (percent_text(mean, half), comparison.least_fixed_name());
+        text += &format!("; {percent} {word} than {fleet}, the least fixed fleet that meets it");
     }
     text
+}
+
+/// `34.5 +- 6.1 %` of a share, without its sign.
+fn percent_text(share: f64, half: Option<f64>) -> String {
+    let half = half.map(|half| 100.0 * half);
+    let digits = half.and_then(decimals);
+    let sure = half.map_or_else(String::new, |half| format!(" +- {}", with_decimals(half, digits)));
+    format!("{}{sure} %", with_decimals((100.0 * share).abs(), digits))
 }
 
 /// What could not be shown and why.
@@ -183,7 +174,7 @@ pub(super) fn gate_lines(report: &CompareReport<'_>) -> Vec<String> {
 
 /// A difference and its verdict.
 pub(super) fn difference_text(own: &Difference) -> [String; 2] {
-    let Some(paired) = &own.paired else { return ["no data".to_owned(), String::new()] };
+    let paired = &own.paired;
     let mut verdict = own.verdict.word().to_owned();
     match (own.verdict, paired.verdict, paired.further_pairs) {
         (DifferenceVerdict::Undecided, DifferenceVerdict::Different, _) => {

@@ -97,6 +97,15 @@ impl ResolvedRun {
         own
     }
 
+    /// The fewest and the most replicas that the policy allows; the ScaledObject's own bounds may lie below those of its HPA, which
+    /// never goes to 0.
+    pub fn replica_bounds(&self) -> (i32, i32) {
+        let hpa = &self.kubernetes.hpa;
+        self.keda.as_ref().map_or((hpa.min_replicas, hpa.max_replicas), |keda| {
+            (keda.scaled_object.min_replicas, keda.scaled_object.max_replicas)
+        })
+    }
+
     /// The start-up time that 95 % of the pods do not exceed.
     pub fn slow_start(&self) -> SimDuration {
         StartupPlan::slow_duration(&self.cluster)

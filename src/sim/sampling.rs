@@ -97,10 +97,7 @@ impl World<'_> {
     /// Whether there could be more replicas, and at the last sync no metric proposed more than there were.
     fn nobody_asks_for_more(&self) -> bool {
         let replicas = self.deployment.spec_replicas;
-        let last = self.recorded.decisions.iter().rev().find_map(|decision| match decision {
-            DecisionRecord::HpaSync(sync) => Some(sync),
-            DecisionRecord::KedaPoll(_) => None,
-        });
+        let last = self.recorded.decisions.iter().rev().find_map(DecisionRecord::sync);
         let asks = |own: &i32| *own > replicas;
         replicas < self.run.kubernetes.hpa.max_replicas
             && last.is_some_and(|sync| !sync.metrics.iter().filter_map(|own| own.proposal).any(|own| asks(&own)))

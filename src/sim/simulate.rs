@@ -237,11 +237,7 @@ fn selectors_of(world: &World<'_>, query: QueryId, name: &str, place: &str) -> V
 }
 
 fn info(run: &ResolvedRun, end: SimTime) -> RunInfo {
-    // The ScaledObject's own bounds may lie below those of its HPA, which never goes to 0.
-    let hpa = &run.kubernetes.hpa;
-    let (min_replicas, max_replicas) = run.keda.as_ref().map_or((hpa.min_replicas, hpa.max_replicas), |keda| {
-        (keda.scaled_object.min_replicas, keda.scaled_object.max_replicas)
-    });
+    let (min_replicas, max_replicas) = run.replica_bounds();
     RunInfo {
         policy: run.policy.clone(),
         scenario: run.scenario.clone(),

@@ -3,7 +3,9 @@
 //! Every run of a seed ends at the same instant, so that what is billed is comparable: at the Scenario's duration, else when
 //! the last policy has settled. Nothing depends on the number of threads.
 
-use crate::analysis::{FleetCapacity, Summary, meets_slo, summarize, summarize_with_capacity, threshold_shares};
+use crate::analysis::{
+    FleetCapacity, GoalsMet, Summary, goals_met, summarize, summarize_with_capacity, threshold_shares,
+};
 use crate::record::RunRecord;
 use crate::scenario::ResolvedRun;
 use crate::sim::{SimulateError, simulate};
@@ -158,10 +160,7 @@ fn ends(
 /// Fewest replicas of any policy, and most.
 fn bounds(policies: &[ResolvedRun]) -> (u32, u32) {
     let own = |run: &ResolvedRun| {
-        let hpa = &run.kubernetes.hpa;
-        let (least, most) = run.keda.as_ref().map_or((hpa.min_replicas, hpa.max_replicas), |keda| {
-            (keda.scaled_object.min_replicas, keda.scaled_object.max_replicas)
-        });
+        let (least, most) = run.replica_bounds();
         (u32::try_from(least).unwrap_or(0), u32::try_from(most).unwrap_or(0).max(1))
     };
     let all = policies.iter().map(own);
@@ -196,18 +195,15 @@ impl Fleets<'_> {
     /// The least fleet of at most `most` replicas that meets the SLO on every seed: by halving, so that one fewer has been
     /// shown not to.
     fn least(&mut self, most: u32) -> Result<LeastFixed, CompareError> {
-        let meets = |runs: &[Summary]| -> Option<bool> {
-            runs.iter().map(meets_slo).collect::<Option<Vec<bool>>>().map(|met| met.into_iter().all(|own| own))
-        };
-        match meets(self.run(most)?) {
+        match goals_met(self.run(most)?) {
             None => return Ok(LeastFixed::NoSlo),
-            Some(false) => return Ok(LeastFixed::None),
-            Some(true) => {}
+            Some(goals) if !goals.all() => return Ok(LeastFixed::None),
+            Some(_) => {}
         }
         let (mut below, mut enough) = (0, most);
         while enough - below > 1 {
             let middle = below + (enough - below) / 2;
-            if meets(self.run(middle)?) == Some(true) { enough = middle } else { below = middle }
+            if goals_met(self.run(middle)?).is_some_and(GoalsMet::all) { enough = middle } else { below = middle }
         }
         Ok(LeastFixed::Found(enough))
     }

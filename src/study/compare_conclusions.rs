@@ -92,7 +92,7 @@ fn gain(policy: &[Summary], fixed: &[Summary]) -> Estimate {
 fn unsynchronised(pair: &Compared) -> Vec<Finding> {
     let tested = pair.differences.iter().filter(|own| own.is_tested && own.verdict == DifferenceVerdict::Undecided);
     let finding = |own: &crate::analysis::Difference| {
-        let paired = own.paired.as_ref().filter(|paired| paired.is_unsynchronised())?;
+        let paired = Some(&own.paired).filter(|paired| paired.is_unsynchronised())?;
         let message = format!(
             "{} of this policy and of the baseline correlate by {:.2} over {} seeds: the same traffic moves them in different \
              ways, so that pairing tells little more than two separate runs",

@@ -109,12 +109,12 @@ impl<'a> FlapView<'a> {
 
     /// The sync upwards; `None` when KEDA went up.
     pub fn up_sync(&self) -> Option<&'a HpaSync> {
-        self.up().and_then(as_sync)
+        self.up().and_then(DecisionRecord::sync)
     }
 
     /// The sync downwards; `None` when KEDA went down.
     pub fn down_sync(&self) -> Option<&'a HpaSync> {
-        self.down().and_then(as_sync)
+        self.down().and_then(DecisionRecord::sync)
     }
 
     /// The lower of the levels between which it turns: the one that the load sat above and below.
@@ -133,13 +133,6 @@ impl<'a> FlapView<'a> {
     /// Half the width of the tolerance band, as far as it goes upwards.
     pub fn tolerance(&self) -> f64 {
         self.run.record.info.tolerance_band.1 - 1.0
-    }
-}
-
-fn as_sync(decision: &DecisionRecord) -> Option<&HpaSync> {
-    match decision {
-        DecisionRecord::HpaSync(sync) => Some(sync),
-        DecisionRecord::KedaPoll(_) => None,
     }
 }
 

@@ -6,7 +6,7 @@ use crate::record::{Counted, LoadStep};
 use crate::replica::EngineConfig;
 use crate::scenario::{MetricSource, ResolvedRun};
 use crate::sim::{SimulateError, loop_info, simulate, trigger_infos};
-use crate::study::stability::world::{bounds, steady_traffic, undisturbed, weights};
+use crate::study::stability::world::{steady_traffic, undisturbed, weights};
 use crate::traffic::Arrivals;
 use crate::units::{SimDuration, math};
 
@@ -80,7 +80,7 @@ impl LoadScale {
             capacity: None,
             tokens: (one.prompt_tokens, one.generated_tokens),
             tolerance: tolerance_band(&run.kubernetes.flags, &run.kubernetes.hpa),
-            bounds: bounds(run),
+            bounds: run.replica_bounds(),
         };
         if scale.target.is_none() {
             scale.capacity = Some(saturated_rate(run)?);

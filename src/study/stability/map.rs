@@ -7,7 +7,7 @@ use crate::study::stability::load::{LoadRange, LoadScale, RangeOrigin, follows_l
 use crate::study::stability::noise_free::{PHASES, noise_free};
 use crate::study::stability::noisy::{BRIEF, NO_NOISE, NoisyPlan, fits_at_max, noise_index, noisy};
 use crate::study::stability::responses::Responses;
-use crate::study::stability::world::{GivenTraffic, LoopTimes, bounds, clocked};
+use crate::study::stability::world::{GivenTraffic, LoopTimes, clocked};
 use crate::units::{Diagnostic, SimDuration};
 use rayon::prelude::*;
 
@@ -157,7 +157,7 @@ pub(super) fn check_policy(run: &ResolvedRun) -> Result<(), Diagnostic> {
     if run.keda.as_ref().is_some_and(|keda| keda.scaled_object.annotations.paused) {
         return refuse("POLICY", "found a ScaledObject that an annotation pauses, expected one that scales".to_owned());
     }
-    let (least, most) = bounds(run);
+    let (least, most) = run.replica_bounds();
     if least == most {
         return refuse(
             "POLICY",

@@ -6,7 +6,7 @@ use crate::record::{Counted, RunRecord};
 use crate::scenario::ResolvedRun;
 use crate::sim::{SimulateError, loop_info, simulate};
 use crate::study::stability::load::LoadScale;
-use crate::study::stability::world::{LoopTimes, bounds, held, steady_traffic, undisturbed};
+use crate::study::stability::world::{LoopTimes, held, steady_traffic, undisturbed};
 use crate::units::{Seed, SimDuration, SimTime};
 use rayon::prelude::*;
 
@@ -127,7 +127,7 @@ fn pass(
 /// # Errors
 /// As [`noisy`].
 pub(super) fn fits_at_max(run: &ResolvedRun, plan: &NoisyPlan, rate: f64) -> Result<bool, SimulateError> {
-    let (_, most) = bounds(run);
+    let (_, most) = run.replica_bounds();
     let own = held(run, most);
     let found = pass(&own, plan, &plan.seeds[..1], rate, most, BRIEF, false)?;
     Ok(!found.serves_badly())

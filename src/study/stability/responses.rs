@@ -5,7 +5,7 @@ use crate::record::{Counted, DecisionRecord, LoadStep, RunRecord};
 use crate::scenario::ResolvedRun;
 use crate::sim::{MeanResponse, SimulateError, loop_info, simulate};
 use crate::study::stability::load::LoadScale;
-use crate::study::stability::world::{LoopTimes, bounds, held, steady_traffic, undisturbed};
+use crate::study::stability::world::{LoopTimes, held, steady_traffic, undisturbed};
 use crate::units::SimDuration;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
@@ -69,7 +69,7 @@ impl Responses {
         let name = |(own, _): (&crate::keda::Trigger, &Stand)| own.metric_name.clone();
         let measured: Vec<String> =
             triggers.iter().zip(&stands).filter(|(_, stand)| **stand == Stand::Measured).map(name).collect();
-        let (_, most) = bounds(run);
+        let (_, most) = run.replica_bounds();
         if !measured.is_empty() && most > MOST_COUNTS {
             return Err(format!(
                 "{} has no exact expectation, and maxReplicas {most} is too many counts to hold one by one (at most \
@@ -87,7 +87,7 @@ impl Responses {
 
     /// The counts that are held at a load that needs `need`.
     fn counts(&self, run: &ResolvedRun, need: Option<i32>) -> Vec<i32> {
-        let (least, most) = bounds(run);
+        let (least, most) = run.replica_bounds();
         let all = least.max(1)..=most.max(1);
         all.filter(|count| need.is_none_or(|need| (count - need).abs() <= AROUND)).collect()
     }
@@ -155,15 +155,10 @@ impl Responses {
 
 /// Mean of what the HPA was told of the metric `name` after the warm-up; 0 when it never was told anything.
 fn mean_of(record: &RunRecord, name: &str, warmup: SimDuration) -> f64 {
-    let values: Vec<f64> = record
-        .decisions
-        .iter()
-        .filter_map(|decision| match decision {
-            DecisionRecord::HpaSync(sync) if sync.t.as_ps() >= warmup.as_ps() => {
-                sync.metrics.iter().find(|own| own.trigger == name)?.value
-            }
-            _ => None,
-        })
+    let syncs = record.decisions.iter().filter_map(DecisionRecord::sync);
+    let measured = syncs.filter(|sync| sync.t.as_ps() >= warmup.as_ps());
+    let values: Vec<f64> = measured
+        .filter_map(|sync| sync.metrics.iter().find(|own| own.trigger == name)?.value)
         .filter(|value| value.is_finite())
         .collect();
     crate::analysis::mean(&values).unwrap_or(0.0)

@@ -134,14 +134,6 @@ impl LoopTimes {
     }
 }
 
-/// The smallest and largest count that `run`'s policy allows; KEDA's own bounds may lie below those of its HPA.
-pub(super) fn bounds(run: &ResolvedRun) -> (i32, i32) {
-    let hpa = &run.kubernetes.hpa;
-    run.keda.as_ref().map_or((hpa.min_replicas, hpa.max_replicas), |keda| {
-        (keda.scaled_object.min_replicas, keda.scaled_object.max_replicas)
-    })
-}
-
 /// What the traffic that was given is, beside its lengths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GivenTraffic {
