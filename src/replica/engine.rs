@@ -117,7 +117,8 @@ pub(super) enum Phase {
 #[derive(Clone, Debug)]
 pub struct Engine {
     pub(super) config: Arc<EngineConfig>,
-    pub(super) slab: Vec<Option<Live>>,
+    /// Requests by slot, vacant ones among them.
+    pub(super) slab: Vec<Live>,
     vacant: Vec<Slot>,
     by_id: FxHashMap<RequestId, Slot>,
     next_sequence: u64,
@@ -142,9 +143,11 @@ pub struct Engine {
     pub(super) leaving: Vec<(Slot, SimTime)>,
     /// Requests whose last token is out and whom a schedule that was made before still knows, in order of admission.
     pub(super) ended: Vec<Slot>,
-    /// Kept for their memory: gaps of a step that differ, and requests whose last token comes out in it.
+    /// Of the step that ends: gaps that differ, and requests whose last token comes out in it. Empty between calls.
     pub(super) gaps: Vec<(SimDuration, u64)>,
     pub(super) finished: Vec<Slot>,
+    /// The most tokens a request may have.
+    model_length: u64,
     pub(super) phase: Phase,
     /// When a request enters that came during the run in progress, and the boundary of that run which drains it.
     pub(super) arrival: Option<(SimTime, SimTime)>,
@@ -201,6 +204,7 @@ impl Engine {
             gaps: Vec::new(),
             finished: Vec::new(),
             phase: Phase::Idle,
+            model_length: model_length(&config),
             arrival: None,
             step_start: SimTime::ZERO,
             last_boundary: SimTime::ZERO,
@@ -237,7 +241,7 @@ impl Engine {
     /// Whether a request of this shape can ever run here; otherwise the API server answers 400 (vllm.md 1.6):
     /// its prompt is empty, or leaves no room for a token within `max_model_len` or within the whole cache.
     pub fn accepts(&self, request: &Request) -> bool {
-        request.prompt_tokens > 0 && u64::from(request.prompt_tokens) < self.model_length()
+        request.prompt_tokens > 0 && u64::from(request.prompt_tokens) < self.model_length
     }
 
     /// A request reaches the API server at `now`; it enters the engine after the request overhead.
@@ -258,7 +262,7 @@ impl Engine {
             self.busy_since = now;
         }
         let wanted = request.output.reveal_to_engine();
-        let room = self.model_length() - u64::from(request.prompt_tokens);
+        let room = self.model_length - u64::from(request.prompt_tokens);
         let room = u32::try_from(room).unwrap_or(u32::MAX);
         let most = attributes.max_tokens.map_or(room, |own| own.clamp(1, room));
         let limit = wanted.min(most);
@@ -275,7 +279,7 @@ impl Engine {
             arrived: now,
             entered,
             queued: entered,
-            scheduled: None,
+            scheduled: SimTime::NEVER,
             first_token: SimTime::NEVER,
             last_token: SimTime::NEVER,
             prompt: request.prompt_tokens,
@@ -300,11 +304,7 @@ impl Engine {
             ties: self.ties_of(attributes),
         };
         self.next_sequence += 1;
-        let slot = self.vacant.pop().unwrap_or_else(|| {
-            self.slab.push(None);
-            Slot::try_from(self.slab.len() - 1).expect("fewer than four thousand million requests are inside")
-        });
-        self.slab[slot as usize] = Some(live);
+        let slot = self.occupy(live);
         assert!(self.by_id.insert(request.id, slot).is_none(), "request {} is already inside", request.id.0);
         // If others are ahead, the run already ends for them, or they are blocked and so is this one; unless it may
         // overtake them.
@@ -471,7 +471,7 @@ impl Engine {
     /// Ids of the requests inside, in order of arrival; after a kill they are the ones that failed.
     pub fn request_ids(&self) -> Vec<RequestId> {
         let mut inside: Vec<(u64, RequestId)> =
-            self.slab.iter().flatten().filter(|live| !live.ended).map(|live| (live.sequence, live.id)).collect();
+            self.inside().filter(|live| !live.ended).map(|live| (live.sequence, live.id)).collect();
         inside.sort_unstable();
         inside.into_iter().map(|(_, id)| id).collect()
     }
@@ -489,22 +489,33 @@ impl Engine {
         (self.metrics.generation_tokens + in_run, self.evictions)
     }
 
-    /// The most tokens a request may have. vLLM refuses to start when `max_model_len` does not fit into the cache, so the
-    /// cache is a bound as well: without it a request could outgrow the whole pool and wait for ever.
-    fn model_length(&self) -> u64 {
-        let cache = u64::from(self.config.kv_blocks) * u64::from(self.config.block_size);
-        let whole = u64::from(self.config.max_model_len).min(cache);
-        // Without chunks vLLM wants `max_num_batched_tokens` to be at least `max_model_len`.
-        let step = u64::from(self.config.max_num_batched_tokens);
-        if self.config.scheduling.chunked_prefill { whole } else { whole.min(step) }
-    }
-
+    /// The request of a slot that a queue names.
+    #[inline]
     pub(super) fn live(&self, slot: Slot) -> &Live {
-        self.slab[slot as usize].as_ref().expect("queues hold occupied slots only")
+        let live = &self.slab[slot as usize];
+        debug_assert!(live.place != Place::Vacant, "queues hold occupied slots only");
+        live
     }
 
+    #[inline]
     pub(super) fn live_mut(&mut self, slot: Slot) -> &mut Live {
-        self.slab[slot as usize].as_mut().expect("queues hold occupied slots only")
+        let live = &mut self.slab[slot as usize];
+        debug_assert!(live.place != Place::Vacant, "queues hold occupied slots only");
+        live
+    }
+
+    /// Everybody who has a slot.
+    pub(super) fn inside(&self) -> impl Iterator<Item = &Live> {
+        self.slab.iter().filter(|live| live.place != Place::Vacant)
+    }
+
+    fn occupy(&mut self, live: Live) -> Slot {
+        if let Some(slot) = self.vacant.pop() {
+            self.slab[slot as usize] = live;
+            return slot;
+        }
+        self.slab.push(live);
+        Slot::try_from(self.slab.len() - 1).expect("fewer than four thousand million requests are inside")
     }
 
     /// Forgets a request that is in no queue any more and has no blocks.
@@ -523,7 +534,9 @@ impl Engine {
     }
 
     pub(super) fn vacate(&mut self, slot: Slot) {
-        self.slab[slot as usize] = None;
+        let live = self.live_mut(slot);
+        live.place = Place::Vacant;
+        live.ties = None;
         self.vacant.push(slot);
     }
 
@@ -559,4 +572,14 @@ impl Engine {
             self.note_writer(slot, false);
         }
     }
+}
+
+/// The most tokens a request may have. vLLM refuses to start when `max_model_len` does not fit into the cache, so the cache
+/// is a bound as well: without it a request could outgrow the whole pool and wait for ever.
+fn model_length(config: &EngineConfig) -> u64 {
+    let cache = u64::from(config.kv_blocks) * u64::from(config.block_size);
+    let whole = u64::from(config.max_model_len).min(cache);
+    // Without chunks vLLM wants `max_num_batched_tokens` to be at least `max_model_len`.
+    let step = u64::from(config.max_num_batched_tokens);
+    if config.scheduling.chunked_prefill { whole } else { whole.min(step) }
 }

@@ -92,8 +92,17 @@ impl FreeQueue {
     /// Takes `count` blocks at the head; what they cached is lost.
     #[inline]
     pub(crate) fn pop(&mut self, count: u64) {
-        let mut end = self.head + count as i64;
         // Most requests share nothing, so there is often no mark at all.
+        if self.marks.is_empty() {
+            self.take_up_to(self.head + count as i64);
+        } else {
+            self.pop_marked(count);
+        }
+    }
+
+    #[inline(never)]
+    fn pop_marked(&mut self, count: u64) {
+        let mut end = self.head + count as i64;
         while let Some(&(position, mark)) = self.marks.front()
             && position < end
         {
@@ -106,6 +115,11 @@ impl FreeQueue {
                 Mark::Block(id) => self.forget(id),
             }
         }
+        self.take_up_to(end);
+    }
+
+    #[inline]
+    fn take_up_to(&mut self, end: i64) {
         self.head = end;
         self.taken = self.taken.max(end);
         debug_assert!(self.head <= self.tail, "more blocks taken than there are");

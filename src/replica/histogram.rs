@@ -24,7 +24,7 @@ impl Histogram {
     }
 
     /// `times` samples of `value`: they belong to the first bucket whose bound is not below it.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn observe(&mut self, value: u64, times: u64) {
         if value < self.from || value > self.to {
             self.find(value);
@@ -55,6 +55,7 @@ impl Histogram {
     }
 
     /// Goes to the bucket of `value`, which as a rule is not far.
+    #[inline(never)]
     fn find(&mut self, value: u64) {
         while self.bounds.get(self.recent).is_some_and(|bound| *bound < value) {
             self.recent += 1;

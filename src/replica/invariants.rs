@@ -17,7 +17,7 @@ impl Engine {
     fn check_requests(&self) -> Result<(), String> {
         let block_size = self.config.block_size;
         let (mut held, mut decoding, mut cached) = (0u64, 0u64, 0u64);
-        for live in self.slab.iter().flatten() {
+        for live in self.inside() {
             let (computed, out, blocks) = if live.place == Place::Decoding {
                 let computed = self.decodes.computed(live.origin);
                 decoding += 1;
@@ -57,8 +57,8 @@ impl Engine {
 
     /// Every request is in one queue, the queues are in order.
     fn check_queues(&self) -> Result<(), String> {
-        let inside = self.slab.iter().flatten().count();
-        let ended = self.slab.iter().flatten().filter(|live| live.ended).count();
+        let inside = self.inside().count();
+        let ended = self.inside().filter(|live| live.ended).count();
         ensure(ended == self.ended.len(), || format!("{ended} requests ended, {} listed", self.ended.len()))?;
         ensure(inside - ended == self.in_flight(), || format!("{inside} requests, {} ids", self.in_flight()))?;
         let queued = self.inbox.len() + self.waiting.len();

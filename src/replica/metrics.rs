@@ -95,13 +95,13 @@ impl Metrics {
     }
 
     /// `times` samples of `value` tokens.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn observe(&mut self, family: Family, value: u64, times: u64) {
         self.histograms[family as usize].observe(value, times);
     }
 
     /// `times` samples of a duration.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn observe_time(&mut self, family: Family, value: SimDuration, times: u64) {
         self.observe(family, value.as_ps(), times);
     }

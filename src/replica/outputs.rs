@@ -17,20 +17,17 @@ impl Engine {
         if self.chunks.is_empty() && self.leaving.is_empty() {
             // The last step is as those before it: everybody decodes.
             self.take_all_steps(run, now, events);
-            if self.is_finish_due() {
-                let finished = self.pop_finished(now);
-                self.hand_out(finished, now, events);
-            }
+            self.pop_finished(now);
         } else {
             self.take_steps(run, run.steps() - 1, events);
-            let finished = self.complete_step(run, now, events);
-            self.hand_out(finished, now, events);
+            self.complete_step(run, now, events);
         }
+        self.hand_out(now, events);
         self.publish(0, self.free_blocks);
     }
 
-    /// The last step of a run, with prefill chunks or with requests whose clients have left; the requests that end.
-    fn complete_step(&mut self, run: &Run, now: SimTime, events: &mut Vec<EngineEvent>) -> Vec<Slot> {
+    /// The last step of a run, with prefill chunks or with requests whose clients have left.
+    fn complete_step(&mut self, run: &Run, now: SimTime, events: &mut Vec<EngineEvent>) {
         // Aborts are processed before a step's outputs, so an aborted request gets no token from it.
         let silent = if self.leaving.is_empty() {
             0
@@ -41,18 +38,17 @@ impl Engine {
             0
         };
         let decodes = self.decodes.count - silent;
-        let mut gaps = std::mem::take(&mut self.gaps);
         if decodes > 0 {
-            gaps.push((run.duration(run.steps() - 1), decodes));
+            self.gaps.push((run.duration(run.steps() - 1), decodes));
         }
         self.advance(1);
         self.last_boundary = now;
-        let mut finished = self.pop_finished(now);
-        let (prompt_tokens, cached_tokens, mut generated) = self.complete_chunks(now, &mut gaps, &mut finished, events);
-        if gaps.len() > 1 {
-            gaps.sort_unstable();
+        self.pop_finished(now);
+        let (prompt_tokens, cached_tokens, mut generated) = self.complete_chunks(now, events);
+        if self.gaps.len() > 1 {
+            self.gaps.sort_unstable();
         }
-        for (gap, count) in gaps.drain(..) {
+        for (gap, count) in self.gaps.drain(..) {
             generated += count;
             self.metrics.observe_time(Family::InterToken, gap, count);
             events.push(EngineEvent::TokenGaps { at: now, gap, count });
@@ -64,12 +60,18 @@ impl Engine {
         self.metrics.generation_tokens += generated;
         self.metrics.prompt_tokens += prompt_tokens;
         self.metrics.cached_tokens += cached_tokens;
-        self.gaps = gaps;
-        finished
     }
 
     /// The last tokens of those who end now go out, and they leave.
-    fn hand_out(&mut self, mut finished: Vec<Slot>, now: SimTime, events: &mut Vec<EngineEvent>) {
+    #[inline]
+    fn hand_out(&mut self, now: SimTime, events: &mut Vec<EngineEvent>) {
+        if !self.finished.is_empty() {
+            self.hand_out_last_tokens(now, events);
+        }
+    }
+
+    fn hand_out_last_tokens(&mut self, now: SimTime, events: &mut Vec<EngineEvent>) {
+        let mut finished = std::mem::take(&mut self.finished);
         if finished.len() > 1 {
             finished.sort_unstable_by_key(|slot| self.live(*slot).admission);
         }
@@ -122,7 +124,14 @@ impl Engine {
     }
 
     /// Whoever entered during a run was drained at the first boundary after it, as far as that is `last` or earlier.
+    #[inline]
     fn drain_within(&mut self, run: &Run, last: SimTime) {
+        if !self.inbox.is_empty() {
+            self.drain_inbox_within(run, last);
+        }
+    }
+
+    fn drain_inbox_within(&mut self, run: &Run, last: SimTime) {
         while let Some(entered) =
             self.inbox.front().map(|slot| self.live(*slot).entered).filter(|entered| *entered <= last)
         {
@@ -151,17 +160,11 @@ impl Engine {
 
     /// The prefill chunks of a step: whoever is computed to its end emits. Returns the prompt tokens of first tokens, how
     /// many of those were cached, and how many first tokens there were.
-    fn complete_chunks(
-        &mut self,
-        now: SimTime,
-        gaps: &mut Vec<(SimDuration, u64)>,
-        finished: &mut Vec<Slot>,
-        events: &mut Vec<EngineEvent>,
-    ) -> (u64, u64, u64) {
+    fn complete_chunks(&mut self, now: SimTime, events: &mut Vec<EngineEvent>) -> (u64, u64, u64) {
         let (mut prompt_tokens, mut cached_tokens, mut first_tokens) = (0, 0, 0);
         let steps_done = self.decodes.steps_done;
-        let mut chunks = std::mem::take(&mut self.chunks);
-        for (slot, tokens) in chunks.drain(..) {
+        for index in 0..self.chunks.len() {
+            let (slot, tokens) = self.chunks[index];
             let live = self.live_mut(slot);
             live.computed += tokens;
             live.known = live.computed;
@@ -187,9 +190,9 @@ impl Engine {
                 events.push(EngineEvent::FirstToken { id, at: now });
             } else {
                 let gap = now.since(live.last_token);
-                match gaps.iter_mut().find(|(other, _)| *other == gap) {
+                match self.gaps.iter_mut().find(|(other, _)| *other == gap) {
                     Some((_, count)) => *count += 1,
-                    None => gaps.push((gap, 1)),
+                    None => self.gaps.push((gap, 1)),
                 }
             }
             self.metrics.preemptions += u64::from(evictions);
@@ -197,7 +200,7 @@ impl Engine {
             let stops = live.out == live.limit;
             self.end_prefill(slot, stops);
             if stops {
-                finished.push(slot);
+                self.finished.push(slot);
             } else {
                 let live = self.live_mut(slot);
                 let finish_step = steps_done + u64::from(live.limit - live.out);
@@ -205,8 +208,7 @@ impl Engine {
                 self.finishes.push(Reverse((finish_step, slot)));
             }
         }
-        // Keeps the allocation.
-        self.chunks = chunks;
+        self.chunks.clear();
         (prompt_tokens, cached_tokens, first_tokens)
     }
 
@@ -243,28 +245,31 @@ impl Engine {
     }
 
     /// The decoding requests whose last token comes out now. Who was foreseen to stop is out of the decodes.
-    fn pop_finished(&mut self, now: SimTime) -> Vec<Slot> {
-        let mut finished = std::mem::take(&mut self.finished);
+    #[inline]
+    fn pop_finished(&mut self, now: SimTime) {
         while self.is_finish_due() {
-            let Some(Reverse((step, slot))) = self.finishes.pop() else { break };
-            // An entry may be a second one for the same slot and step.
-            if !self.stops_at(slot, step) || finished.contains(&slot) {
-                continue;
-            }
-            let silent = self.left_before(slot, now);
-            if self.live(slot).foreseen || !self.config.async_scheduling {
-                self.settle_request(slot);
-                self.live_mut(slot).place = Place::Ended;
-            } else if !silent {
-                let computed = self.decodes.computed(self.live(slot).origin);
-                let live = self.live_mut(slot);
-                live.out = computed + 1 - live.prompt;
-            }
-            if !silent {
-                finished.push(slot);
-            }
+            self.pop_due(now);
         }
-        finished
+    }
+
+    fn pop_due(&mut self, now: SimTime) {
+        let Some(Reverse((step, slot))) = self.finishes.pop() else { return };
+        // An entry may be a second one for the same slot and step.
+        if !self.stops_at(slot, step) || self.finished.contains(&slot) {
+            return;
+        }
+        let silent = self.left_before(slot, now);
+        if self.live(slot).foreseen || !self.config.async_scheduling {
+            self.settle_request(slot);
+            self.live_mut(slot).place = Place::Ended;
+        } else if !silent {
+            let computed = self.decodes.computed(self.live(slot).origin);
+            let live = self.live_mut(slot);
+            live.out = computed + 1 - live.prompt;
+        }
+        if !silent {
+            self.finished.push(slot);
+        }
     }
 
     /// The last token of a request is out.
@@ -276,7 +281,7 @@ impl Engine {
             id: live.id,
             at: now,
             arrived: live.arrived,
-            scheduled: live.scheduled.expect("a request that emitted tokens was scheduled"),
+            scheduled: live.scheduled,
             first_token: live.first_token,
             prompt_tokens: live.prompt,
             generated_tokens: live.out,
@@ -292,19 +297,18 @@ impl Engine {
 
     /// The statistics of a request whose last token is out.
     pub(super) fn observe_finished(&mut self, slot: Slot) {
-        let live = self.slab[slot as usize].as_ref().expect("queues hold occupied slots only");
+        let live = &self.slab[slot as usize];
         let metrics = &mut self.metrics;
-        let scheduled = live.scheduled.expect("a request that emitted tokens was scheduled");
         let decode = live.last_token.since(live.first_token);
         *(if live.cut_by_length { &mut metrics.cut_by_length } else { &mut metrics.stopped }) += 1;
         // Whole picoseconds, rounded down; vLLM reports 0 for a single token.
         let per_token = decode.as_ps().checked_div(u64::from(live.out) - 1).unwrap_or(0);
         metrics.observe_time(Family::RequestTimePerOutputToken, SimDuration::from_ps(per_token), 1);
         metrics.observe_time(Family::EndToEnd, live.last_token.since(live.arrived), 1);
-        metrics.observe_time(Family::Queue, scheduled.since(live.queued), 1);
-        metrics.observe_time(Family::Prefill, live.first_token.since(scheduled), 1);
+        metrics.observe_time(Family::Queue, live.scheduled.since(live.queued), 1);
+        metrics.observe_time(Family::Prefill, live.first_token.since(live.scheduled), 1);
         metrics.observe_time(Family::Decode, decode, 1);
-        metrics.observe_time(Family::Inference, live.last_token.since(scheduled), 1);
+        metrics.observe_time(Family::Inference, live.last_token.since(live.scheduled), 1);
         metrics.observe(Family::PromptTokens, u64::from(live.prompt), 1);
         metrics.observe(Family::GenerationTokens, u64::from(live.out), 1);
         metrics.observe(Family::MaxTokens, u64::from(live.max_tokens), 1);
@@ -332,6 +336,7 @@ impl Engine {
                 // It was drained at a boundary within the run that just ended, or never.
                 Place::Inbox => self.inbox.retain(|other| *other != slot),
                 Place::Waiting => self.waiting.retain(|other| *other != slot),
+                Place::Vacant => unreachable!("who leaves is inside"),
                 Place::Prefilling | Place::Decoding | Place::Stalled | Place::Ended => {
                     if in_step {
                         self.pop_for_decodes();

@@ -110,7 +110,7 @@ impl Engine {
     /// A request that was just looked up is admitted: it holds what it found.
     pub(super) fn hold_hit(&mut self, slot: Slot, hit: Hit) {
         let block_size = self.config.block_size;
-        let live = self.slab[slot as usize].as_mut().expect("queues hold occupied slots only");
+        let live = &mut self.slab[slot as usize];
         let Some(ties) = live.ties.as_deref_mut() else { return };
         let entered = hit.blocks.min(ties.entered);
         for index in 0..entered {
@@ -139,7 +139,7 @@ impl Engine {
 
     fn enter_tied_blocks(&mut self, slot: Slot, upto: u32) {
         let block_size = self.config.block_size;
-        let live = self.slab[slot as usize].as_mut().expect("queues hold occupied slots only");
+        let live = &mut self.slab[slot as usize];
         let Some(ties) = live.ties.as_deref_mut() else { return };
         for index in ties.held.len() as u32..(upto / block_size).min(ties.entered) {
             let id = self.queue.enter(ties.content(live.sequence, index, block_size));
@@ -161,7 +161,7 @@ impl Engine {
         } else {
             self.queue.push(partial);
         }
-        let live = self.slab[slot as usize].as_mut().expect("queues hold occupied slots only");
+        let live = &mut self.slab[slot as usize];
         if live.ties.is_none() && !returns {
             self.queue.push(full);
             return blocks;
@@ -212,7 +212,7 @@ impl Engine {
 
     /// A request that goes on writing a shared text starts (`runs`) or leaves.
     pub(super) fn note_writer(&mut self, slot: Slot, runs: bool) {
-        let live = self.slab[slot as usize].as_ref().expect("queues hold occupied slots only");
+        let live = &self.slab[slot as usize];
         let ids = live.ties.as_deref().map_or(&[][..], |ties| ties.writes(live.prompt));
         for id in ids {
             let count = self.written.entry(*id).or_insert(0);

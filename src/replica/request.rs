@@ -13,6 +13,8 @@ pub(crate) const NO_SLOT: Slot = Slot::MAX;
 /// Where a request is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
+    /// Nowhere: its slot waits for the next request.
+    Vacant,
     /// In the API server or the engine's input queue.
     Inbox,
     Waiting,
@@ -44,8 +46,8 @@ pub(crate) struct Live {
     pub(crate) entered: SimTime,
     /// Drained into the waiting queue.
     pub(crate) queued: SimTime,
-    /// First scheduled.
-    pub(crate) scheduled: Option<SimTime>,
+    /// First scheduled; `NEVER` before.
+    pub(crate) scheduled: SimTime,
     pub(crate) first_token: SimTime,
     /// Only known after an eviction; whoever decodes emitted at the last boundary.
     pub(crate) last_token: SimTime,
@@ -89,6 +91,11 @@ pub(crate) struct Live {
 }
 
 impl Live {
+    /// Whether a schedule has admitted it before, a victim too.
+    pub(crate) fn was_scheduled(&self) -> bool {
+        self.scheduled != SimTime::NEVER
+    }
+
     /// Tokens it has: prompt and generated. Not while decoding.
     pub(crate) fn length(&self) -> u32 {
         self.prompt + self.out

@@ -114,6 +114,9 @@ impl Run {
 
     /// Sum of the durations of the first `steps` steps, ps.
     pub(crate) fn sum_ps(&self, steps: u64) -> u128 {
+        if steps == self.steps && self.ends != SimTime::NEVER {
+            return u128::from(self.ends.since(self.start).as_ps());
+        }
         self.elapsed_ps(steps)
     }
 }
@@ -180,6 +183,9 @@ impl Decodes {
 
     /// KV blocks that the next `steps` steps need.
     pub(crate) fn blocks_for(&self, steps: u64) -> u64 {
+        if steps == 1 {
+            return self.due();
+        }
         let size = self.block_size();
         let (periods, rest) = if steps < size { (0, steps) } else { (steps / size, steps % size) };
         let sum = |counts: &[u32]| counts.iter().copied().map(u64::from).sum::<u64>();

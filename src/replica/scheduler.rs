@@ -9,7 +9,7 @@
 use crate::replica::engine::{Engine, Phase};
 use crate::replica::lag::Batch;
 use crate::replica::prefix::Hit;
-use crate::replica::request::{Live, Place, Slot};
+use crate::replica::request::{Place, Slot};
 use crate::replica::run::Run;
 use crate::units::SimTime;
 use std::cmp::Reverse;
@@ -110,10 +110,12 @@ impl Engine {
     }
 
     /// Waiting requests that came too late for the schedule.
+    #[inline]
     pub(super) fn unseen(&self, seen_until: SimTime) -> usize {
-        if self.waiting.is_empty() {
-            return 0;
-        }
+        if self.waiting.is_empty() { 0 } else { self.unseen_of_waiting(seen_until) }
+    }
+
+    fn unseen_of_waiting(&self, seen_until: SimTime) -> usize {
         let is_unseen = |slot: &&Slot| self.live(**slot).queued > seen_until;
         if self.config.scheduling.by_priority {
             self.waiting.iter().filter(is_unseen).count()
@@ -123,7 +125,14 @@ impl Engine {
     }
 
     /// Moves what entered by `until` to the waiting queue, as of the boundary `at`.
+    #[inline]
     pub(super) fn drain(&mut self, until: SimTime, at: SimTime) {
+        if !self.inbox.is_empty() {
+            self.drain_inbox(until, at);
+        }
+    }
+
+    fn drain_inbox(&mut self, until: SimTime, at: SimTime) {
         while let Some(&slot) = self.inbox.front()
             && self.live(slot).entered <= until
         {
@@ -238,9 +247,9 @@ impl Engine {
             live.computed = computed;
             live.known = computed;
             live.blocks = hit.blocks;
-            if live.scheduled.is_none() {
+            if !live.was_scheduled() {
                 // With the lag it was scheduled when the step before started, into the step after.
-                live.scheduled = Some(seen_until);
+                live.scheduled = seen_until;
                 live.cached = computed;
             }
             self.take_chunk(slot, tokens, (computed + tokens).div_ceil(self.config.block_size) - hit.blocks);
@@ -261,7 +270,7 @@ impl Engine {
     /// The counters of the cache; those who return after an eviction count only where every look-up does.
     fn count_lookup(&mut self, slot: Slot, hit: Hit, every_lookup: bool) {
         let live = self.live(slot);
-        if self.config.scheduling.prefix_caching && (every_lookup || live.scheduled.is_none()) {
+        if self.config.scheduling.prefix_caching && (every_lookup || !live.was_scheduled()) {
             let length = u64::from(live.length());
             self.unpublished_queries += length;
             self.unpublished_hits += u64::from(hit.blocks) * u64::from(self.config.block_size);
@@ -421,7 +430,7 @@ impl Engine {
 
     /// Whether an entry of the finish heap still holds: its request may have been evicted or have left.
     pub(super) fn stops_at(&self, slot: Slot, step: u64) -> bool {
-        let is_it = |live: &Live| live.place == Place::Decoding && !live.ended && live.finish_step == step;
-        self.slab[slot as usize].as_ref().is_some_and(is_it)
+        let live = &self.slab[slot as usize];
+        live.place == Place::Decoding && !live.ended && live.finish_step == step
     }
 }

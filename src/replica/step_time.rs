@@ -151,8 +151,9 @@ impl StepTime {
             let (large, small) = (w.max(c), w.min(c));
             large * math::pow(1.0 + math::pow(small / large, self.knee), 1.0 / self.knee)
         };
-        // `as` saturates.
-        knee.round() as u64
+        // `f64::round` is a call. What is left above the whole number is exact, and `as` saturates.
+        let whole = knee as u64;
+        whole.saturating_add(u64::from(knee - whole as f64 >= 0.5))
     }
 }
 
