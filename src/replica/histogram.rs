@@ -9,27 +9,42 @@ pub(crate) struct Histogram {
     pub(crate) bounds: Vec<u64>,
     /// Per bucket, not cumulative; the last is +Inf.
     pub(crate) counts: Vec<u64>,
-    /// The bucket of the last sample, which the next one is often in too, and the smallest and largest value in it.
-    recent: usize,
-    from: u64,
-    to: u64,
+    /// The bucket of the last sample, which the next one is often in too, and the other one that samples come back to: steps
+    /// with and without a prompt take turns.
+    recent: Bucket,
+    other: Bucket,
     /// 64 bits of picoseconds overflow within one saturated day.
     pub(crate) sum: u128,
 }
 
+/// A bucket and the smallest and largest value in it.
+#[derive(Clone, Copy, Debug)]
+struct Bucket {
+    index: usize,
+    from: u64,
+    to: u64,
+}
+
+impl Bucket {
+    #[inline(always)]
+    fn holds(&self, value: u64) -> bool {
+        self.from <= value && value <= self.to
+    }
+}
+
 impl Histogram {
     pub(crate) fn new(bounds: Vec<u64>) -> Self {
-        let to = bounds.first().copied().unwrap_or(u64::MAX);
-        Histogram { counts: vec![0; bounds.len() + 1], bounds, recent: 0, from: 0, to, sum: 0 }
+        let first = Bucket { index: 0, from: 0, to: bounds.first().copied().unwrap_or(u64::MAX) };
+        Histogram { counts: vec![0; bounds.len() + 1], bounds, recent: first, other: first, sum: 0 }
     }
 
     /// `times` samples of `value`: they belong to the first bucket whose bound is not below it.
     #[inline(always)]
     pub(crate) fn observe(&mut self, value: u64, times: u64) {
-        if value < self.from || value > self.to {
+        if !self.recent.holds(value) {
             self.find(value);
         }
-        self.counts[self.recent] += times;
+        self.counts[self.recent.index] += times;
         self.sum += u128::from(value) * u128::from(times);
     }
 
@@ -37,9 +52,13 @@ impl Histogram {
     pub(crate) fn observe_run(&mut self, run: &Run, steps: u64, times: u64) {
         let (first, last) = (run.duration(0).as_ps(), run.duration(steps - 1).as_ps());
         self.sum += run.sum_ps(steps) * u128::from(times);
-        // As a rule all are in the bucket of the last sample.
-        if self.from <= first.min(run.first_ps) && first.max(last) <= self.to {
-            self.counts[self.recent] += steps * times;
+        // As a rule all are in one bucket.
+        let (shortest, longest) = (first.min(run.first_ps), first.max(last));
+        if !self.recent.holds(shortest) {
+            self.find(shortest);
+        }
+        if self.recent.holds(longest) {
+            self.counts[self.recent.index] += steps * times;
             return;
         }
         let mut below = 0;
@@ -51,20 +70,24 @@ impl Histogram {
                 break;
             }
         }
-        self.find(last);
     }
 
     /// Goes to the bucket of `value`, which as a rule is not far.
     #[inline(never)]
     fn find(&mut self, value: u64) {
-        while self.bounds.get(self.recent).is_some_and(|bound| *bound < value) {
-            self.recent += 1;
+        std::mem::swap(&mut self.recent, &mut self.other);
+        if self.recent.holds(value) {
+            return;
         }
-        while self.recent > 0 && value <= self.bounds[self.recent - 1] {
-            self.recent -= 1;
+        let mut index = self.recent.index;
+        while self.bounds.get(index).is_some_and(|bound| *bound < value) {
+            index += 1;
         }
-        self.from = self.recent.checked_sub(1).map_or(0, |below| self.bounds[below] + 1);
-        self.to = self.bounds.get(self.recent).copied().unwrap_or(u64::MAX);
+        while index > 0 && value <= self.bounds[index - 1] {
+            index -= 1;
+        }
+        let from = index.checked_sub(1).map_or(0, |below| self.bounds[below] + 1);
+        self.recent = Bucket { index, from, to: self.bounds.get(index).copied().unwrap_or(u64::MAX) };
     }
 }
 

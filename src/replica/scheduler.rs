@@ -68,8 +68,13 @@ impl Engine {
         self.disturbed = false;
         if self.waiting.is_empty() && self.all_go_on() {
             self.pop_for_decodes();
-            return self.running > 0;
+            return self.decodes.count > 0;
         }
+        self.schedule_anew(seen_until)
+    }
+
+    /// Somebody joins, or may have to leave.
+    fn schedule_anew(&mut self, seen_until: SimTime) -> bool {
         let lone = self.is_lone(seen_until);
         if self.config.async_scheduling {
             // What the step before the last one computed became known before the schedule.
@@ -95,11 +100,11 @@ impl Engine {
         self.decodes.count > 0 || !self.chunks.is_empty()
     }
 
-    /// Whether everybody who runs decodes and has its block, and nobody writes a text that others may find.
+    /// Whether everybody who runs decodes and has its block, or has ended, and nobody writes a text that others may find.
     fn all_go_on(&self) -> bool {
-        self.decodes.count == u64::from(self.running)
-            && self.decodes.due() <= u64::from(self.free_blocks)
-            && self.writers.is_empty()
+        let all_decode = self.decodes.count == u64::from(self.running)
+            || self.config.is_plain() && self.newest_prefilling().is_none();
+        all_decode && self.decodes.due() <= u64::from(self.free_blocks) && self.writers.is_empty()
     }
 
     /// Whether a request is the only one the scheduler knows, where that lifts the long-prefill threshold.
