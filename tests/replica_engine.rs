@@ -481,3 +481,32 @@ fn the_middleware_counts_answers_cancellations_and_refusals() {
     assert_eq!(at("http_request_duration_highr_seconds_sum"), 0.09);
     assert_eq!(at("http_request_duration_highr_seconds_created"), 999_900.0);
 }
+
+#[test]
+fn series_that_nobody_looks_at_are_there_without_being_counted() {
+    let driven = |looked_at: Option<&dyn Fn(&str) -> bool>| {
+        let mut world = Driver::new(ten_ms());
+        if let Some(is_looked_at) = looked_at {
+            let series = exposition(&world.config).series;
+            let columns: Vec<bool> = series.iter().map(|series| is_looked_at(series.labels.metric_name())).collect();
+            world.engine = Engine::new(world.config.clone()).looked_at(&columns);
+        }
+        for id in 0..4 {
+            world.submit(ms(id * 15), request(id, 10, 5));
+        }
+        world.advance(ms(2_000));
+        scrape(&world)
+    };
+    let all = driven(None);
+    let is_ttft = |name: &str| name.starts_with("vllm:time_to_first_token_seconds");
+    let is_http = |name: &str| name.starts_with("http_request_duration");
+    for looked_at in [&is_ttft as &dyn Fn(&str) -> bool, &is_http, &|_| false] {
+        let own = driven(Some(looked_at));
+        assert!(own.keys().eq(all.keys()), "a series that is not looked at is there all the same");
+        for (name, value) in &own {
+            let counted = *value == all[name] || !looked_at(name) && name.contains("seconds") && *value == 0.0;
+            let is_tokens = name.contains("tokens") || name.contains("num_preemptions");
+            assert!(counted || is_tokens && !looked_at(name), "{name} is {value} in place of {}", all[name]);
+        }
+    }
+}

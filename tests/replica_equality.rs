@@ -4,7 +4,7 @@
 mod replica_literal;
 
 use kedasim::replica::{
-    Engine, EngineConfig, EngineEvent, Scheduling, StepTime, StepTimeCoefficients, built_in_profile,
+    Engine, EngineConfig, EngineEvent, Scheduling, StepTime, StepTimeCoefficients, built_in_profile, exposition,
 };
 use kedasim::traffic::{OutputLength, Request, RequestAttributes, RequestId, SharedText};
 use kedasim::units::{Seed, SimDuration, SimTime};
@@ -100,7 +100,7 @@ fn compare(config: EngineConfig, mut calls: Vec<(SimTime, Call)>) -> Result<(usi
     calls.sort_by_key(|(at, call)| (*at, matches!(call, Call::Scrape | Call::CatchUp)));
     let config = Arc::new(config);
     let (fast_events, fast_rows, fast_wakes) = run(&mut Engine::new(config.clone()), &calls);
-    let mut judge = LiteralEngine::new(config);
+    let mut judge = LiteralEngine::new(config.clone());
     let (events, rows, wakes) = run(&mut judge, &calls);
     let preemptions = judge.totals(SimTime::NEVER).1 as usize;
     for (index, (fast, literal)) in fast_events.iter().zip(&events).enumerate() {
@@ -111,7 +111,28 @@ fn compare(config: EngineConfig, mut calls: Vec<(SimTime, Call)>) -> Result<(usi
         prop_assert_eq!(fast, literal, "scrape {}", index);
     }
     prop_assert_eq!(fast_rows.len(), rows.len());
+    compare_looked_at(&config, &calls, &rows)?;
     Ok((fast_wakes, wakes, preemptions))
+}
+
+/// An engine of which only some series are looked at shows in them what is in `rows`.
+fn compare_looked_at(
+    config: &Arc<EngineConfig>,
+    calls: &[(SimTime, Call)],
+    rows: &[Vec<f64>],
+) -> Result<(), TestCaseError> {
+    let series = exposition(config).series;
+    let looked_at: Vec<bool> = (0..series.len()).map(|index| (index / 7 + calls.len()).is_multiple_of(3)).collect();
+    let (_, own_rows, _) = run(&mut Engine::new(config.clone()).looked_at(&looked_at), calls);
+    for (index, (own, all)) in own_rows.iter().zip(rows).enumerate() {
+        prop_assert_eq!(own.len(), all.len());
+        for (column, (own, all)) in own.iter().zip(all).enumerate() {
+            let is_shown = looked_at.get(column).is_none_or(|looked_at| *looked_at);
+            let name = || series.get(column).map(|series| series.labels.to_string());
+            prop_assert!(own == all || !is_shown, "scrape {index}: {own} in place of {all} for {:?}", name());
+        }
+    }
+    Ok(())
 }
 
 /// `unit` is the grid of times in ps: steps, arrivals, aborts and scrapes all fall on multiples of it, so that a coarse

@@ -9,7 +9,7 @@ use super::rules::Rules;
 use super::stored_rows::STALE_BITS;
 use super::tsdb::Tsdb;
 use crate::prometheus::{EvalError, ParseError, ResultType, StoredRow, TargetRules};
-use crate::series::{Exposition, Labels, QueryValue};
+use crate::series::{Exposition, Labels, QueryValue, SeriesDef};
 use crate::units::{SimDuration, SimTime};
 use std::sync::Arc;
 
@@ -137,6 +137,14 @@ impl PrometheusServer {
         self.known.note(labels, &exposition, rules);
         let selectors = self.queries.iter().flat_map(|query| &query.plan.selectors);
         TargetId(self.storage.add_target(labels, &exposition, rules, &selectors))
+    }
+    /// For each series of `exposition` whether the values that a target under these `rules` exposes may matter; `false` means
+    /// that none of them will be stored. Said once all queries are compiled.
+    pub fn may_store(&self, exposition: &Exposition, rules: &TargetRules) -> Vec<bool> {
+        let selectors = self.queries.iter().flat_map(|query| &query.plan.selectors);
+        let may_store =
+            |series: &SeriesDef| self.storage.may_store(series.labels.metric_name(), rules, selectors.clone());
+        exposition.series.iter().map(may_store).collect()
     }
     /// Keeps every row of every series, for [`PrometheusServer::take_rows`]. Said before the first target is added.
     pub fn keep_rows(&mut self) {

@@ -167,6 +167,18 @@ impl Tsdb {
         self.insert(target)
     }
 
+    /// Whether anything of an exposed series of this name may be stored: the name alone decides most series.
+    pub fn may_store<'a>(
+        &self,
+        name: &str,
+        rules: &TargetRules,
+        mut selectors: impl Iterator<Item = &'a Selector>,
+    ) -> bool {
+        let may_match =
+            |selector: &Selector| selector.matchers.iter().all(|m| m.name != "__name__" || m.matches_value(name));
+        !rules.metric_relabel.is_empty() || self.kept_rows.is_some() || selectors.any(may_match)
+    }
+
     fn add_exposed<'a>(
         &mut self,
         target: &mut Target,
@@ -180,12 +192,8 @@ impl Tsdb {
         let mut kept = Vec::new();
         let mut stored = FxHashSet::default();
         for (index, series) in exposition.series.iter().enumerate() {
-            let name = series.labels.metric_name();
-            // The name alone decides most series; only the rest get their full label set built.
-            let may_match =
-                |selector: &Selector| selector.matchers.iter().all(|m| m.name != "__name__" || m.matches_value(name));
-            let wanted = counts || !rules.metric_relabel.is_empty() || self.kept_rows.is_some();
-            if !wanted && !selectors.clone().any(may_match) {
+            // Only the rest get their full label set built.
+            if !counts && !self.may_store(series.labels.metric_name(), rules, selectors.clone()) {
                 continue;
             }
             let full = stored_labels(&series.labels, labels, rules);

@@ -233,6 +233,14 @@ impl Engine {
         self
     }
 
+    /// The same engine where nobody ever looks at any series of [`crate::replica::exposition`] but those that are `true` in
+    /// `looked_at`: a histogram without one of them is not counted and shows zeros. At first all are looked at.
+    #[must_use]
+    pub fn looked_at(mut self, looked_at: &[bool]) -> Self {
+        self.metrics.count_only(looked_at);
+        self
+    }
+
     /// The API server refuses a request that [`Self::accepts`] does not take.
     pub fn refuse(&mut self, now: SimTime) {
         self.metrics.answer(now, now, true);

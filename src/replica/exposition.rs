@@ -28,6 +28,23 @@ pub(crate) enum Family {
     KvComputed,
 }
 
+impl Family {
+    /// Those that have a sample per finished request.
+    pub(super) const OF_FINISHED: [Family; 11] = [
+        Family::RequestTimePerOutputToken,
+        Family::EndToEnd,
+        Family::Queue,
+        Family::Prefill,
+        Family::Decode,
+        Family::Inference,
+        Family::PromptTokens,
+        Family::GenerationTokens,
+        Family::MaxTokens,
+        Family::Preemptions,
+        Family::KvComputed,
+    ];
+}
+
 /// Upper bounds of a family's buckets.
 pub(super) enum Bounds {
     Seconds(&'static [f64]),

@@ -27,12 +27,19 @@ pub(crate) struct HttpMetrics {
     first: f64,
     /// Picoseconds.
     durations: Histogram,
+    /// Whether anybody looks at them.
+    counts_durations: bool,
 }
 
 impl HttpMetrics {
     pub(super) fn new() -> Self {
         let bounds = FINE.iter().map(|bound| SimDuration::from_secs_f64(*bound).as_ps()).collect();
-        HttpMetrics { by_status: [(0, 0.0); 2], first: 0.0, durations: Histogram::new(bounds) }
+        HttpMetrics { by_status: [(0, 0.0); 2], first: 0.0, durations: Histogram::new(bounds), counts_durations: true }
+    }
+
+    /// Whether anybody looks at the durations.
+    pub(super) fn count_durations(&mut self, counts: bool) {
+        self.counts_durations = counts;
     }
 
     /// One request that took `duration`, over at `unix` seconds since the Unix epoch.
@@ -45,7 +52,9 @@ impl HttpMetrics {
             *first = unix();
         }
         *count += 1;
-        self.durations.observe(duration.as_ps(), 1);
+        if self.counts_durations {
+            self.durations.observe(duration.as_ps(), 1);
+        }
     }
 
     fn total(&self) -> u64 {

@@ -42,6 +42,9 @@ pub(crate) struct Metrics {
     pub(crate) stopped: u64,
     pub(crate) cut_by_length: u64,
     histograms: [Histogram; BOUNDS.len()],
+    /// By family, whether anybody looks at it; and whether at any of [`Family::OF_FINISHED`].
+    counted: [bool; BOUNDS.len()],
+    pub(crate) counts_finished: bool,
     /// What the HTTP middleware counts, when there is one.
     pub(crate) http: Option<HttpMetrics>,
     pub(crate) times: ProcessTimes,
@@ -73,6 +76,8 @@ impl Metrics {
             stopped: 0,
             cut_by_length: 0,
             histograms,
+            counted: [true; BOUNDS.len()],
+            counts_finished: true,
             http: config.http_metrics.then(HttpMetrics::new),
             times: ProcessTimes::default(),
             created: 0.0,
@@ -87,6 +92,28 @@ impl Metrics {
         self.times = times;
     }
 
+    /// Nobody looks at other series than these, in the order of [`crate::replica::exposition`].
+    pub(crate) fn count_only(&mut self, looked_at: &[bool]) {
+        self.counted = [false; BOUNDS.len()];
+        let mut rest = looked_at;
+        for (source, has_created) in self.layout.iter() {
+            let own = match source {
+                Source::Samples(family) => self.histograms[*family as usize].counts.len() + 2,
+                Source::Completions => COMPLETIONS.len() + 3,
+                _ => 1,
+            };
+            let (columns, others) = rest.split_at(own + usize::from(*has_created));
+            if let Source::Samples(family) = source {
+                self.counted[*family as usize] |= columns.contains(&true);
+            }
+            rest = others;
+        }
+        self.counts_finished = Family::OF_FINISHED.iter().any(|family| self.counted[*family as usize]);
+        if let Some(http) = &mut self.http {
+            http.count_durations(rest.contains(&true));
+        }
+    }
+
     /// A request that arrived at `arrived` has been answered, or left by its client, at `now`; `refused` with a status of 4xx.
     pub(crate) fn answer(&mut self, arrived: SimTime, now: SimTime, refused: bool) {
         if let Some(http) = &mut self.http {
@@ -97,7 +124,9 @@ impl Metrics {
     /// `times` samples of `value` tokens.
     #[inline(always)]
     pub(crate) fn observe(&mut self, family: Family, value: u64, times: u64) {
-        self.histograms[family as usize].observe(value, times);
+        if self.counted[family as usize] {
+            self.histograms[family as usize].observe(value, times);
+        }
     }
 
     /// `times` samples of a duration.
@@ -112,7 +141,9 @@ impl Metrics {
         if steps == 0 || decodes == 0 {
             return;
         }
-        self.histograms[Family::InterToken as usize].observe_run(run, steps, decodes);
+        if self.counted[Family::InterToken as usize] {
+            self.histograms[Family::InterToken as usize].observe_run(run, steps, decodes);
+        }
         self.observe(Family::IterationTokens, decodes, steps);
         self.generation_tokens += steps * decodes;
     }
@@ -170,6 +201,9 @@ impl Metrics {
     /// The buckets, the sum and the count of a family.
     fn write_samples(&self, family: Family, run: Option<(&Run, u64, u64)>, row: &mut Vec<f64>) {
         let histogram = &self.histograms[family as usize];
+        if !self.counted[family as usize] {
+            return row.extend(std::iter::repeat_n(0.0, histogram.counts.len() + 2));
+        }
         let gaps = run.filter(|_| family == Family::InterToken);
         let iterations = run.filter(|_| family == Family::IterationTokens);
         let mut cumulative = 0u64;

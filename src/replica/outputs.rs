@@ -299,8 +299,11 @@ impl Engine {
     pub(super) fn observe_finished(&mut self, slot: Slot) {
         let live = &self.slab[slot as usize];
         let metrics = &mut self.metrics;
-        let decode = live.last_token.since(live.first_token);
         *(if live.cut_by_length { &mut metrics.cut_by_length } else { &mut metrics.stopped }) += 1;
+        if !metrics.counts_finished {
+            return;
+        }
+        let decode = live.last_token.since(live.first_token);
         // Whole picoseconds, rounded down; vLLM reports 0 for a single token.
         let per_token = decode.as_ps().checked_div(u64::from(live.out) - 1).unwrap_or(0);
         metrics.observe_time(Family::RequestTimePerOutputToken, SimDuration::from_ps(per_token), 1);

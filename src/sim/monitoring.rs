@@ -24,6 +24,17 @@ pub(super) struct PodTarget {
     due: Option<SimTime>,
 }
 
+/// Which series of the replicas' exposition may be stored by any of the scrape jobs.
+pub(super) fn looked_at(server: &PrometheusServer, pools: &[ScrapePool], exposition: &Exposition) -> Vec<bool> {
+    let mut looked_at = vec![false; exposition.series.len()];
+    for pool in pools {
+        for (own, may_store) in looked_at.iter_mut().zip(server.may_store(exposition, &pool.rules)) {
+            *own |= may_store;
+        }
+    }
+    looked_at
+}
+
 impl World<'_> {
     /// The pod's IP is published: service discovery will find it. One that was there before the run is a target already.
     pub(super) fn discover(&mut self, id: PodId, already: bool) {

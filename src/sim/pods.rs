@@ -15,13 +15,18 @@ const BEFORE_RUN_S: f64 = 3600.0;
 impl World<'_> {
     /// A pod that has been serving since before the run.
     pub(super) fn host_existing_pod(&mut self, id: PodId) {
-        let engine = Engine::new(Arc::clone(&self.run.engine)).in_process(self.process_times(id));
+        let engine = self.new_engine(id);
         self.host_mut(id).engine = Some(engine);
         let usage = self.new_usage(true);
         self.host_mut(id).usage = usage;
         self.router.learn(id);
         self.record_pod_state(id, "routable");
         self.discover(id, true);
+    }
+
+    fn new_engine(&self, id: PodId) -> Engine {
+        let engine = Engine::new(Arc::clone(&self.run.engine)).in_process(self.process_times(id));
+        engine.looked_at(&self.monitoring.looked_at)
     }
 
     /// When the pod's process started: with its container. A pod that is there before the run counts as started and
@@ -140,7 +145,7 @@ impl World<'_> {
                 self.look_at_held();
             }
             PodStep::Listening => {
-                let engine = Engine::new(Arc::clone(&self.run.engine)).in_process(self.process_times(id));
+                let engine = self.new_engine(id);
                 self.host_mut(id).engine = Some(engine);
             }
             _ => {}

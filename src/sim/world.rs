@@ -19,7 +19,7 @@ use crate::sim::fluid::Fluid;
 use crate::sim::gateway::GatewayState;
 use crate::sim::keda::PendingPoll;
 use crate::sim::little::LittleBooks;
-use crate::sim::monitoring::PodTarget;
+use crate::sim::monitoring::{PodTarget, looked_at};
 use crate::sim::objectives::slo_tally;
 use crate::sim::rules::{LoadedGroup, load_rules};
 use crate::sim::shown::{shown_places, trigger_infos};
@@ -118,6 +118,8 @@ pub(super) struct MonitoringState {
     /// When it is scraped next; an event for another instant is of a loop that has ended.
     pub(super) signals_due: Option<SimTime>,
     pub(super) exposition: Arc<Exposition>,
+    /// Which series of it may be stored.
+    pub(super) looked_at: Vec<bool>,
     /// Reused by every scrape.
     pub(super) row: Vec<f64>,
     pub(super) seed: Seed,
@@ -228,6 +230,8 @@ impl<'r> World<'r> {
             adapter_queries.push(compiled);
         }
         let rules = load_rules(run, &mut server)?;
+        let exposition = exposition(&run.engine);
+        let looked_at = looked_at(&server, &run.monitoring.pools, &exposition);
         let sources: Vec<TrafficSource> = run
             .traffic
             .iter()
@@ -264,7 +268,8 @@ impl<'r> World<'r> {
                 rules,
                 signals: None,
                 signals_due: None,
-                exposition: Arc::new(exposition(&run.engine)),
+                exposition: Arc::new(exposition),
+                looked_at,
                 row: Vec::new(),
                 seed: run.seed,
             },
