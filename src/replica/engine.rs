@@ -22,11 +22,10 @@ use crate::replica::free_queue::FreeQueue;
 use crate::replica::metrics::{Gauges, Metrics, ProcessTimes};
 use crate::replica::prefix::Ties;
 use crate::replica::request::{Live, NO_SLOT, Place, Slot};
-use crate::replica::run::{Decodes, Run};
+use crate::replica::run::{Decodes, Finish, Run};
 use crate::traffic::{Request, RequestAttributes, RequestId};
 use crate::units::{SimDuration, SimTime};
 use rustc_hash::FxHashMap;
-use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::sync::Arc;
 
@@ -131,8 +130,8 @@ pub struct Engine {
     pub(super) newest: Slot,
     next_admission: u64,
     pub(super) decodes: Decodes,
-    /// (step, slot) at which decoding requests stop; entries of requests that left earlier stay until they surface.
-    pub(super) finishes: BinaryHeap<Reverse<(u64, Slot)>>,
+    /// At which steps decoding requests stop; entries of requests that left earlier stay until they surface.
+    pub(super) finishes: BinaryHeap<Finish>,
     /// Prefill chunks of the step in progress: request and tokens, in schedule order.
     pub(super) chunks: Vec<(Slot, u32)>,
     /// Whether the schedule being made evicted somebody.

@@ -7,9 +7,8 @@ use crate::replica::engine::{Engine, EngineEvent, Finished};
 use crate::replica::exposition::Family;
 use crate::replica::metrics::Gauges;
 use crate::replica::request::{Place, Slot};
-use crate::replica::run::Run;
+use crate::replica::run::{Finish, Run};
 use crate::units::{SimDuration, SimTime};
-use std::cmp::Reverse;
 
 impl Engine {
     /// The end of a run: tokens go out, finished requests leave, statistics are published.
@@ -205,7 +204,7 @@ impl Engine {
                 let live = self.live_mut(slot);
                 let finish_step = steps_done + u64::from(live.limit - live.out);
                 live.finish_step = finish_step;
-                self.finishes.push(Reverse((finish_step, slot)));
+                self.finishes.push(Finish::new(finish_step, slot));
             }
         }
         self.chunks.clear();
@@ -241,7 +240,7 @@ impl Engine {
 
     /// Whether the last token of a request may have come out.
     fn is_finish_due(&self) -> bool {
-        self.finishes.peek().is_some_and(|Reverse((step, _))| *step <= self.decodes.steps_done)
+        self.finishes.peek().is_some_and(|finish| finish.step() <= self.decodes.steps_done)
     }
 
     /// The decoding requests whose last token comes out now. Who was foreseen to stop is out of the decodes.
@@ -253,7 +252,8 @@ impl Engine {
     }
 
     fn pop_due(&mut self, now: SimTime) {
-        let Some(Reverse((step, slot))) = self.finishes.pop() else { return };
+        let Some(finish) = self.finishes.pop() else { return };
+        let (step, slot) = (finish.step(), finish.slot());
         // An entry may be a second one for the same slot and step.
         if !self.stops_at(slot, step) || self.finished.contains(&slot) {
             return;

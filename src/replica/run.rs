@@ -4,6 +4,7 @@
 //! async scheduling the first step may take longer, for slots that are wasted in it. All sums are exact integers, so it does
 //! not matter where a run is cut.
 
+use crate::replica::request::Slot;
 use crate::units::{SimDuration, SimTime};
 
 /// Consecutive steps of one unchanging batch.
@@ -118,6 +119,25 @@ impl Run {
             return u128::from(self.ends.since(self.start).as_ps());
         }
         self.elapsed_ps(steps)
+    }
+}
+
+/// When a decoding request stops: the step, then the slot, in one number that compares at once. The earliest is the greatest,
+/// because it is at the top of a heap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Finish(u128);
+
+impl Finish {
+    pub(crate) fn new(step: u64, slot: Slot) -> Finish {
+        Finish(!(u128::from(step) << Slot::BITS | u128::from(slot)))
+    }
+
+    pub(crate) fn step(self) -> u64 {
+        (!self.0 >> Slot::BITS) as u64
+    }
+
+    pub(crate) fn slot(self) -> Slot {
+        !self.0 as Slot
     }
 }
 

@@ -12,7 +12,6 @@ use crate::replica::prefix::Hit;
 use crate::replica::request::{Place, Slot};
 use crate::replica::run::Run;
 use crate::units::SimTime;
-use std::cmp::Reverse;
 
 /// What a waiting request would get.
 #[derive(Clone, Copy, Debug)]
@@ -424,9 +423,9 @@ impl Engine {
 
     /// The step count at which the next decoding request stops.
     fn next_finish(&mut self) -> Option<u64> {
-        while let Some(&Reverse((step, slot))) = self.finishes.peek() {
-            if self.stops_at(slot, step) {
-                return Some(step);
+        while let Some(finish) = self.finishes.peek().copied() {
+            if self.stops_at(finish.slot(), finish.step()) {
+                return Some(finish.step());
             }
             self.finishes.pop();
         }
