@@ -86,6 +86,28 @@ fn workers_that_are_refused_do_not_stop_the_clock() {
 }
 
 #[test]
+fn clients_limits_cut_answers_and_leave_prompts_room() {
+    let run_with = |max_tokens: u32| {
+        let scenario = format!(
+            "  duration: 10m\n  traffic: {{arrivals: {{poisson: {{rate: 0.1}}}}, prompt: {{constant: 15}}, output: {{constant: 60}}, maxTokens: {max_tokens}, stop: 5m}}\n"
+        );
+        run(&policy(MIN_1, TOKENS, "5"), &scenario, &Overrides::default())
+    };
+    for (max_tokens, answer) in [(20, 20), (60, 60), (100, 60)] {
+        let own = run_with(max_tokens);
+        let completed = own.requests.completed;
+        assert!(completed > 10 && completed == own.requests.total, "{:?}", own.requests);
+        assert_eq!(own.tokens.generated, completed * answer, "max_tokens {max_tokens}");
+    }
+    // The model's length is 512 tokens: 15 and 497 fit, 15 and 498 do not, however short the answers are.
+    let fits = run_with(497);
+    assert_eq!((fits.requests.rejected, fits.requests.completed), (0, fits.requests.total));
+    let rejected = run_with(498);
+    assert_eq!((rejected.requests.rejected, rejected.requests.failed), (rejected.requests.total, 0));
+    assert!(rejected.requests.total > 10);
+}
+
+#[test]
 fn requests_cut_by_a_client_timeout_are_counted_once() {
     let scenario = "  duration: 10m\n  client: {timeout: 5s}\n  traffic: {arrivals: {poisson: {rate: 0.3}}, prompt: {constant: 15}, output: {constant: 200}}\n";
     let record = run(&policy(MIN_1, TOKENS, "5"), scenario, &Overrides::default());

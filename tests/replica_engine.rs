@@ -239,6 +239,17 @@ fn with_async_scheduling_a_place_is_free_one_step_later() {
 }
 
 #[test]
+fn a_limit_that_the_model_has_no_room_for_is_refused() {
+    let config = || EngineConfig { max_model_len: 100, ..ten_ms() };
+    let accepts =
+        |attributes: &RequestAttributes| Engine::new(Arc::new(config())).accepts_with(&request(0, 40, 1), attributes);
+    assert!(accepts(&RequestAttributes::default()));
+    assert!(accepts(&at_most(60)));
+    assert!(!accepts(&at_most(61)), "40 and 61 tokens are more than 100");
+    assert!(!accepts(&at_most(u32::MAX)));
+}
+
+#[test]
 fn max_tokens_ends_an_answer_with_the_reason_length() {
     let mut world = Driver::new(ten_ms());
     for (id, most) in [(0, 3), (1, 5), (2, 9)] {

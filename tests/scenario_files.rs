@@ -120,15 +120,18 @@ fn several_mistakes_are_told_at_once() {
 
 #[test]
 fn traffic_generators_are_read() {
-    let read = traffic("arrivals: {closedLoop: {workers: 2, think: 8s}}\nprompt: {constant: 15}\noutput: {geometric: {hazard: 0.0081, max: 200}}\nstart: 2m\nstop: 12m")
+    let read = traffic("arrivals: {closedLoop: {workers: 2, think: 8s}}\nprompt: {constant: 15}\noutput: {geometric: {hazard: 0.0081, max: 200}}\nmaxTokens: 64\nstart: 2m\nstop: 12m")
         .expect("the traffic is right");
+    assert_eq!(read.max_tokens, Some(64));
+    // The mean of a geometric length is (1 - (1 - hazard)^most) / hazard.
+    assert!((read.mean_output() - 50.10).abs() < 0.01, "{}", read.mean_output());
     assert_eq!(read.arrivals, Arrivals::ClosedLoop { workers: 2, think: SimDuration::from_secs(8) });
     assert_eq!(read.output, LengthDistribution::Geometric { hazard: 0.0081, max: 200 });
     assert_eq!((read.start, read.stop), (SimTime::from_secs(120), SimTime::from_secs(720)));
     let read = traffic("arrivals: {stages: [{duration: 1m, rate: 0}, {duration: 2m, rate: 3.5}]}\nprompt: {lognormal: {p50: 100, p95: 1000}}\noutput: {quantiles: {probabilities: [0, 0.5, 1], tokens: [1, 10, 100]}}")
         .expect("the traffic is right");
     let stages = vec![(SimDuration::from_secs(60), 0.0), (SimDuration::from_secs(120), 3.5)];
-    assert_eq!((read.arrivals, read.stop), (Arrivals::Stages(stages), SimTime::NEVER));
+    assert_eq!((read.arrivals, read.stop, read.max_tokens), (Arrivals::Stages(stages), SimTime::NEVER, None));
     let LengthDistribution::Lognormal { mu, sigma, .. } = read.prompt else { panic!("a lognormal") };
     // ln 100 = 4.60517, ln 10 / 1.64485 = 1.39987.
     assert!((mu - 4.605_170).abs() < 1e-6 && (sigma - 1.399_870).abs() < 1e-5, "{mu} {sigma}");

@@ -251,6 +251,13 @@ impl Engine {
         request.prompt_tokens > 0 && u64::from(request.prompt_tokens) < self.model_length
     }
 
+    /// [`Self::accepts`] of a request with attributes: its `max_tokens` must have room within `max_model_len` as well, however
+    /// short the answer will be.
+    pub fn accepts_with(&self, request: &Request, attributes: &RequestAttributes) -> bool {
+        let most = u64::from(request.prompt_tokens) + u64::from(attributes.max_tokens.unwrap_or(0));
+        self.accepts(request) && most <= u64::from(self.config.max_model_len)
+    }
+
     /// A request reaches the API server at `now`; it enters the engine after the request overhead.
     ///
     /// # Panics

@@ -165,6 +165,7 @@ fn recorded(
         arrivals: Arrivals::Recorded(Arc::new(trace)),
         prompt: unused.clone(),
         output: unused,
+        max_tokens: None,
         start: window.0,
         stop: window.1,
     };
@@ -181,6 +182,9 @@ fn note(spec: &TrafficSpec, span: &Span, node: Option<&Node>, ledger: &mut Ledge
         ledger.given("spec.traffic.arrivals", show::arrivals(&spec.arrivals), place("arrivals"));
         ledger.given("spec.traffic.prompt", show::lengths(&spec.prompt), place("prompt"));
         ledger.given("spec.traffic.output", show::lengths(&spec.output), place("output"));
+        if let Some(max_tokens) = spec.max_tokens {
+            ledger.given("spec.traffic.maxTokens", max_tokens.to_string(), place("maxTokens"));
+        }
     }
     if spec.start != SimTime::ZERO {
         ledger.given("spec.traffic.start", show::instant(spec.start), place("start"));

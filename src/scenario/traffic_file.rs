@@ -35,10 +35,11 @@ fn traffic_spec(spec: &Node, path: &str, diagnostics: &mut Diagnostics) -> Optio
     };
     let prompt = lengths("prompt");
     let output = lengths("output");
+    let max_tokens = count(&mut fields, "maxTokens", diagnostics).map(|given| given.value);
     let (start, stop) = read_window(&mut fields, diagnostics);
     not_modelled(&mut fields, &["sessions", "mix", "classes", "prefix", "slo"], diagnostics);
     fields.finish(UnknownKeys::Error, diagnostics);
-    Some(TrafficSpec { arrivals: arrivals?, prompt: prompt?, output: output?, start, stop })
+    Some(TrafficSpec { arrivals: arrivals?, prompt: prompt?, output: output?, max_tokens, start, stop })
 }
 
 /// `start` and `stop` of a source; the whole run when absent.

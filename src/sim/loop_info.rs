@@ -125,7 +125,7 @@ fn summed(sources: &[TrafficSpec], laws: &[Vec<(SimTime, f64)>]) -> Vec<LoadStep
             let rate = law.iter().rev().find(|(at, _)| *at <= from).map_or(0.0, |(_, rate)| *rate);
             step.requests += rate;
             step.prompt_tokens += rate * source.prompt.mean();
-            step.generated_tokens += rate * source.output.mean();
+            step.generated_tokens += rate * source.mean_output();
         }
         step
     };

@@ -107,7 +107,7 @@ impl World<'_> {
         let Some(engine) = host.engine.as_mut().filter(|_| accepting) else {
             return Err(Failure::Refused);
         };
-        if !engine.accepts(&request) {
+        if !engine.accepts_with(&request, &attributes) {
             engine.refuse(arrives);
             return Err(Failure::Rejected);
         }

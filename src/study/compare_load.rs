@@ -114,7 +114,7 @@ fn rates_of(rows: &[TimelineRow], window: SimDuration, windows: usize) -> Vec<f6
 /// What tokens cost in a full batch.
 fn weights(run: &ResolvedRun, mix: &Trace) -> WorkWeights {
     let engine = &run.engine;
-    let tokens: f64 = mix.rows.iter().map(|row| f64::from(row.prompt_tokens) + f64::from(row.output_tokens)).sum();
+    let tokens: f64 = mix.rows.iter().map(|row| f64::from(row.prompt_tokens) + f64::from(row.answer_tokens())).sum();
     let context = (tokens / mix.rows.len().max(1) as f64).max(1.0);
     let room = f64::from(engine.kv_blocks) * f64::from(engine.block_size) / context;
     let batch = room.min(f64::from(engine.max_num_seqs)).max(1.0);

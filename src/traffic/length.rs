@@ -115,17 +115,34 @@ impl LengthDistribution {
     }
     /// The distribution's mean, for reports and sanity checks. Rounding to whole tokens is left out, cuts are not.
     pub fn mean(&self) -> f64 {
+        self.mean_up_to(u32::MAX)
+    }
+    /// [`Self::mean`] of draws of which those above `most` are cut to `most`.
+    pub fn mean_up_to(&self, most: u32) -> f64 {
+        let cut = f64::from(most);
         match self {
-            LengthDistribution::Constant(tokens) => f64::from(*tokens),
-            LengthDistribution::Uniform { min, max } => (f64::from(*min) + f64::from(*max)) / 2.0,
+            LengthDistribution::Constant(tokens) => f64::from(most.min(*tokens)),
+            LengthDistribution::Uniform { min, max } => {
+                let (min, max) = (f64::from(*min), f64::from(*max));
+                let mean = |from: f64, to: f64| (from + to) / 2.0;
+                if cut >= max {
+                    mean(min, max)
+                } else if cut <= min {
+                    cut
+                } else {
+                    ((cut - min + 1.0) * mean(min, cut) + (max - cut) * cut) / (max - min + 1.0)
+                }
+            }
             LengthDistribution::Geometric { hazard, max } => {
                 // Sum over k of P(len > k), k = 0..max.
-                (1.0 - math::pow(1.0 - hazard, f64::from(*max))) / hazard
+                (1.0 - math::pow(1.0 - hazard, f64::from(most.min(*max)))) / hazard
             }
-            LengthDistribution::Lognormal { mu, sigma, max } => cut_lognormal_mean(*mu, *sigma, f64::from(*max)),
+            LengthDistribution::Lognormal { mu, sigma, max } => {
+                cut_lognormal_mean(*mu, *sigma, f64::from(most.min(*max)))
+            }
             LengthDistribution::Quantiles { probabilities, tokens } => {
                 let pieces = probabilities.windows(2).zip(tokens.windows(2));
-                pieces.map(|(p, t)| (p[1] - p[0]) * (t[0] + t[1]) / 2.0).sum()
+                pieces.map(|(p, t)| (p[1] - p[0]) * cut_piece_mean(t[0], t[1], cut)).sum()
             }
         }
     }
@@ -157,6 +174,18 @@ fn interpolate(probabilities: &[f64], tokens: &[f64], u: f64) -> f64 {
 /// To the nearest whole token, at least 1; `as` saturates.
 fn to_tokens(value: f64) -> u32 {
     (value.round() as u32).max(1)
+}
+
+/// The mean of what is spread evenly over `low..=high` and cut to `cut`.
+fn cut_piece_mean(low: f64, high: f64, cut: f64) -> f64 {
+    if cut >= high {
+        return (low + high) / 2.0;
+    }
+    if cut <= low {
+        return cut;
+    }
+    let below = (cut - low) / (high - low);
+    below * (low + cut) / 2.0 + (1.0 - below) * cut
 }
 
 /// Mean of a lognormal cut to 1..=max, by Simpson's rule over the normal behind it (no portable erf is at hand).
@@ -222,6 +251,18 @@ mod tests {
             let n = 100_000;
             let mean = (0..n).map(|_| f64::from(distribution.draw(&mut stream))).sum::<f64>() / f64::from(n);
             assert!((mean / distribution.mean() - 1.0).abs() < 0.01, "{distribution:?}: {mean}");
+        }
+    }
+
+    #[test]
+    fn the_mean_of_cut_draws_is_that_of_the_formula() {
+        for distribution in examples() {
+            for most in [1, 5, 8, 60, 150, 400, 5000] {
+                let mut stream = Seed(5).stream("test", 0);
+                let draws = (0..40_000).map(|_| f64::from(distribution.draw(&mut stream).min(most)));
+                let (found, expected) = (draws.sum::<f64>() / 40_000.0, distribution.mean_up_to(most));
+                assert!((found / expected - 1.0).abs() < 0.02, "{distribution:?} to {most}: {found}, {expected}");
+            }
         }
     }
 

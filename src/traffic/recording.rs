@@ -2,6 +2,7 @@
 
 use crate::traffic::{Arrivals, SharedText, Trace, TraceRow, TrafficSource, TrafficSpec};
 use crate::units::{Seed, SimDuration, SimTime};
+use std::num::NonZero;
 
 /// What the open loops of `traffic` send before `until` with `seed`: the same requests as in a run, in order of time, of
 /// several sources at one instant in their order. Rows count from the run's start.
@@ -17,7 +18,9 @@ pub fn record_traffic(traffic: &[TrafficSpec], seed: Seed, until: SimTime) -> Op
         let mut source = TrafficSource::with_number(spec, seed, number);
         while let Some(at) = source.next_arrival().filter(|at| *at < until) {
             let request = source.pop();
-            sent.push((request.recorded(at), source.attributes(request.id).text));
+            let said = source.attributes(request.id);
+            let max_tokens = said.max_tokens.and_then(NonZero::new);
+            sent.push((TraceRow { max_tokens, ..request.recorded(at) }, said.text));
         }
     }
     sent.sort_by_key(|(row, _)| row.at);
@@ -47,7 +50,7 @@ pub fn at_steady_rate(mix: &Trace, rate: f64, requests: u64, seed: Seed) -> Trac
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::traffic::LengthDistribution;
+    use crate::traffic::{LengthDistribution, RequestId};
     use std::sync::Arc;
 
     fn poisson(rate: f64) -> TrafficSpec {
@@ -55,6 +58,7 @@ mod tests {
             arrivals: Arrivals::Poisson { rate },
             prompt: LengthDistribution::Constant(10),
             output: LengthDistribution::Uniform { min: 1, max: 9 },
+            max_tokens: None,
             start: SimTime::ZERO,
             stop: SimTime::NEVER,
         }
@@ -69,6 +73,22 @@ mod tests {
         let replayed = TrafficSpec { arrivals: Arrivals::Recorded(Arc::new(trace.clone())), ..poisson(1.0) };
         let again = record_traffic(&[replayed], Seed(99), until).expect("a trace");
         assert_eq!(again.rows, trace.rows);
+    }
+
+    #[test]
+    fn a_limit_goes_with_the_request() {
+        let until = SimTime::from_secs(600);
+        let cut = record_traffic(&[TrafficSpec { max_tokens: Some(4), ..poisson(2.0) }], Seed(3), until).expect("rows");
+        let whole = record_traffic(&[poisson(2.0)], Seed(3), until).expect("rows");
+        assert!(whole.rows.iter().any(|row| row.output_tokens > 4));
+        for (cut, whole) in cut.rows.iter().zip(&whole.rows) {
+            assert_eq!((cut.at, cut.output_tokens), (whole.at, whole.output_tokens), "the same draws");
+            assert_eq!((cut.max_tokens.map(NonZero::get), whole.max_tokens), (Some(4), None));
+            assert_eq!((cut.answer_tokens(), whole.answer_tokens()), (whole.output_tokens.min(4), whole.output_tokens));
+        }
+        let replayed = TrafficSpec { arrivals: Arrivals::Recorded(Arc::new(cut.clone())), ..poisson(1.0) };
+        let source = TrafficSource::new(&replayed, Seed(9));
+        assert_eq!(source.attributes(RequestId::open_loop(0, 0)).max_tokens, Some(4));
     }
 
     #[test]

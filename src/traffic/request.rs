@@ -68,6 +68,7 @@ pub struct Request {
 impl Request {
     /// The row of a trace that records this request: for whoever looks at the traffic itself, outside any run.
     pub(crate) fn recorded(&self, at: SimTime) -> TraceRow {
-        TraceRow { at, prompt_tokens: self.prompt_tokens, output_tokens: self.output.reveal_to_engine() }
+        let output_tokens = self.output.reveal_to_engine();
+        TraceRow { at, prompt_tokens: self.prompt_tokens, output_tokens, max_tokens: None }
     }
 }

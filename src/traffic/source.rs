@@ -6,6 +6,7 @@ use crate::traffic::arrivals::OpenLoop;
 use crate::traffic::closed_loop::ClosedLoop;
 use crate::traffic::{Arrivals, OutputLength, Request, RequestAttributes, RequestId, Trace, TrafficSpec};
 use crate::units::{Seed, SimDuration, SimTime, Stream};
+use std::num::NonZero;
 use std::sync::Arc;
 
 /// Produces requests in time order. Plain cloneable data.
@@ -105,11 +106,17 @@ impl TrafficSource {
             }
         }
     }
-    /// What a request of this source says of itself beyond its lengths: the shared text of a trace's row.
+    /// What a request of this source says of itself beyond its lengths: its `max_tokens`, the shared text of a trace's row.
     pub fn attributes(&self, id: RequestId) -> RequestAttributes {
-        let Kind::Recorded { trace, .. } = &self.kind else { return RequestAttributes::default() };
-        let text = usize::try_from(id.arrival()).ok().and_then(|row| trace.texts.get(row).cloned().flatten());
-        RequestAttributes { text, ..RequestAttributes::default() }
+        let Kind::Recorded { trace, .. } = &self.kind else {
+            return RequestAttributes { max_tokens: self.spec.max_tokens, ..RequestAttributes::default() };
+        };
+        let Ok(row) = usize::try_from(id.arrival()) else { return RequestAttributes::default() };
+        RequestAttributes {
+            max_tokens: trace.rows.get(row).and_then(|row| row.max_tokens).map(NonZero::get),
+            text: trace.texts.get(row).cloned().flatten(),
+            ..RequestAttributes::default()
+        }
     }
     /// A worker's request ended at `now` (completed or failed): the worker thinks, then sends again unless that would be at
     /// or after `stop`. Nothing happens for a request of an open loop.

@@ -9,6 +9,7 @@ fn spec(arrivals: Arrivals) -> TrafficSpec {
         arrivals,
         prompt: LengthDistribution::Uniform { min: 10, max: 1000 },
         output: LengthDistribution::Geometric { hazard: 0.02, max: 500 },
+        max_tokens: None,
         start: SimTime::ZERO,
         stop: SimTime::NEVER,
     }
@@ -26,7 +27,12 @@ fn take(source: &mut TrafficSource, limit: usize) -> Vec<(SimTime, Request)> {
 }
 
 fn trace(seconds: &[u64]) -> Arrivals {
-    let row = |second: &u64| TraceRow { at: SimTime::from_secs(*second), prompt_tokens: 7, output_tokens: 9 };
+    let row = |second: &u64| TraceRow {
+        at: SimTime::from_secs(*second),
+        prompt_tokens: 7,
+        output_tokens: 9,
+        max_tokens: None,
+    };
     Arrivals::Recorded(Arc::new(Trace {
         name: "t".to_owned(),
         rows: seconds.iter().map(row).collect(),

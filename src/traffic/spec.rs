@@ -41,10 +41,20 @@ pub struct TrafficSpec {
     pub arrivals: Arrivals,
     /// Prompt tokens (unused by a recorded trace).
     pub prompt: LengthDistribution,
-    /// Output tokens (unused by a recorded trace).
+    /// How many output tokens an answer has of itself (unused by a recorded trace).
     pub output: LengthDistribution,
+    /// The `max_tokens` of every request: longer answers are cut there. `None` where clients name none (and unused by a
+    /// recorded trace, whose rows have their own).
+    pub max_tokens: Option<u32>,
     /// Nothing is sent before.
     pub start: SimTime,
     /// Nothing is sent at or after; [`SimTime::NEVER`] when unbounded.
     pub stop: SimTime,
+}
+
+impl TrafficSpec {
+    /// The mean tokens of drawn answers, as far as the clients let them go.
+    pub fn mean_output(&self) -> f64 {
+        self.output.mean_up_to(self.max_tokens.unwrap_or(u32::MAX))
+    }
 }

@@ -5,6 +5,7 @@ use crate::traffic::import::import;
 use crate::units::SimTime;
 use std::fmt;
 use std::io::Read;
+use std::num::NonZero;
 use std::path::Path;
 use thiserror::Error;
 
@@ -18,8 +19,17 @@ pub struct TraceRow {
     pub at: SimTime,
     /// Prompt tokens, at least 1.
     pub prompt_tokens: u32,
-    /// Output tokens, at least 1.
+    /// Output tokens that the answer has of itself, at least 1.
     pub output_tokens: u32,
+    /// The request's `max_tokens`; trace files tell none.
+    pub max_tokens: Option<NonZero<u32>>,
+}
+
+impl TraceRow {
+    /// The tokens of the answer, as far as the client lets it go.
+    pub fn answer_tokens(&self) -> u32 {
+        self.max_tokens.map_or(self.output_tokens, |most| most.get().min(self.output_tokens))
+    }
 }
 
 /// A recorded trace, in time order, at least one row.

@@ -146,7 +146,7 @@ fn recorded(run: &mut ResolvedRun, stages: &[(f64, u64)], system: u32, how: Open
         let mut at = end;
         end += SimDuration::from_secs(*seconds);
         while at < end {
-            rows.push(TraceRow { at, prompt_tokens: *prompt_tokens, output_tokens: *output_tokens });
+            rows.push(TraceRow { at, prompt_tokens: *prompt_tokens, output_tokens: *output_tokens, max_tokens: None });
             let gap = if how.even { 1.0 } else { stream.exponential() };
             at += SimDuration::from_secs_f64(gap / rate);
         }

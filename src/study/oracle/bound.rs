@@ -19,7 +19,7 @@ pub fn least_hours(run: &ResolvedRun, traffic: &Trace, end: SimDuration, least: 
         // A prompt that leaves no room for a token is refused and counts nowhere.
         let room = run.engine.max_model_len.saturating_sub(row.prompt_tokens);
         if room > 0 {
-            outputs.push(u64::from(row.output_tokens.min(room)));
+            outputs.push(u64::from(row.answer_tokens().min(room)));
         }
     }
     outputs.sort_unstable();

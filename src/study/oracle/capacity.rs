@@ -175,6 +175,7 @@ pub(super) fn replayed(trace: Trace) -> TrafficSpec {
         arrivals: Arrivals::Recorded(Arc::new(trace)),
         prompt: LengthDistribution::Constant(1),
         output: LengthDistribution::Constant(1),
+        max_tokens: None,
         start: SimTime::ZERO,
         stop: SimTime::NEVER,
     }

@@ -18,7 +18,7 @@ impl WorkWeights {
     pub fn of(step_time: &StepTime, budget: u32, batch: f64, mix: &Trace) -> Self {
         let budget = u64::from(budget.max(1));
         let batch = batch.round().max(1.0) as u64;
-        let context = mean(mix, |row| f64::from(row.prompt_tokens) + f64::from(row.output_tokens) / 2.0);
+        let context = mean(mix, |row| f64::from(row.prompt_tokens) + f64::from(row.answer_tokens()) / 2.0);
         let cached = (context * batch as f64).round() as u64;
         WorkWeights {
             prefill: step_time.step(budget, 0, 0, 1).as_secs_f64_exact() / budget as f64,
@@ -27,7 +27,7 @@ impl WorkWeights {
     }
 
     fn seconds(&self, row: &TraceRow) -> f64 {
-        self.prefill * f64::from(row.prompt_tokens) + self.decode * f64::from(row.output_tokens)
+        self.prefill * f64::from(row.prompt_tokens) + self.decode * f64::from(row.answer_tokens())
     }
 }
 
@@ -64,6 +64,7 @@ mod tests {
             at: SimTime::from_secs(at),
             prompt_tokens,
             output_tokens,
+            max_tokens: None,
         };
         let rows = rows.iter().map(row).collect();
         Trace { name: "t".to_owned(), rows, texts: Vec::new(), notes: Vec::new() }

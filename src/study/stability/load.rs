@@ -180,7 +180,7 @@ pub(super) fn step_of(run: &ResolvedRun, rate: f64) -> LoadStep {
     let mut step = LoadStep { requests: rate, ..LoadStep::default() };
     for (source, weight) in steady_traffic(run, rate).iter().zip(weights(&run.traffic)) {
         step.prompt_tokens += rate * weight * source.prompt.mean();
-        step.generated_tokens += rate * weight * source.output.mean();
+        step.generated_tokens += rate * weight * source.mean_output();
     }
     step
 }

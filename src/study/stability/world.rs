@@ -42,7 +42,7 @@ pub(super) fn steady_source(source: &TrafficSpec, rate: f64) -> TrafficSpec {
         Arrivals::Recorded(trace) => recorded_lengths(trace),
         _ => (source.prompt.clone(), source.output.clone()),
     };
-    TrafficSpec { arrivals, prompt, output, start: SimTime::ZERO, stop: SimTime::NEVER }
+    TrafficSpec { arrivals, prompt, output, max_tokens: source.max_tokens, start: SimTime::ZERO, stop: SimTime::NEVER }
 }
 
 /// The traffic of `run` at `rate` requests per second.

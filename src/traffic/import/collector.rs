@@ -80,7 +80,7 @@ impl Collector {
                     "found an arrival more than 213 days after the first, expected a shorter trace",
                 )
             })?;
-            self.rows.push(TraceRow { at: SimTime::from_ps(since), prompt_tokens, output_tokens });
+            self.rows.push(TraceRow { at: SimTime::from_ps(since), prompt_tokens, output_tokens, max_tokens: None });
         }
         Ok(())
     }

@@ -6,7 +6,7 @@ use crate::units::SimTime;
 use proptest::prelude::*;
 
 fn row(millis: u64, prompt_tokens: u32, output_tokens: u32) -> TraceRow {
-    TraceRow { at: SimTime::from_millis(millis), prompt_tokens, output_tokens }
+    TraceRow { at: SimTime::from_millis(millis), prompt_tokens, output_tokens, max_tokens: None }
 }
 
 fn read(text: &str) -> Trace {
