@@ -1,7 +1,7 @@
 //! Every figure of a run under its path in `summary.json`: what tables, sweeps and replications have a column or a row for.
 
-use crate::analysis::Summary;
 use crate::analysis::statistics::FigureKind::{self, Mean, Percentile};
+use crate::analysis::{MissReason, Summary};
 use crate::units::SimDuration;
 
 /// One figure.
@@ -20,7 +20,7 @@ const fn figure(path: &'static str, kind: FigureKind, value: fn(&Summary) -> Opt
 }
 
 /// All of them, in the order of `summary.json`.
-pub const FIGURES: [Figure; 99] = [
+pub const FIGURES: [Figure; 105] = [
     figure("durationSeconds", Mean, |s| Some(s.duration_seconds)),
     figure("requests.total", Mean, |s| Some(s.requests.total as f64)),
     figure("requests.completed", Mean, |s| Some(s.requests.completed as f64)),
@@ -116,6 +116,12 @@ pub const FIGURES: [Figure; 99] = [
     figure("slo.missMinutes", Mean, |s| s.slo_minutes.map(|own| own.violated)),
     figure("slo.longestMissStreakMinutes", Percentile, |s| s.slo_minutes.map(|own| own.longest_streak)),
     figure("slo.judgedMinutes", Mean, |s| s.slo_minutes.map(|own| own.judged)),
+    figure("slo.missReasons.starting", Mean, |s| minutes_of(s, MissReason::Starting)),
+    figure("slo.missReasons.atMaximum", Mean, |s| minutes_of(s, MissReason::AtMaximum)),
+    figure("slo.missReasons.heldLow", Mean, |s| minutes_of(s, MissReason::HeldLow)),
+    figure("slo.missReasons.noNode", Mean, |s| minutes_of(s, MissReason::NoNode)),
+    figure("slo.missReasons.failure", Mean, |s| minutes_of(s, MissReason::Failure)),
+    figure("slo.missReasons.noneAsked", Mean, |s| minutes_of(s, MissReason::NoneAsked)),
     figure("slo.maxBurnRate5m", Percentile, |s| s.slo_minutes.and_then(|own| own.max_burn_5m)),
     figure("slo.maxBurnRate1h", Percentile, |s| s.slo_minutes.and_then(|own| own.max_burn_1h)),
     figure("slo.monthBudgetUsed", Mean, |s| s.slo_minutes.and_then(|own| own.month_budget)),
@@ -123,3 +129,8 @@ pub const FIGURES: [Figure; 99] = [
     figure("kvCache.maxUsage", Percentile, |s| Some(s.kv.max_usage)),
     figure("kvCache.preemptions", Mean, |s| Some(s.kv.preemptions as f64)),
 ];
+
+/// Minutes that missed the SLO for `reason`.
+fn minutes_of(summary: &Summary, reason: MissReason) -> Option<f64> {
+    summary.slo_reasons.map(|own| own.minutes(reason))
+}

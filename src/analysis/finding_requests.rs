@@ -11,6 +11,8 @@ const MOST_REQUESTS: f64 = 0.5;
 
 pub(super) fn missed_objectives(summary: &Summary) -> Vec<Finding> {
     let missed = summary.slo_objectives.iter().filter(|objective| !objective.met);
+    // How the misses lie in time is told once, of all objectives.
+    let mut reasons = summary.slo_reasons.map(|own| own.evidence(&summary.run)).unwrap_or_default();
     missed
         .map(|objective| {
             let Some(share) = objective.share_within else {
@@ -32,10 +34,11 @@ pub(super) fn missed_objectives(summary: &Summary) -> Vec<Finding> {
             }
             let value = objective.value.map_or_else(|| "infinite".to_owned(), |value| format!("{value:.3} s"));
             let message = format!("{} is {value}, the limit is {} s", objective.name, objective.limit);
-            let evidence = vec![
+            let mut evidence = vec![
                 format!("{:.2} % of requests within the limit", 100.0 * share),
                 "failed, timed out and overdue requests count as misses".to_owned(),
             ];
+            evidence.append(&mut reasons);
             finding("slo-missed", Severity::Error, message, evidence)
         })
         .collect()

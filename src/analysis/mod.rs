@@ -1,9 +1,10 @@
 //! Conclusions from records: flapping, latency, GPU-hours, SLO, gates. Pure functions over [`crate::record`].
 //!
 //! Reading order: `flapping` (verdicts.md 1) with `churn` and `starts`; `load`, `need`, `demand` and `flap_class` (did the load
-//! ask for it, how bad is it); `causes` (why); `elasticity`, `accounting`, `slo`, `summary`, `findings` with its subjects and
-//! `trigger_failures`, `gates`; over several runs `statistics` (verdicts.md 6), `comparison` and `regret` (verdicts.md 5);
-//! under steady loads `stability_history`, `stability_noise`, `stability_class` (verdicts.md 3).
+//! ask for it, how bad is it); `causes` (why); `elasticity`, `accounting`, `slo` with `slo_minutes` and `slo_reasons`,
+//! `summary`, `findings` with its subjects and `trigger_failures`, `gates`; over several runs `statistics` (verdicts.md 6),
+//! `comparison` and `regret` (verdicts.md 5); under steady loads `stability_history`, `stability_noise`, `stability_class`
+//! (verdicts.md 3).
 
 mod accounting;
 mod causes;
@@ -31,6 +32,7 @@ mod regret;
 mod replications;
 mod slo;
 mod slo_minutes;
+mod slo_reasons;
 mod stability_class;
 mod stability_history;
 mod stability_noise;
@@ -66,6 +68,7 @@ pub use need::{FleetCapacity, Need, threshold_shares};
 pub use regret::{Fleet, PayFindings, Regret, billed_hours, meets_slo, pay_findings, regret};
 pub use replications::{FindingOverSeeds, Replications, replications};
 pub use slo_minutes::{MissMinutes, recovery};
+pub use slo_reasons::{MissExample, MissReason, MissReasons};
 pub use stability_class::{
     NoiseFreeBand, NoiseFreeEnd, StabilityBand, StabilityClass, StabilityRow, counts_text, noise_free_bands,
     stability_bands, stability_class, stability_findings,

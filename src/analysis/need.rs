@@ -15,6 +15,10 @@ pub struct Need {
     steps: Vec<(SimTime, i32)>,
     /// Where a schedule that answers the need is known: its changes of direction count instead of the need's own.
     schedule: Option<Box<Need>>,
+    /// The same without the policy's largest count, where that is known.
+    demand: Option<Box<Need>>,
+    /// Whether it follows from work or capacity, and not from the replicas that the policy itself ran.
+    is_independent: bool,
 }
 
 impl Need {
@@ -32,7 +36,13 @@ impl Need {
             }
         }
         assert!(kept.first().is_some_and(|(from, _)| *from == SimTime::ZERO), "a need begins at the run's start");
-        Need { provenance: provenance.into(), steps: kept, schedule: None }
+        Need { provenance: provenance.into(), steps: kept, schedule: None, demand: None, is_independent: true }
+    }
+
+    /// With the `steps` that it has where no largest count limits it.
+    fn unlimited(self, steps: Vec<(SimTime, i32)>) -> Self {
+        let demand = Need::new(self.provenance.clone(), steps);
+        Need { demand: Some(Box::new(demand)), ..self }
     }
 
     /// With the `steps` of a schedule that answers it, start-ups and holding included (verdicts.md 1.4: `R*`).
@@ -53,6 +63,12 @@ impl Need {
     /// Replicas needed at `t`.
     pub fn at(&self, t: SimTime) -> i32 {
         self.steps[self.steps.partition_point(|(from, _)| *from <= t) - 1].1
+    }
+
+    /// Replicas needed at `t`, more than the policy allows where it is known that they are; `None` of a need that was only made
+    /// from the replicas that the policy ran.
+    pub fn demanded_at(&self, t: SimTime) -> Option<i32> {
+        self.is_independent.then(|| self.demand.as_deref().unwrap_or(self).at(t))
     }
 
     /// The parts of `from..=to` with their counts; of an empty interval the instant `from`.
@@ -115,7 +131,8 @@ impl Need {
         if !terms.is_empty() {
             let named: Vec<String> = terms.iter().map(|(name, threshold, _)| format!("{name}'s {threshold}")).collect();
             let text = format!("estimated: {smoothing} / {}, rounded up", named.join(", "));
-            return Need::new(text, need_steps(record, &load, &terms, window));
+            let steps = |most| need_steps(record, &load, &terms, (window, most));
+            return Need::new(text, steps(record.info.max_replicas)).unlimited(steps(i32::MAX));
         }
         let mean = load.mean(SimTime::ZERO + record.info.warmup, record.info.end);
         if mean <= 0.0 || ready_mean <= 0.0 {
@@ -126,7 +143,8 @@ impl Need {
             "estimated: {smoothing}, in proportion to the mean of {ready_mean:.2} ready replicas (no trigger counts work)"
         );
         let term = (String::new(), mean / ready_mean, Counted::Requests);
-        Need::new(text, need_steps(record, &load, &[term], window))
+        let steps = need_steps(record, &load, &[term], (window, record.info.max_replicas));
+        Need { is_independent: false, ..Need::new(text, steps) }
     }
 }
 
@@ -147,15 +165,18 @@ impl Need {
     pub fn of_capacity(record: &RunRecord, window: SimDuration, capacity: &FleetCapacity<'_>) -> Self {
         let load = Load::of(record);
         let (least, most) = capacity.bounds;
-        let bounded = |need: f64| (need.max(0.0) as i32).clamp(least, most.max(least));
-        let steps = match &load {
-            Load::Law(steps) => {
-                let need = |step: &LoadStep| bounded(((capacity.replicas)(step.requests).0 - 1e-9).ceil());
-                steps.iter().map(|step| (step.from, need(step))).collect()
-            }
-            Load::Sent(rows) => smoothed(&load, rows, (window, record.info.end), capacity.replicas, &bounded),
+        let steps = |most: i32| {
+            let bounded = |need: f64| (need.max(0.0) as i32).clamp(least, most.max(least));
+            let steps = match &load {
+                Load::Law(steps) => {
+                    let need = |step: &LoadStep| bounded(((capacity.replicas)(step.requests).0 - 1e-9).ceil());
+                    steps.iter().map(|step| (step.from, need(step))).collect()
+                }
+                Load::Sent(rows) => smoothed(&load, rows, (window, record.info.end), capacity.replicas, &bounded),
+            };
+            with_start(steps, least)
         };
-        Need::new(capacity.provenance.clone(), with_start(steps, least))
+        Need::new(capacity.provenance.clone(), steps(most)).unlimited(steps(i32::MAX))
     }
 }
 
@@ -185,9 +206,9 @@ fn need_steps(
     record: &RunRecord,
     load: &Load<'_>,
     terms: &[(String, f64, Counted)],
-    window: SimDuration,
+    (window, most): (SimDuration, i32),
 ) -> Vec<(SimTime, i32)> {
-    let (least, most) = (record.info.min_replicas.max(0), record.info.max_replicas.max(0));
+    let (least, most) = (record.info.min_replicas.max(0), most.max(0));
     let bounded = |need: f64| (need.max(0.0) as i32).clamp(least, most.max(least));
     let steps: Vec<(SimTime, i32)> = match load {
         Load::Law(steps) => {

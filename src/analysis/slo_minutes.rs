@@ -70,7 +70,7 @@ pub(super) fn violations(record: &RunRecord, limits: &[SloLimit]) -> Vec<(SimTim
 }
 
 /// The windows that violate `limits`: first minute, and the minute after the last.
-fn violated_windows(tally: &SloTally, limits: &[SloLimit]) -> impl Iterator<Item = (usize, usize)> {
+pub(super) fn violated_windows(tally: &SloTally, limits: &[SloLimit]) -> impl Iterator<Item = (usize, usize)> {
     let minutes = tally.minutes().len();
     let first = (minutes > 0).then(|| (0, window_end(tally, 0)));
     let windows =
@@ -110,7 +110,7 @@ fn window_end(tally: &SloTally, start: usize) -> usize {
 }
 
 /// Minutes from `start` until before `end`, of which the run's end may cut the last.
-fn span(start: usize, end: usize, measured: SimDuration) -> f64 {
+pub(super) fn span(start: usize, end: usize, measured: SimDuration) -> f64 {
     (end as f64).min(measured.as_secs_f64_exact() / 60.0) - start as f64
 }
 

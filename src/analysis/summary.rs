@@ -4,6 +4,7 @@ use crate::analysis::finding_paused::scaling_doubt;
 use crate::analysis::flapping::measured;
 use crate::analysis::fleet::{FleetFigures, fleet_figures};
 use crate::analysis::slo_minutes::{MissMinutes, miss_minutes};
+use crate::analysis::slo_reasons::{MissReasons, miss_reasons};
 use crate::analysis::{CauseShare, Elasticity, FlapDemand, FlapVerdict, Flapping, FleetCapacity, GpuHours, Need};
 use crate::analysis::{ScalingDoubt, slo};
 use crate::analysis::{cause_shares, elasticity, flap_causes, flap_class, flap_demand, flap_window, flapping};
@@ -90,6 +91,8 @@ pub struct Summary {
     pub slo_goodput_per_gpu: Option<f64>,
     /// slo.missMinutes and so on.
     pub slo_minutes: Option<MissMinutes>,
+    /// slo.missReasons: `None` where `slo_minutes` is.
+    pub slo_reasons: Option<MissReasons>,
     /// Price of a GPU-hour, when one is given.
     pub gpu_hour_price: Option<f64>,
     /// What the table of key figures takes from the fleet.
@@ -261,6 +264,7 @@ pub fn summarize_with_need(record: &RunRecord, settings: &AnalysisSettings, need
     let good = slo::good_requests(record, &settings.slo).filter(|_| attainment.is_some()).map(|(lower, _)| lower);
     let gpu_seconds = 3600.0 * gpu_hours.billed;
     let counted = slo::is_counted(record, &settings.slo);
+    let slo_minutes = if counted { miss_minutes(record, &settings.slo, measured_time) } else { None };
     let mut summary = Summary {
         run: record.info.clone(),
         policy: record.info.policy.clone(),
@@ -302,7 +306,8 @@ pub fn summarize_with_need(record: &RunRecord, settings: &AnalysisSettings, need
             .filter(|_| !measured_time.is_zero())
             .map(|good| good as f64 / measured_time.as_secs_f64_exact()),
         slo_goodput_per_gpu: good.filter(|_| gpu_seconds > 0.0).map(|good| good as f64 / gpu_seconds),
-        slo_minutes: if counted { miss_minutes(record, &settings.slo, measured_time) } else { None },
+        slo_minutes,
+        slo_reasons: slo_minutes.map(|_| miss_reasons(record, &settings.slo, need)),
         gpu_hour_price: settings.gpu_hour_price,
         fleet: fleet_figures(record),
         kv: record.kv,

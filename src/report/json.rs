@@ -1,8 +1,8 @@
 //! `summary.json`: the summary as programs read it. The names are a contract.
 
 use crate::analysis::{
-    CONFIDENCE, Elasticity, GateResult, GateStatus, GpuHours, LatencySummary, Period, Summary, VerdictStatus,
-    kpi_values,
+    CONFIDENCE, Elasticity, GateResult, GateStatus, GpuHours, LatencySummary, MissReason, MissReasons, Period, Summary,
+    VerdictStatus, kpi_values,
 };
 use crate::record::{RunInfo, SCHEMA_VERSION};
 use crate::report::kpi_table::KpiObject;
@@ -215,11 +215,38 @@ struct Slo<'a> {
     miss_minutes: Option<f64>,
     longest_miss_streak_minutes: Option<f64>,
     judged_minutes: Option<f64>,
+    miss_reasons: Option<MissMinutesBy>,
     #[serde(rename = "maxBurnRate5m")]
     max_burn_rate_5m: Option<f64>,
     #[serde(rename = "maxBurnRate1h")]
     max_burn_rate_1h: Option<f64>,
     month_budget_used: Option<f64>,
+}
+
+/// Minutes of `missMinutes` by their reason.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct MissMinutesBy {
+    starting: f64,
+    at_maximum: f64,
+    held_low: f64,
+    no_node: f64,
+    failure: f64,
+    none_asked: f64,
+}
+
+impl MissMinutesBy {
+    fn of(reasons: &MissReasons) -> Self {
+        let of = |reason| reasons.minutes(reason);
+        MissMinutesBy {
+            starting: of(MissReason::Starting),
+            at_maximum: of(MissReason::AtMaximum),
+            held_low: of(MissReason::HeldLow),
+            no_node: of(MissReason::NoNode),
+            failure: of(MissReason::Failure),
+            none_asked: of(MissReason::NoneAsked),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -500,6 +527,7 @@ fn slo(summary: &Summary) -> Slo<'_> {
         miss_minutes: minutes.map(|own| own.violated),
         longest_miss_streak_minutes: minutes.map(|own| own.longest_streak),
         judged_minutes: minutes.map(|own| own.judged),
+        miss_reasons: summary.slo_reasons.as_ref().map(MissMinutesBy::of),
         max_burn_rate_5m: minutes.and_then(|own| own.max_burn_5m),
         max_burn_rate_1h: minutes.and_then(|own| own.max_burn_1h),
         month_budget_used: minutes.and_then(|own| own.month_budget),

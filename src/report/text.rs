@@ -99,6 +99,7 @@ pub(super) fn answer_lines(record: &RunRecord, summary: &Summary) -> Vec<(&'stat
         lines.push(("SLO", format!("{} {value}, limit {limit}: {word} ({share:.2}{upper} % within)", objective.name)));
     }
     lines.extend(slo_line(summary).map(|text| ("", text)));
+    lines.extend(summary.slo_reasons.and_then(|own| own.text(&summary.run)).map(|text| ("", text)));
     let (hours, unit) = billed_hours(summary);
     lines.push(("capacity", capacity_line(hours, unit)));
     lines.push(("", format!("{:.3} {unit} wasted by flapping", hours.wasted_by_flapping)));
