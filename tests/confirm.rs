@@ -4,7 +4,7 @@ use kedasim::analysis::{Cause, summarize};
 use kedasim::manifest::{Bundle, Input};
 use kedasim::record::RunRecord;
 use kedasim::scenario::{Overrides, replace_scenario, resolve};
-use kedasim::sim::simulate;
+use kedasim::sim::{WorldKnob, replay, simulate, simulate_with_arrivals, turn_world};
 use kedasim::study::{Confirmation, MAX_RUNS, Outcome, add_confirmation, confirm};
 use kedasim::units::{Severity, SimDuration};
 use std::path::Path;
@@ -101,6 +101,49 @@ fn a_tug_in_which_one_trigger_flaps_by_itself_is_rejected() {
     let tug = found.tested.iter().find(|own| own.causes == [Cause::TriggerTug]).expect("C14 is suspected");
     assert_eq!(tug.outcome, Outcome::Rejected, "{tug:?}");
     assert!(tug.knob.ends_with("of which s2-prometheus leaves most"), "{}", tug.knob);
+}
+
+#[test]
+fn a_closed_loop_is_replayed_as_an_open_one_with_the_same_arrivals() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut bundle = Bundle::load(&[Input::Path(root.join("policies/opt-125m"))]).expect("it loads");
+    replace_scenario(&mut bundle, &root.join("policies/sweeps/scenarios/workers.yaml")).expect("it loads");
+    for (path, value) in [
+        ("Scenario:spec.traffic.arrivals.closedLoop.workers", "8"),
+        ("Scenario:spec.duration", "20m"),
+        ("Scenario:spec.warmup", "0s"),
+    ] {
+        bundle.set_text(path, value).expect("the path is there");
+    }
+    let run = resolve(&bundle, &Overrides::default()).unwrap_or_else(|errors| panic!("{errors}"));
+    let (closed, sent) = simulate_with_arrivals(&run, false).expect("it runs");
+    assert_eq!(closed.timeline, simulate(&run, false).expect("it runs").timeline, "writing it down changes nothing");
+    assert!(sent[0].len() > 50 && sent[0].len() as u64 == closed.requests.total, "{}", sent[0].len());
+    let offered = |record: &RunRecord| record.timeline.rows.iter().map(|row| row.offered_rps).collect::<Vec<f64>>();
+    // Ten times slower: a closed loop sends less then, its replay does not.
+    let mut slow = run.clone();
+    slow.router_latency = SimDuration::from_secs(20);
+    let fewer = simulate(&slow, false).expect("it runs");
+    assert!(fewer.requests.total * 2 < closed.requests.total, "{} of {}", fewer.requests.total, closed.requests.total);
+    replay(&mut slow, &sent);
+    let replayed = simulate(&slow, false).expect("it runs");
+    assert!(!replayed.loop_info.load.closed_loop);
+    assert_eq!(offered(&replayed), offered(&closed));
+}
+
+#[test]
+fn a_load_that_comes_later_is_the_same_load_to_an_older_hpa() {
+    let run = resolve(&near_a_step(&[("Scenario:spec.duration", "20m")]), &Overrides::default()).expect("it resolves");
+    let mut later = run.clone();
+    turn_world(&mut later, WorldKnob::LaterLoad);
+    let (now, later) = (simulate(&run, false).expect("it runs"), simulate(&later, false).expect("it runs"));
+    // The scale-down window is 120 s, rows come every 5 s.
+    let offered = |record: &RunRecord| record.timeline.rows.iter().map(|row| row.offered_rps).collect::<Vec<f64>>();
+    let (before, moved) = (offered(&now), offered(&later));
+    assert!(before.iter().any(|rate| *rate > 0.0));
+    assert_eq!((moved.len(), &moved[24..]), (before.len() + 24, before.as_slice()));
+    assert!(moved[..24].iter().all(|rate| *rate == 0.0));
+    assert_eq!(later.requests.total, now.requests.total, "the measured time moves with the load");
 }
 
 /// How long each started pod took, in order of creation.

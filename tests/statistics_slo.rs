@@ -2,12 +2,15 @@
 
 mod report_builder;
 
-use kedasim::analysis::{KPIS, Summary, kpi_values, summarize};
-use kedasim::record::{OpenRequest, RunRecord, ScaleSource, SloQuantity, SloTally};
+use kedasim::analysis::{KPIS, MissReason, Summary, kpi_values, summarize};
+use kedasim::record::{
+    Counted, DecisionRecord, Event, EventKind, LoadStep, OpenRequest, RunRecord, ScaleSource, SloQuantity, SloTally,
+    TimelineRow,
+};
 use kedasim::report::{summary_json, summary_markdown};
 use kedasim::scenario::{AnalysisSettings, SloLimit, SloMetric};
 use kedasim::units::SimDuration;
-use report_builder::Builder;
+use report_builder::{Builder, at};
 
 fn limit(metric: SloMetric, quantile: f64, limit: SimDuration) -> SloLimit {
     SloLimit { metric, quantile_name: format!("p{:.0}", 100.0 * quantile), quantile, limit }
@@ -125,7 +128,7 @@ fn burn_rates_are_misses_over_the_budget() {
     assert!((minutes.max_burn_1h.expect("an hour") - 20.0 / 1200.0 / 0.05).abs() < 1e-9);
     assert!((minutes.month_budget.expect("requests") - 20.0 / 1200.0 / 0.05 / 720.0).abs() < 1e-12);
     let mut short = judged(&[(0, 1)]);
-    short.info.end = report_builder::at(200);
+    short.info.end = at(200);
     let short = summarize(&short, &settings()).slo_minutes.expect("a request");
     assert_eq!((short.max_burn_5m, short.max_burn_1h), (None, None));
 }
@@ -199,4 +202,124 @@ fn key_figures_of_the_fleet_follow_their_definitions() {
     assert!((cost.expect("a price") - 3.0 * 2.0 * 5080.0 / 3600.0).abs() < 1e-9);
     assert!((beside[0].expect("a price") - 3.0 * 2.0 * mean).abs() < 1e-9);
     assert_eq!(row(&summary, "Billed / oracle GPU-hours").1, [None], "nobody computes the oracle");
+}
+
+/// A run of an hour that needs 1 replica and from ten minutes on 3, and misses everything in the minutes `missed`.
+fn needing_three(missed: std::ops::Range<u64>) -> Builder {
+    let requests: Vec<(u64, u64)> = missed.flat_map(|minute| [(minute, 0b01); 25]).collect();
+    let mut record = judged(&requests);
+    let step =
+        |from, generated_tokens| LoadStep { from: at(from), requests: 1.0, prompt_tokens: 0.0, generated_tokens };
+    record.loop_info.load.law = Some(vec![step(0, 4.0), step(600, 14.0)]);
+    Builder(record).pod(0, Some(0), None, 0)
+}
+
+/// Minutes per reason, in the order of [`MissReason::ALL`].
+fn reasons(builder: &Builder) -> [f64; 6] {
+    let summary = summarize(&builder.0, &settings());
+    let reasons = summary.slo_reasons.expect("requests were judged");
+    let missed = summary.slo_minutes.expect("requests were judged").violated;
+    let minutes = MissReason::ALL.map(|reason| reasons.minutes(reason));
+    assert!((minutes.iter().sum::<f64>() - missed).abs() < 1e-9, "every missed minute has one reason");
+    minutes
+}
+
+fn sample(t: u64, running: u64, waiting: u64) -> TimelineRow {
+    TimelineRow {
+        t: at(t),
+        offered_rps: 1.0,
+        spec_replicas: 3,
+        status_replicas: 3,
+        ready_replicas: 3,
+        triggers: [].into(),
+        running,
+        waiting,
+        kv_usage: 0.0,
+        ttft_p95: None,
+    }
+}
+
+#[test]
+fn each_missed_minute_has_the_reason_that_held_most_of_it() {
+    // The policy sees the rise at 11:30; its pods are there at 11:40 and ready at 15:00, and a queue is left for a minute.
+    let mut run = needing_three(10..17)
+        .scaled(690, 1, 3, ScaleSource::Hpa)
+        .sync(600, 4.0, 1, 1)
+        .sync(690, 14.0, 1, 3)
+        .pod(700, Some(900), None, 0)
+        .pod(700, Some(900), None, 0);
+    run.0.timeline.rows = vec![sample(840, 20, 90), sample(900, 20, 40), sample(960, 20, 0), sample(1020, 20, 0)];
+    // Held low in minutes 10 and 11 (half of it), starting in 12 to 14 and what they left in 15.
+    assert_eq!(reasons(&run), [4.0, 0.0, 2.0, 0.0, 0.0, 1.0]);
+    let summary = summarize(&run.0, &settings());
+    let text = "of 7 missed minutes: 4 with pods still starting, 2 held low by the policy, 1 with all that was asked for ready";
+    let reasons = summary.slo_reasons.expect("requests were judged");
+    assert_eq!(reasons.text(&summary.run).as_deref(), Some(text));
+    assert!(summary_markdown(&run.0, &summary).contains(text));
+    let finding = summary.verdict.findings.iter().find(|own| own.code == "slo-missed").expect("the SLO is missed");
+    let evidence = finding.evidence.join("\n");
+    for part in [
+        text,
+        "with pods still starting: at 12m2s 1 ready, 2 starting, spec.replicas 3, 3 wanted",
+        "held low by the policy: at 10m2s 1 ready, spec.replicas 1, 3 wanted",
+        "try: a lower threshold or more replicas at least",
+    ] {
+        assert!(evidence.contains(part), "{part}: {evidence}");
+    }
+    let json: serde_json::Value = serde_json::from_str(&summary_json(&summary)).expect("valid JSON");
+    assert_eq!((&json["slo"]["missReasons"]["starting"], &json["slo"]["missMinutes"]), (&4.0.into(), &7.0.into()));
+    // A queue that does not shrink is not that of the shortage before.
+    run.0.timeline.rows = vec![sample(900, 20, 40), sample(960, 20, 50)];
+    assert_eq!(self::reasons(&run), [3.0, 0.0, 2.0, 0.0, 0.0, 2.0]);
+}
+
+#[test]
+fn a_shortage_is_the_maximums_where_all_that_is_allowed_would_not_do() {
+    let two = |most| {
+        let mut run = needing_three(12..14).scaled(690, 1, 2, ScaleSource::Hpa).sync(690, 14.0, 1, 2);
+        run.0.info.max_replicas = most;
+        run
+    };
+    // One of two is starting, and three are needed.
+    let starting = |most| reasons(&two(most).pod(690, Some(780), None, 0));
+    assert_eq!(starting(2), [0.0, 2.0, 0.0, 0.0, 0.0, 0.0]);
+    assert_eq!(starting(4), [0.0, 0.0, 2.0, 0.0, 0.0, 0.0], "held at two by the policy");
+    let mut fixed = two(4);
+    fixed.0.info.fixed_replicas = true;
+    let summary = summarize(&fixed.pod(690, Some(690), None, 0).0, &settings());
+    let text = summary.slo_reasons.and_then(|own| own.text(&summary.run));
+    assert_eq!(text.as_deref(), Some("of 2 missed minutes: 2 at the fixed count"));
+}
+
+#[test]
+fn pods_without_a_node_and_metrics_that_fail_are_told_apart_from_the_policy() {
+    let asked = || needing_three(12..14).scaled(690, 1, 3, ScaleSource::Hpa).sync(690, 14.0, 1, 3);
+    assert_eq!(reasons(&asked()), [0.0, 0.0, 0.0, 2.0, 0.0, 0.0], "a quota keeps pods from being created");
+    let mut pending = asked().pod(700, None, None, 0).pod(700, None, None, 0);
+    assert_eq!(reasons(&pending), [2.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
+    pending.0.pods[2].scheduled = None;
+    assert_eq!(reasons(&pending), [0.0, 0.0, 0.0, 2.0, 0.0, 0.0], "one of them has no node");
+
+    let mut failing = needing_three(12..14).sync(690, 4.0, 1, 1);
+    assert_eq!(reasons(&failing), [0.0, 0.0, 2.0, 0.0, 0.0, 0.0]);
+    if let Some(DecisionRecord::HpaSync(sync)) = failing.0.decisions.last_mut() {
+        sync.metrics[0].error = Some("connection refused".to_owned());
+        sync.metrics[0].proposal = None;
+    }
+    assert_eq!(reasons(&failing), [0.0, 0.0, 0.0, 0.0, 2.0, 0.0]);
+    // A fault that is over by half of the second minute.
+    let mut faulty = needing_three(12..14).sync(690, 4.0, 1, 1);
+    let fault = "prometheusDown";
+    let event = |t, kind| Event { t: at(t), kind };
+    faulty.0.events.push(event(700, EventKind::FaultStarted { fault, settings: "{}".to_owned() }));
+    faulty.0.events.push(event(795, EventKind::FaultEnded { fault, settings: "{}".to_owned() }));
+    assert_eq!(reasons(&faulty), [0.0, 0.0, 1.0, 0.0, 1.0, 0.0]);
+}
+
+#[test]
+fn where_no_trigger_counts_work_only_what_metrics_propose_is_wanted() {
+    let mut run = needing_three(12..14).sync(690, 4.0, 1, 1);
+    run.0.loop_info.queries[0].counts = Counted::Nothing;
+    assert_eq!(reasons(&run), [0.0, 0.0, 0.0, 0.0, 0.0, 2.0], "nobody asked for more");
+    assert_eq!(reasons(&run.sync(700, 14.0, 1, 1)), [0.0, 0.0, 2.0, 0.0, 0.0, 0.0], "a window holds the proposal");
 }

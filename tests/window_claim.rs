@@ -1,14 +1,14 @@
 //! A real claim about stabilization windows, examined (verdicts.md 7 and 9): the reference policy on steady loads, with noise
 //! and without.
 
-use kedasim::analysis::{Flapping, flapping};
+use kedasim::analysis::{Cause, FlapClass, Flapping, Summary, flapping, replications, summarize};
 use kedasim::hpa::{
     ControllerFlags, HpaSpec, HpaState, KubernetesVersion, MetricObservation, MetricSpec, MetricTarget, Observation,
     Policy, PolicyKind, ScalingRules, SelectPolicy, reconcile,
 };
 use kedasim::manifest::{Bundle, Input};
-use kedasim::record::{EventKind, RunRecord};
-use kedasim::scenario::{Overrides, ResolvedRun, replace_scenario, resolve};
+use kedasim::record::{EventKind, FleetSums, RunRecord};
+use kedasim::scenario::{AnalysisSettings, Overrides, ResolvedRun, replace_scenario, resolve};
 use kedasim::sim::{has_expectation, simulate, simulate_expected};
 use kedasim::units::{Seed, SimDuration, SimTime};
 use rayon::prelude::*;
@@ -73,6 +73,71 @@ fn at_8_tokens_per_second_the_up_window_helps_little_and_the_down_window_much() 
     let (little, much) = (1.0 - thirty / none, 1.0 - long / thirty);
     assert!((0.05..0.25).contains(&little), "{none} -> {thirty}");
     assert!((0.40..0.70).contains(&much), "{thirty} -> {long}");
+}
+
+#[test]
+fn with_a_down_window_of_120_s_noise_drives_every_load_from_4_to_11_tokens_per_second() {
+    let found = |tokens: i32| {
+        let run = reference(f64::from(tokens), &[("Scenario:spec.duration", "6h"), ("Scenario:spec.warmup", "30m")]);
+        let summary = summarize(&flaps(&run, 1).1, &run.analysis);
+        let calm = simulate_expected(&run, false).unwrap_or_else(|error| panic!("{error}"));
+        let suspected = |cause: Cause| {
+            summary.causes.iter().filter(|own| own.cause == cause).map(|own| (own.suspected, own.matched)).next()
+        };
+        (tokens, summary.flapping.flaps, suspected(Cause::Noise), suspected(Cause::AverageOfAverage), calm, run)
+    };
+    let all: Vec<_> = (4..=11).into_par_iter().map(found).collect();
+    for (tokens, flaps, noise, average, calm, run) in all {
+        assert!(flaps >= 20, "{flaps} flaps in 5.5 h at {tokens} tokens/s");
+        let noise = noise.expect("noise is suspected").0;
+        assert!(2 * noise > flaps, "noise is the first suspect of {noise} of {flaps} flaps at {tokens} tokens/s");
+        assert_eq!(average, None, "no flap looks like an average under AverageValue at {tokens} tokens/s");
+        // With the expectation of the same metric nothing is left, so it is confirmed.
+        let calm = summarize(&calm, &run.analysis).flapping;
+        assert_eq!((calm.flaps, calm.reversals), (0, 0), "{tokens} tokens/s");
+    }
+}
+
+#[test]
+fn means_of_samples_are_close_to_means_over_time() {
+    let mut run = reference(8.0, &[("Scenario:spec.duration", "12h")]);
+    let sampled = flaps(&run, 1).1.fleet;
+    run.sample_interval = SimDuration::from_millis(100);
+    let dense = flaps(&run, 1).1.fleet;
+    let usage = |fleet: FleetSums| fleet.mean_kv_usage().expect("pods were ready");
+    let (few, many) = (usage(sampled), usage(dense));
+    assert!(dense.samples > 49 * sampled.samples, "{} and {}", dense.samples, sampled.samples);
+    // 3000 requests of 5.6 s each, looked at every 5 s: chance alone leaves about 1 %.
+    assert!((few / many - 1.0).abs() < 0.03, "KV cache: {few} sampled, {many} every 100 ms");
+    let queue = |fleet: FleetSums| fleet.mean_queue().expect("there are samples");
+    assert!((queue(sampled) - queue(dense)).abs() < 0.01, "queue: {} and {}", queue(sampled), queue(dense));
+}
+
+/// One client that thinks for 8 s, as in the policy's own scenario, for twelve hours.
+fn one_client(up: &str) -> Vec<Summary> {
+    let traffic = "{arrivals: {closedLoop: {workers: 1, think: 8s}}, prompt: {constant: 15}, \
+                   output: {geometric: {hazard: 0.0081, max: 200}}}";
+    let set = [
+        ("Scenario:spec.traffic", traffic),
+        ("Scenario:spec.duration", "12h"),
+        ("Scenario:spec.warmup", "30m"),
+        (UP, up),
+    ];
+    let run = reference(8.0, &set);
+    (1..=5u64).into_par_iter().map(|seed| summarize(&flaps(&run, seed).1, &run.analysis)).collect()
+}
+
+#[test]
+fn the_example_s_own_closed_loop_settles_at_two_and_is_stable_with_30_s() {
+    let [none, thirty] = ["0", "30"].map(one_client);
+    let together = |runs: &[Summary]| replications(runs, &AnalysisSettings::default()).flaps.expect("measured time");
+    let (none, calm) = (together(&none), together(&thirty));
+    for run in &thirty {
+        assert!((1.97..2.03).contains(&run.replicas_mean), "{}", run.replicas_mean);
+    }
+    assert_eq!((calm.verdict.class, calm.verdict.decided), (FlapClass::Stable, true), "{calm:?}");
+    // Excursions over 11 tokens per second last for one sync: a second look removes most of them.
+    assert!(calm.rate < 0.3 && none.rate > 3.0 * calm.rate, "{} -> {}", none.rate, calm.rate);
 }
 
 /// Where the whole loop ends without chance in its metric, started from `initial`.

@@ -22,22 +22,13 @@ pub(super) fn flapping_finding(record: &RunRecord, summary: &Summary) -> Option<
     if flapping.flaps == 0 || measured_time.is_zero() {
         return None;
     }
-    let FlapVerdict { class, decided } = summary.flap_verdict;
     let by_all = class_of(record, flapping, flapping.flaps);
-    let follows = class == FlapClass::Stable && by_all.class > FlapClass::Stable;
-    let (code, severity, decided) = match class {
-        _ if follows => ("follows-bursty-load", Severity::Warning, true),
-        FlapClass::Flapping => ("flapping", Severity::Error, decided),
-        FlapClass::Jittery => ("jittery", Severity::Warning, decided),
-        FlapClass::Stable if decided => return None,
-        FlapClass::Stable => ("flaps-undecided", Severity::Note, false),
-    };
-    let severity = if decided { severity } else { severity.min(Severity::Warning) };
+    let (code, severity, decided) = flap_code(summary.flap_verdict, by_all)?;
     let doubt = if decided { "" } else { "; undecided, run longer" };
     let message = format!(
         "{}, {}; {}, flap load {:.1} %{doubt}",
         rate_text(flapping, measured_time),
-        demand_text(summary),
+        demand_text(summary.demand.spurious_flaps, flapping.flaps),
         counted(flapping.churned_replicas, "churned start"),
         100.0 * flapping.flap_load
     );
@@ -54,9 +45,26 @@ fn rate_text(flapping: &Flapping, measured_time: SimDuration) -> String {
     format!("{:.1} flaps/h ({low:.1}..{high:.1} at 95 %, {turn})", flapping.flaps_per_hour)
 }
 
+/// The codes of findings that say how bad the flaps are.
+pub(super) const FLAP_CODES: [&str; 4] = ["flapping", "jittery", "flaps-undecided", "follows-bursty-load"];
+
+/// Code and severity of flaps whose class is `verdict`, and would be `by_all` if those that the load asked for counted too; and
+/// whether that is sure. `None` where they are stable for sure.
+pub(super) fn flap_code(verdict: FlapVerdict, by_all: FlapVerdict) -> Option<(&'static str, Severity, bool)> {
+    let FlapVerdict { class, decided } = verdict;
+    let follows = class == FlapClass::Stable && by_all.class > FlapClass::Stable;
+    let (code, severity, decided) = match class {
+        _ if follows => ("follows-bursty-load", Severity::Warning, true),
+        FlapClass::Flapping => ("flapping", Severity::Error, decided),
+        FlapClass::Jittery => ("jittery", Severity::Warning, decided),
+        FlapClass::Stable if decided => return None,
+        FlapClass::Stable => ("flaps-undecided", Severity::Note, false),
+    };
+    Some((code, if decided { severity } else { severity.min(Severity::Warning) }, decided))
+}
+
 /// How many of the flaps the load asked for.
-fn demand_text(summary: &Summary) -> String {
-    let (spurious, flaps) = (summary.demand.spurious_flaps, summary.flapping.flaps);
+pub(super) fn demand_text(spurious: u64, flaps: u64) -> String {
     match flaps - spurious {
         0 if flaps == 1 => "with no change in demand".to_owned(),
         0 => "all with no change in demand".to_owned(),

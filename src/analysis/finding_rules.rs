@@ -45,8 +45,6 @@ const STALE: RunRule = RunRule {
 
 /// Time that a gateway holds requests below which nobody need have asked for more: a start-up's common length.
 const LEAST_HELD: SimDuration = SimDuration::from_secs(60);
-/// Prometheus' lookback: so long a gauge of a gone target may be seen.
-const LOOKBACK: SimDuration = SimDuration::from_secs(300);
 
 /// What of these rules the run broke.
 pub(super) fn broken_rules(record: &RunRecord, summary: &Summary, settings: &AnalysisSettings) -> Vec<Finding> {
@@ -246,7 +244,7 @@ fn stale_gauges(record: &RunRecord) -> Option<Finding> {
     let (start, _) = measured(record);
     let settings = &record.loop_info;
     let range = settings.queries.iter().map(|own| own.range).max().unwrap_or(SimDuration::ZERO);
-    let least = settings.scale_down_window + range + LOOKBACK;
+    let least = settings.scale_down_window + range + settings.lookback;
     for (from, to) in idle_spans(record).into_iter().filter(|(_, to)| *to >= start) {
         if to.since(from) < least {
             continue;

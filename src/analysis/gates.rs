@@ -177,13 +177,42 @@ fn flaps_of_several(runs: &[&Summary], gate: &GateLimit, confidence: f64) -> Gat
 
 /// The 95 % interval of the flaps per hour of several seeds, and its rule, as the gate takes it.
 pub(super) fn flap_rate_interval(runs: &[Summary]) -> Option<((f64, f64), IntervalRule)> {
-    let rates: Vec<f64> = runs.iter().map(|run| run.flapping.flaps_per_hour).collect();
-    let hours: f64 = runs.iter().map(measured_hours).sum();
-    if takes_t(&rates) {
-        return t_interval(&rates, CONFIDENCE).map(|interval| (interval, IntervalRule::StudentT));
+    let hours: Vec<f64> = runs.iter().map(measured_hours).collect();
+    SeedCounts { hours: &hours, counts: runs.iter().map(|run| run.flapping.flaps).collect() }.interval_and_rule()
+}
+
+/// What was counted in each of several seeds' hours.
+pub(super) struct SeedCounts<'a> {
+    pub(super) hours: &'a [f64],
+    pub(super) counts: Vec<u64>,
+}
+
+impl SeedCounts<'_> {
+    pub(super) fn total(&self) -> u64 {
+        self.counts.iter().sum()
     }
-    let flaps = runs.iter().map(|run| run.flapping.flaps).sum();
-    (hours > 0.0).then(|| (poisson_interval(flaps, hours, CONFIDENCE), IntervalRule::Poisson))
+
+    /// Per hour of all seeds together; `None` without measured time.
+    pub(super) fn rate(&self) -> Option<f64> {
+        let hours: f64 = self.hours.iter().sum();
+        (hours > 0.0).then(|| self.total() as f64 / hours)
+    }
+
+    /// The 95 % interval of the rate, not below 0.
+    pub(super) fn rate_interval(&self) -> Option<(f64, f64)> {
+        self.interval_and_rule().map(|((low, high), _)| (low.max(0.0), high.max(0.0)))
+    }
+
+    /// From five seeds that differ on by t over seeds, else the exact Poisson interval of all of them together.
+    fn interval_and_rule(&self) -> Option<((f64, f64), IntervalRule)> {
+        let rate = |(count, hours): (&u64, &f64)| if *hours > 0.0 { *count as f64 / hours } else { 0.0 };
+        let rates: Vec<f64> = self.counts.iter().zip(self.hours).map(rate).collect();
+        if takes_t(&rates) {
+            return t_interval(&rates, CONFIDENCE).map(|interval| (interval, IntervalRule::StudentT));
+        }
+        let hours: f64 = self.hours.iter().sum();
+        (hours > 0.0).then(|| (poisson_interval(self.total(), hours, CONFIDENCE), IntervalRule::Poisson))
+    }
 }
 
 /// Whether rates of flaps take their spread from the seeds.

@@ -95,7 +95,7 @@ pub const KPIS: [Kpi; 13] = [
         name: "Billed / oracle GPU-hours",
         kind: Mean,
         value: |s| (s.run.gpus_per_replica > 0).then_some(s.gpu_hours.billed),
-        // Nobody computes the oracle's schedule yet.
+        // The oracle's schedule takes runs of its own: `kedasim compare` computes it.
         beside: &[("oracle", "oracle", |_| None)],
     },
 ];

@@ -2,7 +2,7 @@
 //!
 //! Reading order: `flapping` (verdicts.md 1) with `churn` and `starts`; `load`, `need`, `demand` and `flap_class` (did the load
 //! ask for it, how bad is it); `causes` (why); `elasticity`, `accounting`, `slo` with `slo_minutes` and `slo_reasons`,
-//! `summary`, `findings` with its subjects and `trigger_failures`, `gates`; over several runs `statistics` (verdicts.md 6),
+//! `summary`, `findings` with its subjects and `trigger_failures`, `gates`; over several runs `statistics` (verdicts.md 6), `flaps_over_seeds`,
 //! `comparison` and `regret` (verdicts.md 5); under steady loads `stability_history`, `stability_noise`, `stability_class`
 //! (verdicts.md 3).
 
@@ -23,6 +23,7 @@ mod finding_single_run;
 mod findings;
 mod flap_class;
 mod flapping;
+mod flaps_over_seeds;
 mod fleet;
 mod gates;
 mod kpis;
@@ -61,6 +62,7 @@ pub use flapping::{
     Flapping, Period, Reversal, ReversalKind, ScaleEvent, ScaleMove, flap_window, flapping, rate_interval,
     scale_events, set_up_move,
 };
+pub use flaps_over_seeds::FlapsOverSeeds;
 pub use fleet::FleetFigures;
 pub use gates::{evaluate_gates, evaluate_gates_over_seeds};
 pub use kpis::{KPIS, Kpi, KpiValues, PUBLISHED_KPIS, kpi_values};

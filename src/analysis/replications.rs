@@ -1,11 +1,12 @@
 //! Several seeds of one policy and scenario: each figure's mean and interval over seeds, the gates, and which seeds had which
 //! finding (verdicts.md 6.1, 6.5).
 
+use crate::analysis::finding_flaps::FLAP_CODES;
 use crate::analysis::gates::{flap_rate_interval, measured_hours};
 use crate::analysis::statistics::mean;
 use crate::analysis::{
-    Estimate, FIGURES, Figure, GateResult, KpiValues, Summary, VerdictStatus, evaluate_gates_over_seeds, gates_status,
-    kpi_values,
+    Estimate, FIGURES, Figure, FlapsOverSeeds, GateResult, KpiValues, Summary, VerdictStatus,
+    evaluate_gates_over_seeds, gates_status, kpi_values,
 };
 use crate::scenario::AnalysisSettings;
 use crate::units::Severity;
@@ -27,6 +28,8 @@ pub struct Replications {
     pub gates: Vec<GateResult>,
     /// Each seed's own verdict.
     pub statuses: Vec<VerdictStatus>,
+    /// The flaps of all seeds together; `None` without measured time.
+    pub flaps: Option<FlapsOverSeeds>,
     /// Findings of the seeds, worst first.
     pub findings: Vec<FindingOverSeeds>,
 }
@@ -40,10 +43,11 @@ pub struct FindingOverSeeds {
     pub severity: Severity,
     /// The seeds that had it.
     pub seeds: Vec<u64>,
-    /// The message of the first seed that had it at this severity, which says the figures of that seed alone.
+    /// The message of the first seed that had it at this severity, which says the figures of that seed alone; of flaps, the
+    /// figures of all seeds together.
     pub message: String,
-    /// That seed.
-    pub seed: u64,
+    /// That seed; `None` where all seeds are meant.
+    pub seed: Option<u64>,
 }
 
 impl Replications {
@@ -75,6 +79,8 @@ pub fn replications(summaries: &[Summary], settings: &AnalysisSettings) -> Repli
         (figure, estimate)
     };
     let gates = evaluate_gates_over_seeds(summaries, settings);
+    let flaps = FlapsOverSeeds::of(summaries);
+    let flapping = flaps.and_then(|own| own.finding(summaries));
     Replications {
         seeds: summaries.iter().map(|summary| summary.seed).collect(),
         hours_each: mean(&hours).unwrap_or(0.0),
@@ -83,16 +89,18 @@ pub fn replications(summaries: &[Summary], settings: &AnalysisSettings) -> Repli
         status: gates_status(&gates),
         gates,
         statuses: summaries.iter().map(|summary| summary.verdict.status).collect(),
-        findings: findings_over_seeds(summaries),
+        flaps,
+        findings: findings_over_seeds(summaries, flapping),
     }
 }
 
 /// Per code the seeds that had it, worst first, then by how many seeds, then in the order met. Which gates lack data is
-/// asked anew over all seeds.
-fn findings_over_seeds(summaries: &[Summary]) -> Vec<FindingOverSeeds> {
-    let mut found: Vec<FindingOverSeeds> = Vec::new();
+/// asked anew over all seeds, and how bad the flaps are too: `flapping`.
+fn findings_over_seeds(summaries: &[Summary], flapping: Option<FindingOverSeeds>) -> Vec<FindingOverSeeds> {
+    let mut found: Vec<FindingOverSeeds> = flapping.into_iter().collect();
+    let of_one_run = |code: &str| code == "single-run" || FLAP_CODES.contains(&code);
     for summary in summaries {
-        for finding in summary.verdict.findings.iter().filter(|finding| finding.code != "single-run") {
+        for finding in summary.verdict.findings.iter().filter(|finding| !of_one_run(&finding.code)) {
             let seed = summary.seed;
             let Some(known) = found.iter_mut().find(|known| known.code == finding.code) else {
                 found.push(FindingOverSeeds {
@@ -100,7 +108,7 @@ fn findings_over_seeds(summaries: &[Summary]) -> Vec<FindingOverSeeds> {
                     severity: finding.severity,
                     seeds: vec![seed],
                     message: finding.message.clone(),
-                    seed,
+                    seed: Some(seed),
                 });
                 continue;
             };
@@ -110,7 +118,7 @@ fn findings_over_seeds(summaries: &[Summary]) -> Vec<FindingOverSeeds> {
             if finding.severity > known.severity {
                 known.severity = finding.severity;
                 known.message = finding.message.clone();
-                known.seed = seed;
+                known.seed = Some(seed);
             }
         }
     }

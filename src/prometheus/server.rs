@@ -300,16 +300,21 @@ pub struct QueryShape {
     pub summed_rates: Option<Vec<String>>,
     /// Whether it is by its form an average over replicas.
     pub is_average: bool,
+    /// The labels that its selectors match on, the metric's name left out.
+    pub matched_labels: Vec<String>,
 }
 
 /// The shape of a query; the default one when it cannot be parsed.
 pub fn query_shape(query: &str, version: PrometheusVersion) -> QueryShape {
     let Ok(plan) = parse(query, grammar(version)) else { return QueryShape::default() };
     let range = u64::try_from(longest_range_ms(&plan.root)).unwrap_or(0);
+    let matchers = plan.selectors.iter().flat_map(|selector| &selector.matchers);
+    let labels = matchers.map(|matcher| &matcher.name).filter(|name| *name != "__name__");
     QueryShape {
         range: SimDuration::from_millis(range),
         summed_rates: summed_rates(&plan),
         is_average: is_average(&plan.root),
+        matched_labels: labels.cloned().collect(),
     }
 }
 

@@ -21,6 +21,8 @@ pub struct LoopInfo {
     pub idle_replicas: Option<i32>,
     /// The pods' scrape interval (the longest, of several jobs).
     pub scrape_interval: SimDuration,
+    /// Prometheus' lookback delta: so long a sample stands in for a target that is gone.
+    pub lookback: SimDuration,
     /// `terminationGracePeriodSeconds` of the pods.
     pub grace_period: SimDuration,
     /// What each trigger asks, in the order of [`crate::record::RunInfo::triggers`].

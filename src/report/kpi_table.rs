@@ -12,7 +12,7 @@ fn cells(row: &KpiValues) -> [String; 3] {
         (_, None) => "no data".to_owned(),
         (1, Some(value)) if value.is_infinite() => "infinite".to_owned(),
         (1, Some(value)) => number(value * scale),
-        _ => estimate_text(estimate, scale).0,
+        _ => over_seeds(estimate, scale),
     };
     let (scale, unit) = match row.kpi.name {
         "Avg KV cache utilization" | "SLO attainment" => (100.0, " %"),
@@ -24,10 +24,34 @@ fn cells(row: &KpiValues) -> [String; 3] {
     let is_shown =
         |estimate: &Estimate| estimate.mean.is_some() && !(only_if_different && estimate.values == row.value.values);
     let beside = row.kpi.beside.iter().zip(&row.beside).filter(|(_, estimate)| is_shown(estimate));
-    let beside: Vec<String> =
+    let mut beside: Vec<String> =
         beside.map(|((_, label, _), estimate)| format!("{label} {}", shown(estimate, scale))).collect();
+    beside.extend(note(row).map(str::to_owned));
     let unit = if row.value.mean.is_some_and(f64::is_finite) { unit } else { "" };
     [row.kpi.name.to_owned(), shown(&row.value, scale) + unit, beside.join(", ")]
+}
+
+/// An estimate over several seeds; one without an interval (percentiles of few seeds) with its smallest and largest value.
+fn over_seeds(estimate: &Estimate, scale: f64) -> String {
+    let known = estimate.values.iter().flatten().count();
+    match estimate.range() {
+        Some((low, high)) if known > 2 && estimate.interval.is_none() && low < high && high.is_finite() => {
+            format!("{} ({}..{})", estimate_text(estimate, scale).0, number(low * scale), number(high * scale))
+        }
+        _ => estimate_text(estimate, scale).0,
+    }
+}
+
+/// How a row came about, or where what it lacks is to be had.
+fn note(row: &KpiValues) -> Option<&'static str> {
+    match row.kpi.name {
+        "Avg KV cache utilization" | "Avg queue depth" if row.value.mean.is_some() => Some("sampled"),
+        "Billed / oracle GPU-hours" if row.beside.iter().all(|own| own.mean.is_none()) => match row.value.mean {
+            Some(_) => Some("oracle: run kedasim compare"),
+            None => Some("no GPU"),
+        },
+        _ => None,
+    }
 }
 
 /// The table as lines of text, indented by two.

@@ -1,7 +1,7 @@
 //! `summary.json` of a run on several seeds: under the names of one run's the means over seeds, and in `replications` what
 //! stands behind them.
 
-use crate::analysis::{CONFIDENCE, Estimate, Replications, Summary};
+use crate::analysis::{CONFIDENCE, Estimate, FlapsOverSeeds, Replications, Summary};
 use crate::record::{RunInfo, SCHEMA_VERSION};
 use crate::report::json::{Gate, gate_block, pretty, status_word};
 use crate::report::kpi_table::KpiObject;
@@ -37,7 +37,8 @@ struct FindingBlock<'a> {
     code: &'a str,
     severity: Severity,
     seeds: &'a [u64],
-    seed: u64,
+    /// Whose figures the message says; null for those of all seeds together.
+    seed: Option<u64>,
     message: &'a str,
 }
 
@@ -48,7 +49,39 @@ struct Block<'a> {
     hours_each: f64,
     confidence: f64,
     statuses: Vec<&'static str>,
+    flapping: Option<Flaps>,
     metrics: Metrics<'a>,
+}
+
+/// The flaps of all seeds together.
+#[derive(serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Flaps {
+    class: &'static str,
+    class_decided: bool,
+    flaps: u64,
+    spurious_flaps: u64,
+    hours: f64,
+    flaps_per_hour: f64,
+    flaps_per_hour_interval: [f64; 2],
+    churned_replicas: u64,
+    flap_load: f64,
+    flap_load_interval: [f64; 2],
+}
+
+fn flaps(own: &FlapsOverSeeds) -> Flaps {
+    Flaps {
+        class: own.verdict.class.word(),
+        class_decided: own.verdict.decided,
+        flaps: own.flaps,
+        spurious_flaps: own.spurious,
+        hours: own.hours,
+        flaps_per_hour: own.rate,
+        flaps_per_hour_interval: [own.rate_interval.0, own.rate_interval.1],
+        churned_replicas: own.churned,
+        flap_load: own.flap_load,
+        flap_load_interval: [own.flap_load_interval.0, own.flap_load_interval.1],
+    }
 }
 
 /// Path to estimate, in the figures' order.
@@ -173,6 +206,7 @@ pub fn replications_json(first: &Summary, replications: &Replications) -> String
             hours_each: replications.hours_each,
             confidence: CONFIDENCE,
             statuses: replications.statuses.iter().map(|status| status_word(*status)).collect(),
+            flapping: replications.flaps.as_ref().map(flaps),
             metrics: Metrics(replications),
         },
         run: &first.run,

@@ -33,6 +33,9 @@ pub fn replications_text(run: &ResolvedRun, first: &Summary, replications: &Repl
     if let Some(line) = alone_line(replications) {
         wrap(&mut out, "            ", &line);
     }
+    if let Some(line) = flaps_line(replications) {
+        wrap(&mut out, "  flapping  ", &line);
+    }
     let _ = writeln!(out, "\nkey figures");
     out.push_str(&kpi_text(&replications.kpis));
     out.push('\n');
@@ -65,7 +68,7 @@ pub fn replications_markdown(run: &ResolvedRun, first: &Summary, replications: &
         let _ = writeln!(out, "| {} | {} | {} |", escape(&row[0]), escape(&row[1]), escape(&row[2]));
     }
     let _ = writeln!(out, "\n{}", escape(&legend(run, replications)));
-    for line in gate_lines(replications).into_iter().chain(alone_line(replications)) {
+    for line in gate_lines(replications).into_iter().chain(alone_line(replications)).chain(flaps_line(replications)) {
         let _ = write!(out, "\n- {}", escape(&line));
     }
     for finding in &replications.findings {
@@ -156,6 +159,22 @@ fn alone_line(replications: &Replications) -> Option<String> {
     (parts.len() > 1).then(|| format!("each seed alone: {}", shown.join(", ")))
 }
 
+/// How bad the flaps of all seeds together are.
+fn flaps_line(replications: &Replications) -> Option<String> {
+    let flaps = replications.flaps.as_ref()?;
+    let (low, high) = flaps.rate_interval;
+    let seen = match flaps.flaps {
+        // A class needs flaps, or hours enough without any.
+        0 if !flaps.verdict.decided => "no flap seen".to_owned(),
+        0 => format!("{}, no flap seen", flaps.class_text()),
+        seen => {
+            format!("{}, {} ({} with no change in demand)", flaps.class_text(), count(seen, "flap"), flaps.spurious)
+        }
+    };
+    let hours = format!("{} h", number((flaps.hours * 10.0).round() / 10.0));
+    Some(format!("{seen} in {hours} of {} seeds: {low:.1}..{high:.1}/h at 95 %", replications.seeds.len()))
+}
+
 pub(super) fn seeds_text(seeds: &[u64]) -> String {
     let shown: Vec<String> = seeds.iter().take(SEEDS_SHOWN).map(u64::to_string).collect();
     let more = if seeds.len() > SEEDS_SHOWN { ", ..." } else { "" };
@@ -165,20 +184,15 @@ pub(super) fn seeds_text(seeds: &[u64]) -> String {
 fn finding_line(finding: &FindingOverSeeds, replications: &Replications) -> String {
     let all = replications.seeds.len();
     let which = if finding.seeds.len() == all { String::new() } else { format!(" ({})", seeds_text(&finding.seeds)) };
-    format!(
-        "{}: in {} of {all} seeds{which}; seed {}: {}",
-        finding.code,
-        finding.seeds.len(),
-        finding.seed,
-        finding.message
-    )
+    let of = finding.seed.map_or_else(|| "all".to_owned(), |seed| format!("seed {seed}"));
+    format!("{}: in {} of {all} seeds{which}; {of}: {}", finding.code, finding.seeds.len(), finding.message)
 }
 
 fn legend(run: &ResolvedRun, replications: &Replications) -> String {
     let seeds = count(replications.seeds.len() as u64, "seed");
     let how = match replications.seeds.len() {
         2 => "the two values; an interval takes three seeds or more",
-        3..10 => "mean +- half a 95 % t interval over seeds; of percentiles the mean alone",
+        3..10 => "mean +- half a 95 % t interval over seeds; of percentiles the mean with the smallest and largest",
         _ => "mean +- half a 95 % t interval over seeds; of percentiles the mean with its bootstrap interval",
     };
     let scope = if run.replays_trace() {

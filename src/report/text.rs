@@ -100,6 +100,7 @@ pub(super) fn answer_lines(record: &RunRecord, summary: &Summary) -> Vec<(&'stat
     }
     lines.extend(slo_line(summary).map(|text| ("", text)));
     lines.extend(summary.slo_reasons.and_then(|own| own.text(&summary.run)).map(|text| ("", text)));
+    lines.extend(burn_line(summary).map(|text| ("", text)));
     let (hours, unit) = billed_hours(summary);
     lines.push(("capacity", capacity_line(hours, unit)));
     lines.push(("", format!("{:.3} {unit} wasted by flapping", hours.wasted_by_flapping)));
@@ -113,14 +114,31 @@ pub(super) fn answer_lines(record: &RunRecord, summary: &Summary) -> Vec<(&'stat
 /// All objectives together, and how the misses lie in time.
 fn slo_line(summary: &Summary) -> Option<String> {
     let (attainment, goodput, minutes) = (summary.slo_attainment?, summary.slo_goodput?, summary.slo_minutes?);
+    let upper = summary.slo_attainment_interval.map_or(attainment, |(_, upper)| upper);
+    let upper = if upper > attainment { format!("..{:.2}", 100.0 * upper) } else { String::new() };
     Some(format!(
-        "{:.2} % met all, goodput {} requests/s; missed in {} of {} minutes, {} on end",
+        "{:.2}{upper} % met all, goodput {} requests/s; missed in {} of {} minutes, {} on end",
         100.0 * attainment,
         number(goodput),
         number(minutes.violated),
         number(minutes.judged),
         number(minutes.longest_streak)
     ))
+}
+
+/// How fast the misses use up the budget, where they are more than it can sustain for a while.
+fn burn_line(summary: &Summary) -> Option<String> {
+    let minutes = summary.slo_minutes?;
+    let rates = [(minutes.max_burn_5m, "5 minutes"), (minutes.max_burn_1h, "an hour")];
+    let rates: Vec<String> =
+        rates.into_iter().filter_map(|(rate, span)| Some(format!("{:.1} over {span}", rate?))).collect();
+    let is_fast = minutes.max_burn_5m.is_some_and(|rate| rate > 1.0);
+    is_fast.then(|| {
+        let month = minutes
+            .month_budget
+            .map_or_else(String::new, |used| format!("; {} % of the budget of 30 days used", number(100.0 * used)));
+        format!("highest burn rate {} (1 can go on for ever){month}", rates.join(", "))
+    })
 }
 
 /// Values that the user gave in place of simulated ones.

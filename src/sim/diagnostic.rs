@@ -2,7 +2,8 @@
 
 use crate::cluster::{DurationDistribution, StartupPlan, StartupSettings};
 use crate::scenario::ResolvedRun;
-use crate::units::SimDuration;
+use crate::traffic::{Arrivals, Trace, TraceRow};
+use crate::units::{SimDuration, SimTime};
 use std::sync::Arc;
 
 /// How much more a replica can do in the world without saturation.
@@ -25,14 +26,16 @@ pub enum WorldKnob {
     NoFaults,
     /// The HPA listens to its metric at this place alone; KEDA's activation still sees all triggers.
     OneMetric(usize),
+    /// Closed-loop clients send what they sent in the run before, at the same instants, whatever answers take: see [`replay`].
+    OpenReplay,
     /// The load comes one scale-down window later, and the measured time with it: the HPA has watched for its window by then.
     LaterLoad,
 }
 
-/// Turns `knob` in `run`; the expected counters need no change of it.
+/// Turns `knob` in `run`; the expected counters need no change of it, and what is replayed differs from seed to seed.
 pub fn turn_world(run: &mut ResolvedRun, knob: WorldKnob) {
     match knob {
-        WorldKnob::ExpectedCounters => {}
+        WorldKnob::ExpectedCounters | WorldKnob::OpenReplay => {}
         WorldKnob::NoStartup => fix_startup(run, SimDuration::ZERO),
         WorldKnob::NoStatusLatency => {
             run.cluster.create_latency = DurationDistribution::ZERO;
@@ -62,6 +65,22 @@ pub fn turn_world(run: &mut ResolvedRun, knob: WorldKnob) {
             run.warmup += later;
             run.duration = run.duration.map(|duration| duration + later);
         }
+    }
+}
+
+/// The closed loops of `run` become open loops that send what `sent` says of each source, as [`crate::sim::simulate_with_arrivals`]
+/// hands it over.
+pub fn replay(run: &mut ResolvedRun, sent: &[Vec<TraceRow>]) {
+    for (source, rows) in run.traffic.iter_mut().zip(sent) {
+        if !matches!(source.arrivals, Arrivals::ClosedLoop { .. }) {
+            continue;
+        }
+        // All workers send first when their source starts, from which rows of a trace count.
+        let first = rows.first().map_or(SimTime::ZERO, |row| row.at);
+        let since = |row: &TraceRow| TraceRow { at: SimTime::ZERO + row.at.since(first), ..*row };
+        let rows = rows.iter().map(since).collect();
+        let trace = Trace { name: "replayed".to_owned(), rows, texts: Vec::new(), notes: Vec::new() };
+        source.arrivals = Arrivals::Recorded(Arc::new(trace));
     }
 }
 

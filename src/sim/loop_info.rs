@@ -25,6 +25,7 @@ pub fn loop_info(run: &ResolvedRun) -> LoopInfo {
         polling_interval: keda.map(|own| own.polling_interval),
         idle_replicas: keda.and_then(|own| own.idle_replicas),
         scrape_interval: scrape_interval(run),
+        lookback: run.monitoring.server.lookback,
         grace_period: run.cluster.termination.grace,
         queries: queries(run),
         load: load(&run.traffic),
@@ -51,7 +52,8 @@ fn queries(run: &ResolvedRun) -> Vec<QueryInfo> {
     let of_query = |query: &str| {
         let shape = query_shape(query, version);
         // A selection among outcomes is no count of requests.
-        let all = shape.summed_rates.filter(|_| !query.contains("finished_reason"));
+        let selects = shape.matched_labels.iter().any(|label| label == "finished_reason");
+        let all = shape.summed_rates.filter(|_| !selects);
         let counts = all.map_or(Counted::Nothing, |names| counted(&names));
         QueryInfo { range: shape.range, counts, is_average: shape.is_average }
     };

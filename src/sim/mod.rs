@@ -32,9 +32,11 @@ mod simulate;
 mod usage;
 mod world;
 
-pub use diagnostic::{MORE_CAPACITY, WorldKnob, fix_loop_times, fix_startup, median_startup, turn_world};
+pub use diagnostic::{MORE_CAPACITY, WorldKnob, fix_loop_times, fix_startup, median_startup, replay, turn_world};
 pub use expected::has_expectation;
 pub use fluid::MeanResponse;
 pub use loop_info::loop_info;
 pub use shown::trigger_infos;
-pub use simulate::{SimulateError, simulate, simulate_expected, simulate_fluid, simulate_recording};
+pub use simulate::{
+    SimulateError, simulate, simulate_expected, simulate_fluid, simulate_recording, simulate_with_arrivals,
+};

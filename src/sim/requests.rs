@@ -64,6 +64,9 @@ impl World<'_> {
             self.note(EventKind::TrafficStarted);
         }
         self.traffic.last_send = Some(self.now);
+        if let Some(sent) = &mut self.sent {
+            sent[source].push(request.recorded(self.now));
+        }
         self.recorded.sent_since_row += 1;
         self.recorded.sent_in_all += 1;
         if self.measured(self.now) {

@@ -12,7 +12,7 @@ use crate::sim::loop_info::loop_info;
 use crate::sim::recording::Recorder;
 use crate::sim::shown::trigger_infos;
 use crate::sim::world::World;
-use crate::traffic::{RequestId, TrafficSource};
+use crate::traffic::{RequestId, TraceRow, TrafficSource};
 use crate::units::SimTime;
 use thiserror::Error;
 
@@ -93,7 +93,27 @@ pub fn simulate_recording(
     run_to_end(World::new(run, check, true)?, Some(Recorder::new(samples)))
 }
 
-fn run_to_end(mut world: World<'_>, mut recorder: Option<Recorder<'_>>) -> Result<RunRecord, SimulateError> {
+/// As [`simulate`], and what each source of traffic sent, in time order: kept in memory, a row per request.
+///
+/// # Errors
+/// [`SimulateError`].
+pub fn simulate_with_arrivals(
+    run: &ResolvedRun,
+    check: bool,
+) -> Result<(RunRecord, Vec<Vec<TraceRow>>), SimulateError> {
+    let mut world = World::new(run, check, false)?;
+    world.sent = Some(vec![Vec::new(); run.traffic.len()]);
+    let mut world = ended(world, None)?;
+    let sent = world.sent.take().unwrap_or_default();
+    Ok((finish(world), sent))
+}
+
+fn run_to_end(world: World<'_>, recorder: Option<Recorder<'_>>) -> Result<RunRecord, SimulateError> {
+    ended(world, recorder).map(finish)
+}
+
+/// The world after its last event.
+fn ended<'w>(mut world: World<'w>, mut recorder: Option<Recorder<'_>>) -> Result<World<'w>, SimulateError> {
     let mut engine_events = Vec::new();
     while let Some((at, event)) = world.queue.pop() {
         if at < world.now {
@@ -143,7 +163,7 @@ fn run_to_end(mut world: World<'_>, mut recorder: Option<Recorder<'_>>) -> Resul
     }
     world.check_invariants()?;
     world.littles_law_holds()?;
-    Ok(finish(world))
+    Ok(world)
 }
 
 /// Closes the books.

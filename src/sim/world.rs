@@ -23,7 +23,7 @@ use crate::sim::monitoring::{PodTarget, looked_at};
 use crate::sim::objectives::slo_tally;
 use crate::sim::rules::{LoadedGroup, load_rules};
 use crate::sim::shown::{shown_places, trigger_infos};
-use crate::traffic::{Request, RequestId, TrafficSource};
+use crate::traffic::{Request, RequestId, TraceRow, TrafficSource};
 use crate::units::{Seed, SimDuration, SimTime, Stream};
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
@@ -47,6 +47,8 @@ pub(super) struct World<'r> {
     pub(super) expected: Option<ExpectedCounters>,
     /// What triggers show in the loop without requests; `None` in every other world.
     pub(super) fluid: Option<Fluid>,
+    /// What each source sent so far, where somebody asks for it.
+    pub(super) sent: Option<Vec<Vec<TraceRow>>>,
     /// What takes the requests first, if anything does.
     pub(super) gateway: Option<GatewayState>,
     pub(super) monitoring: MonitoringState,
@@ -260,6 +262,7 @@ impl<'r> World<'r> {
             router: Router::new(run.router, run.seed),
             expected: None,
             fluid: None,
+            sent: None,
             gateway: GatewayState::of(run),
             monitoring: MonitoringState {
                 server,

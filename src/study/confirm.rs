@@ -6,9 +6,10 @@
 use crate::analysis::{Cause, Summary, saturated_capacity, summarize};
 use crate::manifest::Bundle;
 use crate::scenario::{Overrides, ResolvedRun};
-use crate::sim::{SimulateError, simulate, simulate_expected};
-use crate::study::confirm_knobs::{Knob, edit, turned, ways};
+use crate::sim::{SimulateError, replay, simulate, simulate_expected, simulate_with_arrivals};
+use crate::study::confirm_knobs::{Knob, Turned, edit, turned, ways};
 use crate::study::{Effect, Outcome};
+use crate::traffic::{Arrivals, TraceRow, TrafficSpec};
 use crate::units::{Seed, SimDuration};
 use rayon::prelude::*;
 
@@ -70,10 +71,15 @@ struct Study<'a> {
     overrides: &'a Overrides,
     seeds: Vec<u64>,
     base: Vec<Summary>,
+    /// What each source sent in each of these runs.
+    sent: Vec<Vec<Vec<TraceRow>>>,
     /// What a saturated replica's metric showed in the last runs, of the first seed that had one.
     capacity: Option<f64>,
     runs: usize,
 }
+
+/// A run's summary, what a saturated replica's metric showed in it, and what each source sent, where that is kept.
+type Ran = (Summary, Option<f64>, Vec<Vec<TraceRow>>);
 
 /// A suspected cause and the ways to take it away.
 type Suspect = (Cause, Vec<Vec<Knob>>);
@@ -85,8 +91,8 @@ type Suspect = (Cause, Vec<Vec<Knob>>);
 /// A run that could not be completed.
 pub fn confirm(bundle: &Bundle, overrides: &Overrides, run: &ResolvedRun) -> Result<Confirmation, SimulateError> {
     let seeds: Vec<u64> = (0..SEEDS).map(|number| run.seed.0.wrapping_add(number)).collect();
-    let mut study = Study { bundle, overrides, seeds, base: Vec::new(), capacity: None, runs: 0 };
-    study.base = study.simulated(run, false)?;
+    let mut study = Study { bundle, overrides, seeds, base: Vec::new(), sent: Vec::new(), capacity: None, runs: 0 };
+    study.base = study.simulated(&Turned::not(run))?;
     let capacity = study.capacity;
     let mut confirmation = Confirmation {
         seeds: study.seeds.clone(),
@@ -140,17 +146,34 @@ impl Study<'_> {
     }
 
     /// One summary per seed.
-    fn simulated(&mut self, run: &ResolvedRun, is_expected: bool) -> Result<Vec<Summary>, SimulateError> {
+    fn simulated(&mut self, turned: &Turned) -> Result<Vec<Summary>, SimulateError> {
         self.runs += self.seeds.len();
-        let one = |seed: &u64| {
-            let run = ResolvedRun { seed: Seed(*seed), ..run.clone() };
-            let record = if is_expected { simulate_expected(&run, false)? } else { simulate(&run, false)? };
-            Ok((summarize(&record, &run.analysis), saturated_capacity(&record)))
+        let is_closed = |own: &TrafficSpec| matches!(own.arrivals, Arrivals::ClosedLoop { .. });
+        // What closed loops send is kept of the first runs alone, those of the policy as it is.
+        let keeps = self.sent.is_empty() && turned.run.traffic.iter().any(is_closed);
+        let one = |(place, seed): (usize, &u64)| {
+            let mut run = ResolvedRun { seed: Seed(*seed), ..turned.run.clone() };
+            if turned.is_replay {
+                replay(&mut run, &self.sent[place]);
+            }
+            let (record, sent) = match (keeps, turned.is_expected) {
+                (true, _) => simulate_with_arrivals(&run, false)?,
+                (false, true) => (simulate_expected(&run, false)?, Vec::new()),
+                (false, false) => (simulate(&run, false)?, Vec::new()),
+            };
+            Ok((summarize(&record, &run.analysis), saturated_capacity(&record), sent))
         };
-        let results: Vec<Result<(Summary, Option<f64>), SimulateError>> = self.seeds.par_iter().map(one).collect();
-        let runs: Vec<(Summary, Option<f64>)> = results.into_iter().collect::<Result<_, _>>()?;
-        self.capacity = runs.iter().find_map(|(_, capacity)| *capacity);
-        Ok(runs.into_iter().map(|(summary, _)| summary).collect())
+        let results: Vec<Result<Ran, SimulateError>> = self.seeds.par_iter().enumerate().map(|own| one(own)).collect();
+        let runs: Vec<Ran> = results.into_iter().collect::<Result<_, _>>()?;
+        self.capacity = runs.iter().find_map(|(_, capacity, _)| *capacity);
+        let mut summaries = Vec::new();
+        for (summary, _, sent) in runs {
+            summaries.push(summary);
+            if keeps {
+                self.sent.push(sent);
+            }
+        }
+        Ok(summaries)
     }
 
     /// One cause taken away in each of its ways: the one that leaves most speaks for the cause.
@@ -182,11 +205,11 @@ impl Study<'_> {
     /// The causes taken away together; the inner error is a policy that does not resolve with it.
     fn tested(&mut self, knobs: &[(Cause, &Vec<Knob>)]) -> Result<Result<Tested, String>, SimulateError> {
         let all: Vec<&Knob> = knobs.iter().flat_map(|(_, knobs)| *knobs).collect();
-        let (run, is_expected) = match turned(self.bundle, self.overrides, &all) {
+        let turned = match turned(self.bundle, self.overrides, &all) {
             Ok(turned) => turned,
             Err(why) => return Ok(Err(why)),
         };
-        let after = self.simulated(&run, is_expected)?;
+        let after = self.simulated(&turned)?;
         let effect = Effect::of(&spurious(&self.base), &spurious(&after));
         let text: Vec<String> = all.iter().map(|knob| knob.text()).collect();
         let causes = knobs.iter().map(|(cause, _)| *cause).collect();
@@ -224,8 +247,8 @@ impl Study<'_> {
         if !self.has_room(1) {
             return Ok(None);
         }
-        let Ok((run, _)) = turned(self.bundle, self.overrides, &[knob]) else { return Ok(None) };
-        let after = self.simulated(&run, false)?;
+        let Ok(turned) = turned(self.bundle, self.overrides, &[knob]) else { return Ok(None) };
+        let after = self.simulated(&turned)?;
         let figure = |read: fn(&Summary) -> f64| {
             let values = |all: &[Summary]| all.iter().map(read).collect::<Vec<f64>>();
             Effect::of(&values(&self.base), &values(&after))

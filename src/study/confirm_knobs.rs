@@ -39,6 +39,9 @@ impl Knob {
                 WorldKnob::WideTolerance => "a tolerance of 0.3".to_owned(),
                 WorldKnob::NoFaults => "nothing out of order".to_owned(),
                 WorldKnob::OneMetric(place) => format!("metric {place} of the HPA alone"),
+                WorldKnob::OpenReplay => {
+                    "the clients sending as they did, however long answers take (an open loop)".to_owned()
+                }
                 WorldKnob::LaterLoad => {
                     "an HPA that had watched for its scale-down window before the load came".to_owned()
                 }
@@ -113,7 +116,7 @@ fn knob(cause: Cause, run: &ResolvedRun) -> Result<Knob, String> {
         Cause::InitialState => {
             Err("signals and faults have times of their own: the load cannot come later than it does".to_owned())
         }
-        Cause::ClosedLoop => Err("an open-loop replay of a closed loop's arrivals is not there yet".to_owned()),
+        Cause::ClosedLoop => world(WorldKnob::OpenReplay),
         Cause::RateWindowLag | Cause::Load => Err("there is nothing to take away".to_owned()),
     }
 }
@@ -155,11 +158,28 @@ pub(super) fn edit(cause: Cause, run: &ResolvedRun, capacity: Option<f64>) -> Op
     }
 }
 
-/// The run with all of `knobs` turned, and whether its counters are the expected ones.
+/// A run with knobs turned, as it is to be simulated.
+#[derive(Clone, Debug)]
+pub(super) struct Turned {
+    pub run: ResolvedRun,
+    /// Whether its counters are the expected ones.
+    pub is_expected: bool,
+    /// Whether its closed loops send what they sent in the run before.
+    pub is_replay: bool,
+}
+
+impl Turned {
+    /// A run as it is.
+    pub fn not(run: &ResolvedRun) -> Self {
+        Turned { run: run.clone(), is_expected: false, is_replay: false }
+    }
+}
+
+/// The run with all of `knobs` turned.
 ///
 /// # Errors
 /// Why the policy does not resolve with them.
-pub(super) fn turned(bundle: &Bundle, overrides: &Overrides, knobs: &[&Knob]) -> Result<(ResolvedRun, bool), String> {
+pub(super) fn turned(bundle: &Bundle, overrides: &Overrides, knobs: &[&Knob]) -> Result<Turned, String> {
     let mut bundle = bundle.clone();
     for knob in knobs {
         let Knob::Edit(values) = knob else { continue };
@@ -171,14 +191,14 @@ pub(super) fn turned(bundle: &Bundle, overrides: &Overrides, knobs: &[&Knob]) ->
             }
         }
     }
-    let mut run = resolve(&bundle, overrides).map_err(|found| found.to_string())?;
-    let mut is_expected = false;
+    let mut turned = Turned::not(&resolve(&bundle, overrides).map_err(|found| found.to_string())?);
     for knob in knobs {
         let Knob::World(world) = knob else { continue };
-        is_expected |= *world == WorldKnob::ExpectedCounters;
-        turn_world(&mut run, *world);
+        turned.is_expected |= *world == WorldKnob::ExpectedCounters;
+        turned.is_replay |= *world == WorldKnob::OpenReplay;
+        turn_world(&mut turned.run, *world);
     }
-    Ok((run, is_expected))
+    Ok(turned)
 }
 
 /// Share of a replica's capacity that a threshold should stay below.

@@ -18,8 +18,8 @@ fn example(set: &[(&str, &str)]) -> (Bundle, ResolvedRun) {
 fn edited(cause: Cause, capacity: Option<f64>, set: &[(&str, &str)]) -> Option<(String, ResolvedRun)> {
     let (bundle, run) = example(set);
     let knob = edit(cause, &run, capacity)?;
-    let (run, _) = turned(&bundle, &Overrides::default(), &[&knob]).unwrap_or_else(|error| panic!("{error}"));
-    Some((knob.text(), run))
+    let turned = turned(&bundle, &Overrides::default(), &[&knob]).unwrap_or_else(|error| panic!("{error}"));
+    Some((knob.text(), turned.run))
 }
 
 const FALLBACK: (&str, &str) = ("spec.fallback", "{failureThreshold: 3, replicas: 2}");
@@ -67,7 +67,7 @@ fn c15_brings_the_load_one_scale_down_window_later() {
     let (bundle, run) = example(&[("Scenario:spec.duration", "20m"), ("Scenario:spec.warmup", "1m")]);
     let found = ways(Cause::InitialState, &run).expect("nothing has a time of its own");
     let knobs: Vec<&Knob> = found[0].iter().collect();
-    let (later, _) = turned(&bundle, &Overrides::default(), &knobs).unwrap_or_else(|error| panic!("{error}"));
+    let later = turned(&bundle, &Overrides::default(), &knobs).unwrap_or_else(|error| panic!("{error}")).run;
     assert_eq!((run.traffic[0].start, later.traffic[0].start), (SimTime::from_secs(120), SimTime::from_secs(240)));
     assert_eq!(later.traffic[0].stop.since(run.traffic[0].stop), SimDuration::from_secs(120));
     assert_eq!((later.duration, later.warmup), (Some(SimDuration::from_secs(1320)), SimDuration::from_secs(180)));
@@ -87,7 +87,7 @@ fn c14_runs_each_metric_alone_and_needs_two() {
         .iter()
         .map(|knobs| {
             let knobs: Vec<&Knob> = knobs.iter().collect();
-            let (run, _) = turned(&bundle, &Overrides::default(), &knobs).unwrap_or_else(|error| panic!("{error}"));
+            let run = turned(&bundle, &Overrides::default(), &knobs).unwrap_or_else(|error| panic!("{error}")).run;
             assert_eq!(run.kubernetes.sources.len(), 1);
             run.kubernetes.hpa.metrics.iter().map(|own| own.name.clone()).collect()
         })

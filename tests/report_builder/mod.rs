@@ -52,6 +52,7 @@ impl Builder {
             grace_period: SimDuration::from_secs(30),
             has_behavior: true,
             scrape_interval: SimDuration::from_secs(15),
+            lookback: SimDuration::from_secs(300),
             queries: vec![QueryInfo {
                 range: SimDuration::from_secs(120),
                 counts: Counted::GeneratedTokens,
