@@ -206,7 +206,9 @@ fn key_figures_of_the_fleet_follow_their_definitions() {
 
 /// A run of an hour that needs 1 replica and from ten minutes on 3, and misses everything in the minutes `missed`.
 fn needing_three(missed: std::ops::Range<u64>) -> Builder {
-    let requests: Vec<(u64, u64)> = missed.flat_map(|minute| [(minute, 0b01); 25]).collect();
+    // With requests in every minute each is a window of its own.
+    let of = |minute| [(minute, u64::from(missed.contains(&minute))); 25];
+    let requests: Vec<(u64, u64)> = (0..missed.end).flat_map(of).collect();
     let mut record = judged(&requests);
     let step =
         |from, generated_tokens| LoadStep { from: at(from), requests: 1.0, prompt_tokens: 0.0, generated_tokens };
