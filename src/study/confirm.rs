@@ -163,7 +163,7 @@ impl Study<'_> {
             };
             Ok((summarize(&record, &run.analysis), saturated_capacity(&record), sent))
         };
-        let results: Vec<Result<Ran, SimulateError>> = self.seeds.par_iter().enumerate().map(|own| one(own)).collect();
+        let results: Vec<Result<Ran, SimulateError>> = self.seeds.par_iter().enumerate().map(one).collect();
         let runs: Vec<Ran> = results.into_iter().collect::<Result<_, _>>()?;
         self.capacity = runs.iter().find_map(|(_, capacity, _)| *capacity);
         let mut summaries = Vec::new();
