@@ -10,6 +10,8 @@ use kedasim::scenario::{Overrides, ResolvedRun, resolve};
 use kedasim::study::{
     NoiseFreePass, StabilityError, StabilityMap, StabilityPlan, SurvivalPlan, run_stability, run_survival,
 };
+use kedasim::traffic::Arrivals;
+use kedasim::units::SimDuration;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -100,6 +102,18 @@ fn a_trigger_of_pods_alone_is_no_map() {
     let fixed = policy("policies/opt-125m", &[("spec.minReplicaCount", "3")]);
     let Err(StabilityError::Input(told)) = run_stability(&fixed, &plan) else { panic!("nothing can scale") };
     assert!(told.to_string().contains("minReplicas = maxReplicas = 3"), "{told}");
+}
+
+#[test]
+fn traffic_that_sends_nothing_is_no_map() {
+    let mut run = policy("policies/opt-125m", &[]);
+    let silent = vec![(SimDuration::from_secs(600), 0.0), (SimDuration::from_secs(600), 0.0)];
+    for source in &mut run.traffic {
+        source.arrivals = Arrivals::Stages(silent.clone());
+    }
+    let plan = StabilityPlan { from: None, to: None, steps: None, seeds: 1, jobs: 1 };
+    let Err(StabilityError::Input(told)) = run_stability(&run, &plan) else { panic!("there is no load") };
+    assert!(told.to_string().contains("--traffic: found traffic that sends nothing"), "{told}");
 }
 
 #[test]

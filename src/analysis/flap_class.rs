@@ -37,8 +37,9 @@ pub struct FlapVerdict {
     pub decided: bool,
 }
 
-/// Bounds of the classes: flaps per hour and flap load.
-const STABLE: (f64, f64) = (1.0, 0.02);
+/// Bounds of the class "stable": flaps per hour and flap load.
+pub const STABLE: (f64, f64) = (1.0, 0.02);
+/// Those of the class "jittery".
 const JITTERY: (f64, f64) = (4.0, 0.10);
 
 /// The class by the flaps that are at fault: those that the need did not ask for, and dips shorter than a start-up. The churn

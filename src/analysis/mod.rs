@@ -57,7 +57,7 @@ pub use elasticity::{Elasticity, elasticity, elasticity_of};
 pub use figures::{FIGURES, Figure};
 pub use finding_paused::ScalingDoubt;
 pub use findings::findings;
-pub use flap_class::{FlapClass, FlapVerdict, flap_class};
+pub use flap_class::{FlapClass, FlapVerdict, STABLE, flap_class};
 pub use flapping::{
     Flapping, Period, Reversal, ReversalKind, ScaleEvent, ScaleMove, flap_window, flapping, rate_interval,
     scale_events, set_up_move,
@@ -72,8 +72,8 @@ pub use replications::{FindingOverSeeds, Replications, replications};
 pub use slo_minutes::{MissMinutes, recovery};
 pub use slo_reasons::{MissExample, MissReason, MissReasons};
 pub use stability_class::{
-    NoiseFreeBand, NoiseFreeEnd, StabilityBand, StabilityClass, StabilityRow, counts_text, noise_free_bands,
-    stability_bands, stability_class, stability_findings,
+    NoiseFreeBand, NoiseFreeEnd, StabilityBand, StabilityClass, StabilityRow, band_edges, counts_text,
+    noise_free_bands, stability_bands, stability_class, stability_findings,
 };
 pub use stability_history::{LoopEnd, ReplicaCycle, loop_end, replica_shares};
 pub use stability_noise::{NoisyLoad, SeedRun, Steadiness, steady_from};

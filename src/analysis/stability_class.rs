@@ -158,41 +158,56 @@ pub struct StabilityBand {
 /// The share of the time from which a count is one that a load visits: less is a rare excursion.
 const VISITED: f64 = 0.05;
 
+impl StabilityBand {
+    /// Takes in `other`, a band of the same class at higher loads.
+    pub fn absorb(&mut self, other: &StabilityBand) {
+        self.loads.1 = other.loads.1;
+        self.rows.1 = other.rows.1;
+        self.counts.extend(&other.counts);
+        self.counts.sort_unstable();
+        self.counts.dedup();
+        let (low, high) = other.flaps_per_hour;
+        self.flaps_per_hour = (self.flaps_per_hour.0.min(low), self.flaps_per_hour.1.max(high));
+        self.periods = match (self.periods, other.periods) {
+            (Some(known), Some(own)) => Some((known.0.min(own.0), known.1.max(own.1))),
+            (known, own) => known.or(own),
+        };
+    }
+}
+
 /// The bands of `rows`, which stand in order of load.
 pub fn stability_bands(rows: &[StabilityRow]) -> Vec<StabilityBand> {
     let mut bands: Vec<StabilityBand> = Vec::new();
     for (index, row) in rows.iter().enumerate() {
         let (Some(class), Some(noisy)) = (row.class, &row.noisy) else { continue };
-        let rate = noisy.flaps_per_hour;
-        let counts = noisy.shares.iter().filter(|(_, share)| *share >= VISITED).map(|(count, _)| *count);
-        let counts: Vec<i32> = counts.chain(row.ends()).collect();
-        let period = row.period_seconds().map(|period| (period, period));
+        let visited = noisy.shares.iter().filter(|(_, share)| *share >= VISITED).map(|(count, _)| *count);
+        let mut counts: Vec<i32> = visited.chain(row.ends()).collect();
+        counts.sort_unstable();
+        counts.dedup();
+        let own = StabilityBand {
+            class,
+            loads: (row.load, row.load),
+            rows: (index, index),
+            counts,
+            flaps_per_hour: (noisy.flaps_per_hour, noisy.flaps_per_hour),
+            periods: row.period_seconds().map(|period| (period, period)),
+        };
         match bands.last_mut().filter(|band| band.class == class) {
-            Some(band) => {
-                band.loads.1 = row.load;
-                band.rows.1 = index;
-                band.counts.extend(counts);
-                band.flaps_per_hour = (band.flaps_per_hour.0.min(rate), band.flaps_per_hour.1.max(rate));
-                band.periods = match (band.periods, period) {
-                    (Some(known), Some(own)) => Some((known.0.min(own.0), known.1.max(own.1))),
-                    (known, own) => known.or(own),
-                };
-            }
-            None => bands.push(StabilityBand {
-                class,
-                loads: (row.load, row.load),
-                rows: (index, index),
-                counts,
-                flaps_per_hour: (rate, rate),
-                periods: period,
-            }),
+            Some(band) => band.absorb(&own),
+            None => bands.push(own),
         }
     }
-    for band in &mut bands {
-        band.counts.sort_unstable();
-        band.counts.dedup();
-    }
     bands
+}
+
+/// Where each of `bands` begins and ends in `range`: in the middle between its last load and the next one's first.
+pub fn band_edges(bands: &[StabilityBand], range: (f64, f64)) -> Vec<(f64, f64)> {
+    let edge = |index: usize| match index {
+        0 => range.0,
+        index if index == bands.len() => range.1,
+        index => f64::midpoint(bands[index - 1].loads.1, bands[index].loads.0),
+    };
+    (0..bands.len()).map(|index| (edge(index), edge(index + 1))).collect()
 }
 
 /// Neighbouring loads that end alike without noise.

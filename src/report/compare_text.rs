@@ -2,6 +2,7 @@
 //! then the table, then what it rests on.
 
 use crate::analysis::{COMPARED, ComparedFigure, Difference, Estimate, Summary, VerdictStatus, goals_met};
+use crate::report::columns::{Side, columns};
 use crate::report::compare_words::{answers, assumed, difference_text, gate_lines, oracle_lines, what_is_missing};
 use crate::report::markdown::escape;
 use crate::report::replications_text::{estimate_text, seeds_text};
@@ -57,7 +58,7 @@ pub fn compare_text(report: &CompareReport<'_>) -> String {
         let (own, baseline) = (&report.labels[pair.policy], &report.labels[0]);
         let _ = writeln!(out, "\n{own} minus {baseline}, seed by seed");
         let rows: Vec<Vec<String>> = pair.differences.iter().map(|own| difference_row(report, own)).collect();
-        out.push_str(&aligned(&rows, "  "));
+        out.push_str(&aligned(&rows));
     }
     if !report.conclusions.pairs.is_empty() {
         wrap_under(&mut out, "", 0, &pairs_legend(report));
@@ -194,7 +195,7 @@ impl Table {
     fn text(&self) -> String {
         let mut lines = vec![self.header.clone()];
         lines.extend(self.rows.iter().cloned());
-        let text = aligned(&lines, "  ");
+        let text = aligned(&lines);
         let width = text.lines().map(|line| line.chars().count()).max().unwrap_or(2);
         let mut out = String::new();
         for (index, line) in text.lines().enumerate() {
@@ -220,26 +221,8 @@ impl Table {
 }
 
 /// Rows as columns: the first to the left, the others to the right.
-fn aligned(rows: &[Vec<String>], lead: &str) -> String {
-    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |column: usize| {
-        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
-    };
-    let mut out = String::new();
-    for row in rows {
-        let mut line = lead.to_owned();
-        for (column, cell) in row.iter().enumerate() {
-            let width = width(column);
-            match column {
-                0 => line.push_str(&format!("{cell:width$}")),
-                _ => line.push_str(&format!("  {cell:>width$}")),
-            }
-        }
-        out.push_str(line.trim_end());
-        out.push('\n');
-    }
-    debug_assert!(columns > 0 || rows.is_empty(), "a row has a cell");
-    out
+fn aligned(rows: &[Vec<String>]) -> String {
+    columns(rows, "  ", |column| if column == 0 { Side::Left } else { Side::Right })
 }
 
 fn difference_row(report: &CompareReport<'_>, own: &Difference) -> Vec<String> {

@@ -7,6 +7,7 @@ mod bitmap;
 mod calibrate_json;
 mod calibrate_text;
 mod canvas;
+mod columns;
 mod compare_folder;
 mod compare_json;
 mod compare_text;

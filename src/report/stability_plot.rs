@@ -1,6 +1,6 @@
 //! The bifurcation picture of a map: load to the right, the replica counts visited upwards, and flaps per hour below.
 
-use crate::analysis::{StabilityClass, StabilityRow, noise_free_bands, stability_bands};
+use crate::analysis::{STABLE, StabilityClass, StabilityRow, band_edges, noise_free_bands, stability_bands};
 use crate::report::bitmap;
 use crate::report::canvas::{self, Area, Joints, Picture, centred, drawing, palette, write_text};
 use crate::report::text::number;
@@ -25,8 +25,6 @@ const LOWER_TOP: i32 = 520;
 const BOTTOM: i32 = 680;
 /// Radius of the dot of a count that takes all the time, pixels.
 const RADIUS: f64 = 11.0;
-/// The line of the class "stable", flaps per hour.
-const STABLE: f64 = 1.0;
 
 /// A map as a picture.
 pub struct StabilityPlot<'m> {
@@ -109,22 +107,11 @@ impl<'m> StabilityPlot<'m> {
 
     fn top_rate(&self) -> f64 {
         let highest = self.noisy_rows().filter_map(|row| row.noisy.as_ref().map(|own| own.flaps_per_hour_interval.1));
-        highest.fold(2.0 * STABLE, f64::max) * 1.05
+        highest.fold(2.0 * STABLE.0, f64::max) * 1.05
     }
 
     fn y_rate(&self, rate: f64) -> i32 {
         BOTTOM - (f64::from(BOTTOM - LOWER_TOP) * rate / self.top_rate()).round() as i32
-    }
-
-    /// The edges of each band, up to the middle between neighbours.
-    fn band_edges(&self) -> Vec<(StabilityClass, f64, f64)> {
-        let bands = stability_bands(&self.map.rows);
-        let edge = |index: usize| match index {
-            0 => self.map.range.from,
-            index if index == bands.len() => self.map.range.to,
-            index => f64::midpoint(bands[index - 1].loads.1, bands[index].loads.0),
-        };
-        (0..bands.len()).map(|index| (bands[index].class, edge(index), edge(index + 1))).collect()
     }
 }
 
@@ -172,7 +159,9 @@ impl StabilityPlot<'_> {
     }
 
     fn draw_bands<DB: DrawingBackend>(&self, area: &Area<DB>) -> Result<(), String> {
-        for (class, from, to) in self.band_edges() {
+        let bands = stability_bands(&self.map.rows);
+        let edges = band_edges(&bands, (self.map.range.from, self.map.range.to));
+        for (class, (from, to)) in bands.iter().map(|band| band.class).zip(edges) {
             for (top, bottom) in [(TOP, MIDDLE), (LOWER_TOP, BOTTOM)] {
                 let corners = [(self.x(from), top), (self.x(to).max(self.x(from) + 1), bottom)];
                 area.draw(&Rectangle::new(corners, light(color(class)).filled())).map_err(drawing)?;
@@ -253,7 +242,7 @@ impl StabilityPlot<'_> {
     }
 
     fn draw_rates<DB: DrawingBackend>(&self, area: &Area<DB>) -> Result<(), String> {
-        let y = self.y_rate(STABLE);
+        let y = self.y_rate(STABLE.0);
         let gate = PathElement::new(vec![(LEFT, y), (WIDTH - RIGHT, y)], palette::INK.stroke_width(1));
         area.draw(&gate).map_err(drawing)?;
         for row in self.noisy_rows() {

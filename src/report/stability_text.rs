@@ -2,9 +2,10 @@
 //! what is not covered.
 
 use crate::analysis::{
-    Finding, NoisyLoad, StabilityBand, StabilityClass, StabilityRow, counts_text, noise_free_bands, stability_bands,
-    stability_findings,
+    Finding, NoisyLoad, StabilityBand, StabilityClass, StabilityRow, band_edges, counts_text, noise_free_bands,
+    stability_bands, stability_findings,
 };
+use crate::report::columns::{Side, columns};
 use crate::report::markdown::escape;
 use crate::report::stability_words::{assumed, not_covered, share_text};
 use crate::report::text::{number, wrap, wrap_under};
@@ -20,8 +21,8 @@ const SHOWN_SHARE: f64 = 0.005;
 /// A load in the trigger's unit and in requests.
 pub(super) fn load_text(scale: &LoadScale, load: f64) -> String {
     match (scale.in_unit(load), scale.unit) {
-        (Some(value), Some(unit)) => format!("{} {} ({} requests/s)", short(value), unit.name(), short(load)),
-        _ => format!("{} requests/s", short(load)),
+        (Some(value), Some(unit)) => format!("{} {} ({} requests/s)", number(value), unit.name(), number(load)),
+        _ => format!("{} requests/s", number(load)),
     }
 }
 
@@ -33,19 +34,14 @@ fn loads_text(scale: &LoadScale, (from, to): (f64, f64)) -> String {
     match (scale.in_unit(from).zip(scale.in_unit(to)), scale.unit) {
         (Some((low, high)), Some(unit)) => format!(
             "from {} to {} {} ({} to {} requests/s)",
-            short(low),
-            short(high),
+            number(low),
+            number(high),
             unit.name(),
-            short(from),
-            short(to)
+            number(from),
+            number(to)
         ),
-        _ => format!("from {} to {} requests/s", short(from), short(to)),
+        _ => format!("from {} to {} requests/s", number(from), number(to)),
     }
-}
-
-/// Three significant digits are finer than any edge here; four where they are cheap to read.
-fn short(value: f64) -> String {
-    number(value)
 }
 
 /// The findings of a map.
@@ -112,7 +108,8 @@ pub(super) fn answer(map: &StabilityMap) -> String {
     let mut classes: Vec<StabilityClass> = bands.iter().map(|band| band.class).collect();
     classes.sort_unstable();
     classes.dedup();
-    let widths = widths(map, &bands);
+    let edges = band_edges(&bands, (map.range.from, map.range.to));
+    let widths: Vec<f64> = edges.iter().map(|(from, to)| to - from).collect();
     let whole: f64 = widths.iter().sum();
     let of_class = |class: StabilityClass| {
         let own: Vec<(&StabilityBand, f64)> =
@@ -123,16 +120,8 @@ pub(super) fn answer(map: &StabilityMap) -> String {
         let bands = if own.len() == 1 { "1 band".to_owned() } else { format!("{} bands", own.len()) };
         let mut together = own[0].0.clone();
         for (band, _) in &own[1..] {
-            together.counts.extend(&band.counts);
-            let (low, high) = band.flaps_per_hour;
-            together.flaps_per_hour = (together.flaps_per_hour.0.min(low), together.flaps_per_hour.1.max(high));
-            together.periods = match (together.periods, band.periods) {
-                (Some(known), Some(own)) => Some((known.0.min(own.0), known.1.max(own.1))),
-                (known, own) => known.or(own),
-            };
+            together.absorb(band);
         }
-        together.counts.sort_unstable();
-        together.counts.dedup();
         format!(
             "{} in {bands} {} ({:.0} % of the range; {})",
             class.verb(),
@@ -142,16 +131,6 @@ pub(super) fn answer(map: &StabilityMap) -> String {
         )
     };
     classes.into_iter().map(of_class).collect::<Vec<_>>().join("; ")
-}
-
-/// How much of the range each band takes, up to the middle between it and its neighbours.
-fn widths(map: &StabilityMap, bands: &[StabilityBand]) -> Vec<f64> {
-    let edge = |index: usize| match index {
-        0 => map.range.from,
-        index if index == bands.len() => map.range.to,
-        index => f64::midpoint(bands[index - 1].loads.1, bands[index].loads.0),
-    };
-    (0..bands.len()).map(|index| (edge(index + 1) - edge(index)).max(0.0)).collect()
 }
 
 fn detail(band: &StabilityBand) -> String {
@@ -181,19 +160,8 @@ fn detail(band: &StabilityBand) -> String {
 fn table(out: &mut String, map: &StabilityMap) {
     let rows: Vec<&StabilityRow> = map.rows.iter().filter(|row| row.noisy.is_some()).collect();
     let lines: Vec<Vec<String>> = std::iter::once(header(map)).chain(rows.iter().map(|row| cells(map, row))).collect();
-    for line in &lines {
-        let mut text = String::from(" ");
-        for (column, cell) in line.iter().enumerate() {
-            let width = lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
-            if column + 1 == line.len() || column == line.len() - 2 {
-                let _ = write!(text, "  {cell:<width$}");
-            } else {
-                let _ = write!(text, "  {cell:>width$}");
-            }
-        }
-        out.push_str(text.trim_end());
-        out.push('\n');
-    }
+    let shares = lines[0].len() - 2;
+    out.push_str(&columns(&lines, "   ", |column| if column < shares { Side::Right } else { Side::Left }));
 }
 
 fn header(map: &StabilityMap) -> Vec<String> {
@@ -221,8 +189,8 @@ fn has_goals(map: &StabilityMap) -> bool {
 
 fn cells(map: &StabilityMap, row: &StabilityRow) -> Vec<String> {
     let noisy = row.noisy.as_ref().expect("the table has rows with a seeds' pass");
-    let mut cells = vec![short(row.load)];
-    cells.extend(map.scale.in_unit(row.load).map(short));
+    let mut cells = vec![number(row.load)];
+    cells.extend(map.scale.in_unit(row.load).map(number));
     if map.scale.target.is_some() {
         cells.push(row.need.map_or_else(String::new, |need| need.to_string()));
     }

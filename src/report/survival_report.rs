@@ -1,5 +1,6 @@
 //! The survival map: table, `survival.csv`, and the heat maps.
 
+use crate::report::columns::{Side, columns};
 use crate::report::stability_text::load_text;
 use crate::report::text::{number, seconds, wrap, wrap_under};
 use crate::report::{Heatmap, HeatmapSpec, ResultsRow, ResultsTable};
@@ -83,16 +84,7 @@ fn grid(map: &SurvivalMap, is_ramp: bool) -> String {
         };
         lines.push(std::iter::once(format!("{startup} s")).chain(row.map(text)).collect::<Vec<String>>());
     }
-    let mut out = String::new();
-    for line in &lines {
-        out.push_str("  ");
-        for (column, cell) in line.iter().enumerate() {
-            let width = lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
-            let _ = write!(out, "  {cell:>width$}");
-        }
-        out.push('\n');
-    }
-    out
+    columns(&lines, "    ", |_| Side::Right)
 }
 
 /// `survival.csv`.

@@ -1,5 +1,6 @@
 //! A sweep in the terminal: a row per point, the mean over its seeds.
 
+use crate::report::columns::{Side, columns};
 use crate::report::heatmap::short_names;
 use crate::report::text::count;
 use crate::report::{ResultsRow, results_table};
@@ -34,14 +35,7 @@ pub fn sweep_text(outcome: &SweepOutcome) -> String {
     let runs = count(table.rows.len() as u64, "run");
     let seeds = count(seeds, "seed");
     let mut text = format!("sweep {}: {runs}, means over {seeds}\n\n", outcome.name);
-    for line in &lines {
-        for (column, cell) in line.iter().enumerate() {
-            let width = lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
-            let gap = if column == 0 { "" } else { "  " };
-            let _ = write!(text, "{gap}{cell:>width$}");
-        }
-        text.push('\n');
-    }
+    text.push_str(&columns(&lines, "", |_| Side::Right));
     text.push_str(&findings_text(outcome));
     text
 }

@@ -26,11 +26,7 @@ pub use compare_oracle::{Oracle, OracleKind, OracleSeed};
 pub use confirm::{Confirmation, EditTried, MAX_RUNS, Tested, confirm};
 pub use confirm_effect::{Effect, Outcome};
 pub use confirm_findings::add_confirmation;
-pub use oracle::{
-    Bounds, CapacityCurve, Demand, LayerRun, MOST_TRIALS, OracleSchedule, Plan, Schedule, SearchOutcome, SeedSearch,
-    SeedWorld, Timing, Trial, Verified, WorkWeights, capacity_curve, cheapest_schedule, least_hours, needed_replicas,
-    offered_rates, search, verified_schedule,
-};
+pub use oracle::{Bounds, CapacityCurve, MOST_TRIALS, SeedWorld, Timing, verified_schedule};
 pub use replications::{ReplicateError, replicate};
 pub use stability::{
     GivenTraffic, LoadRange, LoadScale, LoadUnit, NoiseFreePass, RangeOrigin, StabilityError, StabilityMap,

@@ -10,12 +10,15 @@ mod schedule;
 mod search;
 mod verify;
 
-pub use bound::least_hours;
-pub use capacity::{CapacityCurve, capacity_curve};
-pub use need::{WorkWeights, needed_replicas, offered_rates};
-pub use plan::{Plan, Timing};
-pub use schedule::{Demand, LayerRun, Schedule, cheapest_schedule};
-pub use search::{Bounds, MOST_TRIALS, SearchOutcome, Trial, Verified, search};
-pub use verify::{OracleSchedule, SeedSearch, SeedWorld, verified_schedule};
+pub use capacity::CapacityCurve;
+pub use plan::Timing;
+pub use search::{Bounds, MOST_TRIALS};
+pub use verify::{SeedWorld, verified_schedule};
 
-pub(in crate::study) use capacity::fixed_world;
+pub(in crate::study) use bound::least_hours;
+pub(in crate::study) use capacity::{capacity_curve, fixed_world};
+pub(in crate::study) use need::{WorkWeights, needed_replicas, offered_rates};
+pub(in crate::study) use plan::Plan;
+pub(in crate::study) use schedule::{Demand, Schedule, cheapest_schedule};
+pub(in crate::study) use search::{Trial, search};
+pub(in crate::study) use verify::OracleSchedule;

@@ -33,7 +33,7 @@ impl Timing {
 
     /// Windows from the start in which `need` is above the initial replicas and no start can be over.
     pub fn unavoidable(&self, need: &[u32]) -> usize {
-        need.iter().take(self.startup()).filter(|count| **count > self.initial).count()
+        self.demand(need, self.initial).unavoidable().len()
     }
 
     /// The cheapest schedule. What is needed before a start can be over is there when the run begins, as it is of a fixed
@@ -41,7 +41,11 @@ impl Timing {
     pub fn schedule(&self, need: &[u32]) -> Schedule {
         let early = need.iter().take(self.startup()).copied().max().unwrap_or(0);
         let initial = self.initial.max(early);
-        cheapest_schedule(&Demand { need: need.to_vec(), startup: self.startup(), initial })
+        cheapest_schedule(&self.demand(need, initial))
+    }
+
+    fn demand(&self, need: &[u32], initial: u32) -> Demand {
+        Demand { need: need.to_vec(), startup: self.startup(), initial }
     }
 
     /// The schedule's writes before `end`: each start `lead` before it must serve, not a whole number of windows.

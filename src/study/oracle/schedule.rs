@@ -15,26 +15,28 @@ pub struct Demand {
     pub initial: u32,
 }
 
+impl Demand {
+    /// Slots whose need no schedule can serve: it comes before a start at time 0 is over.
+    pub fn unavoidable(&self) -> Vec<usize> {
+        let early = self.need.iter().enumerate().take(self.startup);
+        early.filter(|(_, need)| **need > self.initial).map(|(slot, _)| slot).collect()
+    }
+}
+
 /// A schedule of replicas.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Schedule {
-    /// Replicas that are billed in each slot, starting ones included.
-    pub billed: Vec<u32>,
     /// Billed slots, those before the first slot included, of starts that came too late.
     pub slots: u64,
     /// Starts.
     pub starts: u64,
-    /// Slots whose need no schedule can serve: it comes before a start at time 0 is over.
-    pub unavoidable: Vec<usize>,
     /// Every stretch in which one layer serves.
     pub runs: Vec<LayerRun>,
 }
 
 /// The cheapest schedule for `demand`; among equally cheap ones that with the fewest starts.
 pub fn cheapest_schedule(demand: &Demand) -> Schedule {
-    let slots = demand.need.len();
-    let mut schedule =
-        Schedule { billed: vec![0; slots], slots: 0, starts: 0, unavoidable: Vec::new(), runs: Vec::new() };
+    let mut schedule = Schedule { slots: 0, starts: 0, runs: Vec::new() };
     for layer in 1..=demand.need.iter().copied().max().unwrap_or(0) {
         for run in layer_runs(demand, layer) {
             // What would lie before the first slot is billed too, so that a late start is not cheaper than one in time.
@@ -43,13 +45,9 @@ pub fn cheapest_schedule(demand: &Demand) -> Schedule {
                 schedule.slots += demand.startup as u64;
                 schedule.starts += 1;
             }
-            let billed_from = run.serves_from.saturating_sub(if run.is_start { demand.startup } else { 0 });
-            schedule.billed[billed_from..run.until].iter_mut().for_each(|count| *count += 1);
             schedule.runs.push(run);
         }
     }
-    let late = |slot: &usize| *slot < demand.startup && demand.need[*slot] > demand.initial;
-    schedule.unavoidable = (0..slots).filter(late).collect();
     schedule
 }
 
@@ -89,6 +87,16 @@ mod tests {
         Demand { need: need.to_vec(), startup, initial }
     }
 
+    /// Replicas that are billed in each slot, starting ones included.
+    fn billed(demand: &Demand) -> Vec<u32> {
+        let mut billed = vec![0; demand.need.len()];
+        for run in cheapest_schedule(demand).runs {
+            let from = run.serves_from.saturating_sub(if run.is_start { demand.startup } else { 0 });
+            billed[from..run.until].iter_mut().for_each(|count| *count += 1);
+        }
+        billed
+    }
+
     #[test]
     fn the_reference_s_example() {
         let need = [1, 1, 3, 1, 1, 2, 2, 1, 1, 1, 1, 1, 3, 3, 1];
@@ -100,22 +108,19 @@ mod tests {
 
     #[test]
     fn what_comes_before_a_start_can_be_over_is_unavoidable() {
-        let found = cheapest_schedule(&demand(&[2, 2, 1, 2], 2, 1));
-        assert_eq!(found.unavoidable, [0, 1]);
-        assert_eq!(found.billed, [2, 2, 2, 2], "held through a gap of one slot");
+        let early = demand(&[2, 2, 1, 2], 2, 1);
+        assert_eq!(early.unavoidable(), [0, 1]);
+        assert_eq!(billed(&early), [2, 2, 2, 2], "held through a gap of one slot");
         assert_eq!(cheapest_schedule(&demand(&[], 2, 1)).slots, 0);
     }
 
     #[test]
     fn an_initial_replica_is_kept_for_a_need_that_comes_soon_and_stopped_for_a_late_one() {
-        assert_eq!(cheapest_schedule(&demand(&[0, 0, 1], 2, 1)).billed, [1, 1, 1]);
-        let late = cheapest_schedule(&demand(&[0, 0, 0, 0, 1], 2, 1));
-        assert_eq!((late.billed, late.slots, late.starts), (vec![0, 0, 1, 1, 1], 3, 1));
-        assert_eq!(
-            cheapest_schedule(&demand(&[0, 1], 2, 3)).billed,
-            [1, 1],
-            "a replica that is never needed stops at once"
-        );
+        assert_eq!(billed(&demand(&[0, 0, 1], 2, 1)), [1, 1, 1]);
+        let late = demand(&[0, 0, 0, 0, 1], 2, 1);
+        let found = cheapest_schedule(&late);
+        assert_eq!((billed(&late), found.slots, found.starts), (vec![0, 0, 1, 1, 1], 3, 1));
+        assert_eq!(billed(&demand(&[0, 1], 2, 3)), [1, 1], "a replica that is never needed stops at once");
     }
 
     /// The least cost over all schedules, by dynamic programming over (slot, ages of starts): every layer may be off, starting

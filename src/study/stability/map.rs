@@ -7,7 +7,7 @@ use crate::study::stability::load::{LoadRange, LoadScale, RangeOrigin, follows_l
 use crate::study::stability::noise_free::{PHASES, noise_free};
 use crate::study::stability::noisy::{BRIEF, NO_NOISE, NoisyPlan, fits_at_max, noise_index, noisy};
 use crate::study::stability::responses::Responses;
-use crate::study::stability::world::{GivenTraffic, LoopTimes, clocked};
+use crate::study::stability::world::{GivenTraffic, LoopTimes, clocked, mean_rates};
 use crate::units::{Diagnostic, SimDuration};
 use rayon::prelude::*;
 
@@ -166,6 +166,11 @@ pub(super) fn check_policy(run: &ResolvedRun) -> Result<(), Diagnostic> {
     }
     if run.traffic.is_empty() {
         return refuse("--traffic", "found no traffic, expected one whose requests become steady loads".to_owned());
+    }
+    if mean_rates(&run.traffic).iter().sum::<f64>() <= 0.0 {
+        let message = "found traffic that sends nothing (the rate of every source is 0 all the time), expected one whose \
+                       requests become steady loads";
+        return refuse("--traffic", message.to_owned());
     }
     Ok(())
 }

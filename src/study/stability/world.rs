@@ -11,9 +11,8 @@ use crate::units::{SimDuration, SimTime};
 /// Points of the quantiles of a recorded trace's lengths.
 const QUANTILES: usize = 200;
 
-/// The shares of the load that the sources have among each other: their mean rates; a closed loop's is that of workers which
-/// get their answers at once.
-pub(super) fn weights(sources: &[TrafficSpec]) -> Vec<f64> {
+/// Mean requests per second of each source; of a closed loop those of workers which get their answers at once.
+pub(super) fn mean_rates(sources: &[TrafficSpec]) -> Vec<f64> {
     let rate = |own: &TrafficSpec| match &own.arrivals {
         Arrivals::Poisson { rate } | Arrivals::Gamma { rate, .. } => *rate,
         Arrivals::Stages(stages) => {
@@ -26,7 +25,13 @@ pub(super) fn weights(sources: &[TrafficSpec]) -> Vec<f64> {
             trace.rows.len() as f64 / seconds.max(1.0)
         }
     };
-    let rates: Vec<f64> = sources.iter().map(rate).collect();
+    sources.iter().map(rate).collect()
+}
+
+/// The shares of the load that the sources have among each other: their mean rates. The policy's check has seen that they
+/// send something.
+pub(super) fn weights(sources: &[TrafficSpec]) -> Vec<f64> {
+    let rates = mean_rates(sources);
     let whole: f64 = rates.iter().sum();
     rates.iter().map(|rate| rate / whole).collect()
 }
