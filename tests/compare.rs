@@ -117,6 +117,7 @@ fn the_least_fixed_fleet_meets_the_slo_and_one_fewer_does_not() {
     assert!((2..=3).contains(&least), "the hump needs more than one of three replicas, found {least}");
     assert!(SEEDS.iter().all(|seed| meets_slo(&fixed(least, *seed)) == Some(true)));
     assert!(SEEDS.iter().any(|seed| meets_slo(&fixed(least - 1, *seed)) == Some(false)));
+    assert_eq!(compared().shown_to_miss(), Some(1), "every smaller fleet was run");
     let own = compared().least_fixed_runs().expect("its runs");
     for (seed, run) in SEEDS.iter().zip(own) {
         assert_eq!(billed_hours(run), billed_hours(&fixed(least, *seed)), "the same fleet as --fixed-replicas {least}");
@@ -297,6 +298,19 @@ fn the_same_policy_under_two_names_differs_in_nothing() {
         assert_eq!((own["mean"].as_f64(), own["verdict"].as_str()), (Some(0.0), Some("same")), "{own}");
     }
     assert_eq!(json["policies"][1]["name"], "other");
+}
+
+#[test]
+fn markdown_has_regret_the_oracle_and_what_is_assumed() {
+    let here = folder("markdown");
+    let own = policy("opt-125m");
+    let output = kedasim(&here, "2", &[&own, "--replications", "1", "--format", "markdown", "--out", "out"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let shown = text(&output.stdout);
+    let parts = ["**regret (policy against oracle)**", "**oracle (", "seed 1: ", "**what it took**", "**assumed**"];
+    for part in parts.into_iter().chain(["Every fleet smaller than static("]) {
+        assert!(shown.contains(part), "no {part} in\n{shown}");
+    }
 }
 
 #[test]

@@ -109,10 +109,23 @@ pub fn compare_markdown(report: &CompareReport<'_>) -> String {
     if !report.conclusions.pairs.is_empty() {
         let _ = writeln!(out, "\n{}", escape(&pairs_legend(report)));
     }
-    for (severity, line) in findings(report) {
-        let _ = write!(out, "\n- **{severity}** {}", escape(&line));
+    for (heading, lines) in oracle_lines(report) {
+        let _ = writeln!(out, "\n**{}**\n", escape(&heading));
+        for line in lines {
+            let _ = writeln!(out, "- {}", escape(&line));
+        }
     }
-    out.push('\n');
+    let findings = findings(report);
+    if !findings.is_empty() {
+        out.push_str("\n**findings**\n\n");
+    }
+    for (severity, line) in findings {
+        let _ = writeln!(out, "- **{severity}** {}", escape(&line));
+    }
+    out.push_str("\n**assumed**\n\n");
+    for line in assumed(report) {
+        let _ = writeln!(out, "- {}", escape(&line));
+    }
     out
 }
 

@@ -157,7 +157,17 @@ pub(super) fn what_is_missing(report: &CompareReport<'_>) -> String {
                 count(u64::from(most), "replica")
             )
         }
-        LeastFixed::Found(_) => String::new(),
+        LeastFixed::Found(least) => match comparison.shown_to_miss() {
+            None => String::new(),
+            Some(1) => format!("Every fleet smaller than static({least}) was run and misses it."),
+            Some(from) => {
+                let runs = match from {
+                    from if from + 1 == least => format!("static({from}) was run and misses it"),
+                    from => format!("static({from}) to static({}) were run and miss it", least - 1),
+                };
+                format!("{runs}; that no still smaller one meets it takes it that fewer replicas never do better.")
+            }
+        },
     }
 }
 

@@ -17,6 +17,9 @@ use crate::units::{Seed, SimDuration, SimTime};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 
+/// Fleets below the least one found by halving that are run as well.
+const NEIGHBOURS: u32 = 3;
+
 /// What a comparison found.
 #[derive(Debug)]
 pub struct Comparison {
@@ -54,7 +57,8 @@ pub enum LeastFixed {
     NoSlo,
     /// Not even the most replicas meet it on every seed.
     None,
-    /// So many do, and one fewer (if any) was shown not to.
+    /// So many do; one fewer was shown not to, and of the next smaller ones those that were run (see
+    /// [`Comparison::shown_to_miss`]).
     Found(u32),
 }
 
@@ -192,8 +196,8 @@ impl Fleets<'_> {
         Ok(&self.runs[&replicas])
     }
 
-    /// The least fleet of at most `most` replicas that meets the SLO on every seed: by halving, so that one fewer has been
-    /// shown not to.
+    /// The least fleet of at most `most` replicas that meets the SLO on every seed: by halving, which takes it that fewer
+    /// replicas never do better, and then downwards as long as one of the next [`NEIGHBOURS`] smaller fleets meets it too.
     fn least(&mut self, most: u32) -> Result<LeastFixed, CompareError> {
         match goals_met(self.run(most)?) {
             None => return Ok(LeastFixed::NoSlo),
@@ -203,9 +207,23 @@ impl Fleets<'_> {
         let (mut below, mut enough) = (0, most);
         while enough - below > 1 {
             let middle = below + (enough - below) / 2;
-            if goals_met(self.run(middle)?).is_some_and(GoalsMet::all) { enough = middle } else { below = middle }
+            if self.meets(middle)? { enough = middle } else { below = middle }
         }
-        Ok(LeastFixed::Found(enough))
+        let mut smaller = enough - 1;
+        while smaller >= 1 && enough - smaller <= NEIGHBOURS {
+            if self.meets(smaller)? {
+                enough = smaller;
+            }
+            smaller -= 1;
+        }
+        // One that was run for its own sake may do better than larger ones.
+        let able = self.runs.iter().find(|(_, runs)| goals_met(runs).is_some_and(GoalsMet::all));
+        Ok(LeastFixed::Found(able.map_or(enough, |(size, _)| *size)))
+    }
+
+    /// Whether `replicas` meet the SLO on every seed.
+    fn meets(&mut self, replicas: u32) -> Result<bool, CompareError> {
+        Ok(goals_met(self.run(replicas)?).is_some_and(GoalsMet::all))
     }
 }
 
@@ -271,6 +289,13 @@ impl Judged<'_> {
 }
 
 impl Comparison {
+    /// The smallest fleet from which on every one below the least that meets the SLO was run and misses it; `None` without
+    /// one below it.
+    pub fn shown_to_miss(&self) -> Option<u32> {
+        let LeastFixed::Found(least) = self.least_fixed else { return None };
+        (1..least).rev().take_while(|size| self.fixed.contains_key(size)).last()
+    }
+
     /// The oracle's runs, one per seed.
     pub fn oracle_runs(&self) -> Option<Vec<Summary>> {
         self.oracle.as_ref().map(|oracle| oracle.seeds.iter().map(|own: &OracleSeed| own.summary.clone()).collect())
