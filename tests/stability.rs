@@ -2,13 +2,13 @@
 //! of threads, and input that is no map.
 
 use kedasim::analysis::{
-    LoopEnd, NoiseFreeEnd, ReplicaCycle, StabilityClass, StabilityRow, noise_free_bands, stability_bands,
-    stability_class,
+    JumpCost, LoadStepUp, LoopEnd, NoiseFreeEnd, ReplicaCycle, StabilityClass, StabilityRow, jump_cost,
+    noise_free_bands, stability_bands, stability_class,
 };
 use kedasim::manifest::{Bundle, Input};
 use kedasim::scenario::{Overrides, ResolvedRun, resolve};
 use kedasim::study::{
-    NoiseFreePass, StabilityError, StabilityMap, StabilityPlan, SurvivalPlan, run_stability, run_survival,
+    LoadJump, NoiseFreePass, StabilityError, StabilityMap, StabilityPlan, SurvivalPlan, run_stability, run_survival,
 };
 use kedasim::traffic::Arrivals;
 use kedasim::units::SimDuration;
@@ -120,7 +120,8 @@ fn traffic_that_sends_nothing_is_no_map() {
 fn slower_starts_survive_less() {
     // Near what a replica can do, so that a jump is felt until the next ones are there.
     let run = policy("policies/opt-125m", &[("spec.triggers[0].metadata.threshold", "\"80\"")]);
-    let map = run_survival(&run, &SurvivalPlan { seeds: 1, jobs: 0 }).unwrap_or_else(|error| panic!("{error:?}"));
+    let map = run_survival(&run, &SurvivalPlan { jumps: Vec::new(), startups: Vec::new(), seeds: 1, jobs: 0 })
+        .unwrap_or_else(|error| panic!("{error:?}"));
     assert!(map.goals_assumed);
     let minutes = |jump: f64, startup: u64| {
         let own = |cell: &&kedasim::study::SurvivalCell| {
@@ -138,11 +139,51 @@ fn slower_starts_survive_less() {
     assert_eq!(map.cells.len(), 60);
 }
 
+/// Two requests per second of each replica; from 3 to 6 requests per second with two replicas, 60 s to notice and 300 s to
+/// start: the example of verdicts.md 3.6.
+const EXAMPLE: LoadStepUp = LoadStepUp { load: 6.0, served_before: 4.0, served_after: 8.0, delay_seconds: 360.0 };
+
+#[test]
+fn the_formula_of_a_jump_has_the_reference_s_figures() {
+    let expected = JumpCost::Recovers { backlog: 720.0, drain_seconds: 360.0, minutes: 12.0 };
+    assert_eq!(jump_cost(&EXAMPLE), expected);
+    assert_eq!(jump_cost(&LoadStepUp { served_after: 6.0, ..EXAMPLE }), JumpCost::NoRecovery);
+    assert_eq!(jump_cost(&LoadStepUp { load: 4.0, served_after: 4.0, ..EXAMPLE }), JumpCost::Nothing);
+}
+
+#[test]
+fn a_jump_that_is_given_stands_beside_what_the_formula_says() {
+    let run = policy("policies/opt-125m", &[("spec.triggers[0].metadata.threshold", "\"80\"")]);
+    let jumps = vec![LoadJump { from: 0.5, to: 1.0 }, LoadJump { from: 1.0, to: 3.0 }, LoadJump { from: 1.0, to: 9.0 }];
+    let plan = SurvivalPlan { jumps, startups: vec![300, 60], seeds: 2, jobs: 0 };
+    let map = run_survival(&run, &plan).unwrap_or_else(|error| panic!("{error:?}"));
+    assert_eq!((map.base, map.cells.len()), (None, 12));
+    let sustained = map.sustained.expect("one replica keeps the goal");
+    assert!((1.0..1.9).contains(&sustained), "{sustained}");
+    let cell = |index: usize| &map.cells[index];
+    assert_eq!([0, 1].map(|index| cell(index).startup_seconds), [60, 300], "in order");
+    // One replica serves one request per second; three are more than it serves, and nine are more than three replicas serve.
+    assert_eq!([0, 1].map(|index| cell(index).by_formula), [Some(JumpCost::Nothing); 2]);
+    assert_eq!([4, 5].map(|index| cell(index).by_formula), [Some(JumpCost::NoRecovery); 2]);
+    assert!([4, 5].iter().all(|index| cell(*index).recovered == 0));
+    let minutes = [2, 3].map(|index| match cell(index).by_formula {
+        Some(JumpCost::Recovers { minutes, .. }) => minutes,
+        other => panic!("{other:?}"),
+    });
+    assert!(minutes[0] < minutes[1], "{minutes:?}");
+    for (index, formula) in [2, 3].into_iter().zip(minutes) {
+        let found = cell(index).miss_minutes;
+        assert!(found > 0.5 * formula && found < 2.0 * formula, "{found} min, {formula} by the formula");
+    }
+    assert!(map.cells[6..].iter().all(|cell| cell.is_ramp && cell.by_formula.is_none()));
+}
+
 fn row(ends: &[(i32, LoopEnd)]) -> StabilityRow {
     let end = |(start, end): &(i32, LoopEnd)| NoiseFreeEnd { start: *start, phase: 0, end: end.clone() };
     StabilityRow {
         load: 1.0,
         need: None,
+        need_within_slo: None,
         noise_free: ends.iter().map(end).collect(),
         noisy: None,
         fits_at_max: None,
@@ -222,6 +263,10 @@ fn what_is_no_range_is_told() {
         (&["--to", "inf"], "--to: found a load of inf"),
         (&["--steps", "0"], "0 is not in 2..=1000"),
         (&["--seeds", "0"], "0 is not in 1..=1000"),
+        (&["--from-to", "6:2"], "--from-to: found a jump from 6 to 2, expected requests per second above 0"),
+        (&["--from-to", "2-6"], "expected two loads in requests per second, e.g. 2:6"),
+        (&["--from-to", "2:6,2:6"], "--from-to: found the jump 2:6 twice"),
+        (&["--startup", "0,90000"], "--startup: found a start-up of 90000 s, expected seconds from 0 to 86400"),
         (&["--set", "spec.minReplicaCount=3"], "found minReplicas = maxReplicas = 3"),
     ] {
         let (code, out, err, folder) = kedasim(arguments, "stability-wrong");

@@ -36,6 +36,7 @@ mod slo_minutes;
 mod slo_reasons;
 mod stability_class;
 mod stability_history;
+mod stability_jump;
 mod stability_noise;
 mod starts;
 mod statistics;
@@ -76,6 +77,7 @@ pub use stability_class::{
     noise_free_bands, stability_bands, stability_class, stability_findings,
 };
 pub use stability_history::{LoopEnd, ReplicaCycle, loop_end, replica_shares};
+pub use stability_jump::{JumpCost, LoadStepUp, jump_cost};
 pub use stability_noise::{NoisyLoad, SeedRun, Steadiness, steady_from};
 pub use statistics::{
     CONFIDENCE, Estimate, FigureKind, IntervalRule, mean, nearest_rank, poisson_interval, seeds_needed,

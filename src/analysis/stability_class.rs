@@ -77,11 +77,15 @@ pub struct StabilityRow {
     pub load: f64,
     /// `ceil(load / target)` within the bounds; `None` when no trigger counts work.
     pub need: Option<i32>,
+    /// R(load): the fewest replicas that keep the goals at this load by measured capacity; `None` without goals, or when no
+    /// number keeps them.
+    pub need_within_slo: Option<u32>,
     /// The pass without noise; empty when there is none.
     pub noise_free: Vec<NoiseFreeEnd>,
     /// The seeds' pass; `None` where only the structure without noise was looked at.
     pub noisy: Option<NoisyLoad>,
-    /// Whether as many replicas as the policy allows serve this load well; asked only where it serves badly below them.
+    /// Whether as many replicas as the policy allows serve this load well, by measured capacity where the policy has fewer
+    /// than that says, else by a run; asked only where it serves badly below them.
     pub fits_at_max: Option<bool>,
     /// Its class; `None` without a seeds' pass.
     pub class: Option<StabilityClass>,

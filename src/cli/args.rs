@@ -179,6 +179,13 @@ pub(super) struct StabilityArgs {
     /// Draw the survival map too: jumps of the load against start-up times.
     #[arg(long)]
     pub(super) survival: bool,
+    /// The survival map's jumps, requests per second before and after, e.g. 2:6 or 2:4,2:6; by default 1.25 to 10 times 0.8 of
+    /// a replica's share. Draws the map.
+    #[arg(long, value_name = "R:R", value_delimiter = ',', value_parser = load_jump)]
+    pub(super) from_to: Vec<(f64, f64)>,
+    /// The survival map's start-up times, whole seconds, e.g. 0,60,300; by default 0 to 900. Draws the map.
+    #[arg(long, value_name = "SECONDS", value_delimiter = ',')]
+    pub(super) startup: Vec<u64>,
     /// Which ScaledObject, when there are several.
     #[arg(long, value_name = "NAME")]
     pub(super) name: Option<String>,
@@ -355,6 +362,12 @@ pub(super) struct CalibrateArgs {
     /// What to print.
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(super) format: LintFormat,
+}
+
+/// `2:6`.
+fn load_jump(text: &str) -> Result<(f64, f64), String> {
+    let parsed = text.split_once(':').and_then(|(from, to)| Some((from.trim().parse().ok()?, to.trim().parse().ok()?)));
+    parsed.ok_or_else(|| "expected two loads in requests per second, e.g. 2:6".to_owned())
 }
 
 /// `0.8:1`.

@@ -8,7 +8,9 @@ use crate::report::{
     may_write_stability, stability_json, stability_markdown, stability_severity, stability_text, survival_text,
     write_stability,
 };
-use crate::study::{StabilityError, StabilityPlan, SurvivalPlan, run_stability, run_survival};
+use crate::study::{
+    LoadJump, StabilityError, StabilityPlan, SurvivalPlan, check_survival, run_stability, run_survival,
+};
 use crate::units::Diagnostic;
 use std::path::PathBuf;
 
@@ -31,9 +33,10 @@ pub(super) fn run(args: &StabilityArgs) -> Result<Outcome, Failure> {
     };
     let out = args.out.clone().unwrap_or_else(|| out_of(&run, args));
     may_write_stability(&out).map_err(|error| unwritable(&out, &error))?;
+    let survival = survival_plan(args);
+    survival.as_ref().map(check_survival).transpose()?;
     let map = run_stability(&run, &plan).map_err(failure)?;
-    let survival = args.survival.then(|| run_survival(&run, &SurvivalPlan { seeds: args.seeds, jobs: args.jobs }));
-    let survival = survival.transpose().map_err(failure)?;
+    let survival = survival.map(|plan| run_survival(&run, &plan)).transpose().map_err(failure)?;
     let replaces = out.join("summary.json").exists();
     write_stability(&out, &run, &map, survival.as_ref()).map_err(|error| unwritable(&out, &error))?;
     print(&match args.format {
@@ -52,6 +55,17 @@ pub(super) fn run(args: &StabilityArgs) -> Result<Outcome, Failure> {
     talk(&format!("{what} {}", out.display()));
     let failed = fails(VerdictStatus::Pass, stability_severity(&map), args.fail_on);
     Ok(if failed { Outcome::Failed } else { Outcome::Fine })
+}
+
+/// What the survival map is asked for, if it is.
+fn survival_plan(args: &StabilityArgs) -> Option<SurvivalPlan> {
+    let is_asked = args.survival || !args.from_to.is_empty() || !args.startup.is_empty();
+    is_asked.then(|| SurvivalPlan {
+        jumps: args.from_to.iter().map(|(from, to)| LoadJump { from: *from, to: *to }).collect(),
+        startups: args.startup.clone(),
+        seeds: args.seeds,
+        jobs: args.jobs,
+    })
 }
 
 /// `output/stability-<policy>-<scenario>-<seed>`.

@@ -10,7 +10,7 @@ use crate::report::stability_text::{answer, map_findings};
 use crate::report::stability_words::{assumed, not_covered};
 use crate::report::survival_report::survival_value;
 use crate::scenario::ResolvedRun;
-use crate::study::{NoiseFreePass, RangeOrigin, StabilityMap, SurvivalMap};
+use crate::study::{HysteresisLoop, NoiseFreePass, RangeOrigin, StabilityMap, SurvivalMap};
 use crate::units::{Severity, SimDuration};
 use serde_json::{Value, json};
 
@@ -62,6 +62,10 @@ pub fn stability_json(run: &ResolvedRun, map: &StabilityMap, survival: Option<&S
         "seeds": map.seeds,
         "load": load(map),
         "times": times(map),
+        "sustainedWithinSlo": map.capacity.as_ref().map(|curve| {
+            let size = |(replicas, rate): &(u32, f64)| json!({"replicas": replicas, "requestsPerSecond": rate});
+            curve.measured.iter().map(size).collect::<Vec<Value>>()
+        }),
         "noiseFreePass": match &map.noise_free {
             NoiseFreePass::Exact => json!({"basis": "expectation"}),
             NoiseFreePass::Measured(names, time) =>
@@ -70,6 +74,7 @@ pub fn stability_json(run: &ResolvedRun, map: &StabilityMap, survival: Option<&S
         },
         "bands": bands,
         "noiseFreeBands": free,
+        "slowRamps": map.ramps.iter().map(ramp).collect::<Vec<Value>>(),
         "loads": map.rows.iter().map(|own| row(map, own)).collect::<Vec<Value>>(),
         "findings": map_findings(map).iter().map(finding).collect::<Vec<Value>>(),
         "assumed": assumed(run, map),
@@ -126,10 +131,22 @@ fn row(map: &StabilityMap, row: &StabilityRow) -> Value {
         "requestsPerSecond": row.load,
         "inUnit": map.scale.in_unit(row.load),
         "need": row.need,
+        "needWithinSlo": row.need_within_slo,
         "class": row.class.map(StabilityClass::word),
         "noiseFree": row.noise_free.iter().map(end).collect::<Vec<Value>>(),
         "noisy": row.noisy.as_ref().map(noisy),
         "fitsAtMax": row.fits_at_max,
+    })
+}
+
+fn ramp(own: &HysteresisLoop) -> Value {
+    json!({
+        "bandFromRequestsPerSecond": own.band.0,
+        "bandToRequestsPerSecond": own.band.1,
+        "replicas": [own.counts.0, own.counts.1],
+        "upAtRequestsPerSecond": own.up,
+        "downAtRequestsPerSecond": own.down,
+        "agrees": own.agrees,
     })
 }
 
@@ -199,6 +216,7 @@ pub fn stability_csv(map: &StabilityMap) -> String {
         "requests_per_second",
         "load_in_unit",
         "need",
+        "need_within_slo",
         "class",
         "noise_free_replicas",
         "noise_free_cycles",
@@ -229,6 +247,7 @@ pub fn stability_csv(map: &StabilityMap) -> String {
             row.load.to_string(),
             text(map.scale.in_unit(row.load)),
             row.need.map_or_else(String::new, |need| need.to_string()),
+            row.need_within_slo.map_or_else(String::new, |need| need.to_string()),
             row.class.map_or("", |class| class.word()).to_owned(),
             ends.join(" "),
             if row.noise_free.is_empty() { String::new() } else { row.cycles().to_string() },

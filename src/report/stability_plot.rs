@@ -130,6 +130,7 @@ impl Picture for StabilityPlot<'_> {
         self.draw_bands(area)?;
         self.draw_axes(area)?;
         self.draw_need(area)?;
+        self.draw_need_within_slo(area)?;
         self.draw_counts(area)?;
         self.draw_rates(area)
     }
@@ -148,6 +149,10 @@ impl StabilityPlot<'_> {
         if self.map.scale.target.is_some() {
             area.draw(&Rectangle::new([(x, 49), (x + 22, 51)], palette::MUTED.filled())).map_err(drawing)?;
             x = write_text(area, "need: load / threshold, rounded up", 14, palette::INK, (x + 30, 50))? + 24;
+        }
+        if self.map.capacity.as_ref().is_some_and(|curve| !curve.measured.is_empty()) {
+            area.draw(&Rectangle::new([(x, 48), (x + 22, 52)], within_slo().filled())).map_err(drawing)?;
+            x = write_text(area, "replicas that the SLO needs", 14, palette::INK, (x + 30, 50))? + 24;
         }
         if noise_free_bands(&self.map.rows).iter().any(|band| !band.cycles && band.ends.len() > 1) {
             area.draw(&Rectangle::new([(x, 43), (x + 22, 57)], bistable().filled())).map_err(drawing)?;
@@ -229,6 +234,21 @@ impl StabilityPlot<'_> {
         Ok(())
     }
 
+    /// The grey steps of what the goals need, as far as the axis goes.
+    fn draw_need_within_slo<DB: DrawingBackend>(&self, area: &Area<DB>) -> Result<(), String> {
+        let Some(curve) = &self.map.capacity else { return Ok(()) };
+        let range = &self.map.range;
+        for count in 1..=u32::try_from(self.most()).unwrap_or(1) {
+            let (from, to) = (curve.rate(count - 1).max(range.from), curve.rate(count).min(range.to));
+            if from < to {
+                let y = self.y(f64::from(count));
+                let corners = [(self.x(from), y - 2), (self.x(to), y + 2)];
+                area.draw(&Rectangle::new(corners, within_slo().filled())).map_err(drawing)?;
+            }
+        }
+        Ok(())
+    }
+
     fn draw_counts<DB: DrawingBackend>(&self, area: &Area<DB>) -> Result<(), String> {
         for row in self.noisy_rows() {
             let (Some(noisy), Some(class)) = (&row.noisy, row.class) else { continue };
@@ -263,6 +283,10 @@ impl StabilityPlot<'_> {
 fn light(color: RGBColor) -> RGBColor {
     let mix = |own: u8| (255.0 - (255.0 - f64::from(own)) * 0.10).round() as u8;
     RGBColor(mix(color.0), mix(color.1), mix(color.2))
+}
+
+fn within_slo() -> RGBColor {
+    RGBColor(170, 170, 170)
 }
 
 fn bistable() -> RGBColor {

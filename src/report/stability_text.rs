@@ -10,7 +10,7 @@ use crate::report::markdown::escape;
 use crate::report::stability_words::{assumed, not_covered, share_text};
 use crate::report::text::{number, wrap, wrap_under};
 use crate::scenario::{Assumption, ResolvedRun};
-use crate::study::{LoadScale, NoiseFreePass, StabilityMap};
+use crate::study::{HysteresisLoop, LoadScale, NoiseFreePass, StabilityMap};
 use std::fmt::Write as _;
 
 /// Bands beyond which the first sentence speaks of classes, not of bands.
@@ -172,6 +172,9 @@ fn header(map: &StabilityMap) -> Vec<String> {
     if map.scale.target.is_some() {
         cells.push("need".to_owned());
     }
+    if knows_capacity(map) {
+        cells.push("for SLO".to_owned());
+    }
     if !matches!(map.noise_free, NoiseFreePass::Missing(_)) {
         cells.push("no noise".to_owned());
     }
@@ -181,6 +184,10 @@ fn header(map: &StabilityMap) -> Vec<String> {
     }
     cells.extend(["replicas: % of time".to_owned(), "verdict".to_owned()]);
     cells
+}
+
+fn knows_capacity(map: &StabilityMap) -> bool {
+    map.capacity.as_ref().is_some_and(|curve| !curve.measured.is_empty())
 }
 
 fn has_goals(map: &StabilityMap) -> bool {
@@ -193,6 +200,9 @@ fn cells(map: &StabilityMap, row: &StabilityRow) -> Vec<String> {
     cells.extend(map.scale.in_unit(row.load).map(number));
     if map.scale.target.is_some() {
         cells.push(row.need.map_or_else(String::new, |need| need.to_string()));
+    }
+    if knows_capacity(map) {
+        cells.push(row.need_within_slo.map_or_else(|| "-".to_owned(), |need| need.to_string()));
     }
     if !matches!(map.noise_free, NoiseFreePass::Missing(_)) {
         cells.push(ends_text(row));
@@ -251,6 +261,24 @@ fn structure(out: &mut String, map: &StabilityMap) {
         };
         wrap(out, "  ", &format!("{}: {what}", loads_text(&map.scale, band.loads)));
     }
+    for own in &map.ramps {
+        wrap(out, "  ", &ramp_text(&map.scale, own));
+    }
+}
+
+/// What a slow ramp through a band in which the start decides found.
+fn ramp_text(scale: &LoadScale, own: &HysteresisLoop) -> String {
+    let (low, high) = own.counts;
+    let way = |count: i32, found: Option<f64>| match found {
+        Some(load) => format!("reaches {count} at {}", load_text(scale, load)),
+        None => format!("does not reach {count}"),
+    };
+    let verdict = if own.agrees {
+        "the band is the one found by starts".to_owned()
+    } else {
+        format!("unlike the band found by starts, {}", loads_text(scale, own.band))
+    };
+    format!("a slow ramp up {}, one down {}: {verdict}", way(high, own.up), way(low, own.down))
 }
 
 /// As Markdown.

@@ -4,7 +4,7 @@ use crate::analysis::Finding;
 use crate::record::Counted;
 use crate::report::text::number;
 use crate::scenario::ResolvedRun;
-use crate::study::{NoiseFreePass, RangeOrigin, StabilityMap};
+use crate::study::{CapacityCurve, NoiseFreePass, RangeOrigin, StabilityMap};
 use crate::units::Severity;
 
 /// `37 %` without the sign, `<1` of what is hardly there.
@@ -16,6 +16,7 @@ pub(super) fn share_text(share: f64) -> String {
 /// What nobody asked for in this form.
 pub(super) fn assumed(run: &ResolvedRun, map: &StabilityMap) -> Vec<String> {
     let mut lines = vec![range_line(map), load_line(map), times_line(map)];
+    lines.extend(map.capacity.as_ref().map(capacity_line));
     if !run.faults.is_empty() {
         lines.push("nothing is out of order: the Scenario's faults are left out".to_owned());
     }
@@ -114,6 +115,20 @@ fn times_line(map: &StabilityMap) -> String {
         NoiseFreePass::Missing(_) => {}
     }
     line
+}
+
+fn capacity_line(curve: &CapacityCurve) -> String {
+    if curve.measured.is_empty() {
+        return "one replica keeps the SLO at no steady load of these lengths that was tried, so nothing says how many replicas \
+                a load needs for it"
+            .to_owned();
+    }
+    let each: Vec<String> = curve.measured.iter().map(|(size, rate)| format!("{size}: {}", number(*rate))).collect();
+    format!(
+        "replicas for the SLO: requests/s that fixed fleets sustain within it, by replicas: {} (each to 2 %; between them \
+         capacity per replica lies on a straight line)",
+        each.join(", ")
+    )
 }
 
 /// What the map does not say.

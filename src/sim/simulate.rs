@@ -60,7 +60,7 @@ pub fn simulate_expected(run: &ResolvedRun, check: bool) -> Result<RunRecord, Si
     run_to_end(world, None)
 }
 
-/// The loop of `run` without any request: the token counters grow at the steady `load` from the start, and the triggers that have
+/// The loop of `run` without any request: the token counters grow at the `loads`, each from its own time on, and the triggers that have
 /// a mean response (by their position) show that (see `sim::fluid`). `run`'s own traffic is not sent; it needs a duration.
 ///
 /// # Errors
@@ -70,12 +70,12 @@ pub fn simulate_expected(run: &ResolvedRun, check: bool) -> Result<RunRecord, Si
 /// When the run has a traffic or no duration: it would never end.
 pub fn simulate_fluid(
     run: &ResolvedRun,
-    load: LoadStep,
+    loads: Vec<LoadStep>,
     responses: Vec<Option<MeanResponse>>,
 ) -> Result<RunRecord, SimulateError> {
     assert!(run.traffic.is_empty() && run.duration.is_some(), "a loop without requests ends by the clock");
     let mut world = World::new(run, false, false)?;
-    world.expected = Some(ExpectedCounters::of_law(vec![load], &world.monitoring.exposition));
+    world.expected = Some(ExpectedCounters::of_law(loads, &world.monitoring.exposition));
     world.fluid = Some(Fluid::new(responses));
     run_to_end(world, None)
 }

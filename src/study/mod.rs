@@ -29,7 +29,8 @@ pub use confirm_findings::add_confirmation;
 pub use oracle::{Bounds, CapacityCurve, MOST_TRIALS, SeedWorld, Timing, verified_schedule};
 pub use replications::{ReplicateError, replicate};
 pub use stability::{
-    GivenTraffic, LoadRange, LoadScale, LoadUnit, NoiseFreePass, RangeOrigin, StabilityError, StabilityMap,
-    StabilityPlan, StabilityTimes, SurvivalCell, SurvivalMap, SurvivalPlan, run_stability, run_survival,
+    GivenTraffic, HysteresisLoop, LoadJump, LoadRange, LoadScale, LoadUnit, NoiseFreePass, RangeOrigin, StabilityError,
+    StabilityMap, StabilityPlan, StabilityTimes, SurvivalCell, SurvivalMap, SurvivalPlan, check_survival,
+    run_stability, run_survival,
 };
 pub use sweep::{SweepOutcome, SweepPoint, run_sweep};

@@ -11,7 +11,7 @@ use crate::traffic::Arrivals;
 use crate::units::{SimDuration, math};
 
 /// Replicas' shares of load beyond which a default range does not go: a cluster of hundreds would take hours.
-const MOST_REPLICAS: i32 = 20;
+pub(super) const MOST_REPLICAS: i32 = 20;
 /// How long one saturated replica is watched.
 const SATURATED_WARMUP: SimDuration = SimDuration::from_secs(1200);
 const SATURATED: SimDuration = SimDuration::from_secs(4 * 3600);

@@ -3,9 +3,12 @@
 use crate::analysis::{StabilityClass, StabilityRow, noise_free_bands, stability_class};
 use crate::scenario::ResolvedRun;
 use crate::sim::SimulateError;
-use crate::study::stability::load::{LoadRange, LoadScale, RangeOrigin, follows_load, step_of};
+use crate::study::CapacityCurve;
+use crate::study::stability::capacity::steady_capacity;
+use crate::study::stability::load::{LoadRange, LoadScale, MOST_REPLICAS, RangeOrigin, follows_load, step_of};
 use crate::study::stability::noise_free::{PHASES, noise_free};
 use crate::study::stability::noisy::{BRIEF, NO_NOISE, NoisyPlan, fits_at_max, noise_index, noisy};
+use crate::study::stability::ramps::{HysteresisLoop, hysteresis};
 use crate::study::stability::responses::Responses;
 use crate::study::stability::world::{GivenTraffic, LoopTimes, clocked, mean_rates};
 use crate::units::{Diagnostic, SimDuration};
@@ -80,8 +83,12 @@ pub struct StabilityMap {
     pub seeds: Vec<u64>,
     /// How long everything was run.
     pub times: StabilityTimes,
+    /// What fleets sustain within the Scenario's goals; `None` without any.
+    pub capacity: Option<CapacityCurve>,
     /// On what the pass without noise rests.
     pub noise_free: NoiseFreePass,
+    /// Slow ramps through the first bands in which the start decides; empty without such, or where no ramp can be made.
+    pub ramps: Vec<HysteresisLoop>,
     /// What the traffic was before it was made steady.
     pub given: GivenTraffic,
     /// Triggers that follow the clock or a given series, beside those that follow the load.
@@ -116,6 +123,7 @@ struct Study<'a> {
     scale: LoadScale,
     responses: Result<Responses, String>,
     plan: NoisyPlan,
+    capacity: Option<CapacityCurve>,
 }
 
 /// Makes the map of `run`'s policy.
@@ -183,7 +191,10 @@ fn mapped(run: &ResolvedRun, plan: &StabilityPlan) -> Result<StabilityMap, Stabi
     let steps = plan.steps.unwrap_or_else(|| affordable_steps(run, &scale, range, &noisy_plan));
     let grid = range.grid(steps);
     let responses = Responses::plan(run, &scale, &grid);
-    let study = Study { run, scale, responses, plan: noisy_plan };
+    let has_goals = !run.analysis.slo.is_empty();
+    let most = u32::try_from(scale.bounds.1.clamp(1, MOST_REPLICAS)).unwrap_or(1);
+    let capacity = has_goals.then(|| steady_capacity(run, most, range.to)).transpose()?;
+    let study = Study { run, scale, responses, plan: noisy_plan, capacity };
     let mut rows = study.structure(&grid, range)?;
     let loads = study.noisy_loads(&grid, &rows);
     study.add_noise(&mut rows, &loads)?;
@@ -198,6 +209,8 @@ fn mapped(run: &ResolvedRun, plan: &StabilityPlan) -> Result<StabilityMap, Stabi
         study.add_noise(&mut rows, &middles)?;
     }
     let times = LoopTimes::of(run);
+    let is_exact = study.responses.as_ref().is_ok_and(Responses::is_exact);
+    let ramps = if is_exact { hysteresis(run, &study.scale, &rows)? } else { Vec::new() };
     Ok(StabilityMap {
         range,
         steps,
@@ -214,7 +227,9 @@ fn mapped(run: &ResolvedRun, plan: &StabilityPlan) -> Result<StabilityMap, Stabi
             Ok(own) => own.watched().map_or(NoiseFreePass::Exact, |time| NoiseFreePass::Measured(own.measured, time)),
             Err(why) => NoiseFreePass::Missing(why),
         },
+        capacity: study.capacity,
         scale: study.scale,
+        ramps,
         given: GivenTraffic::of(run),
         clocked: clocked(run),
         rows,
@@ -301,8 +316,15 @@ impl Study<'_> {
                 }
                 Err(_) => Vec::new(),
             };
-            let need = self.scale.need(*load);
-            Ok(StabilityRow { load: *load, need, noise_free, noisy: None, fits_at_max: None, class: None })
+            Ok(StabilityRow {
+                load: *load,
+                need: self.scale.need(*load),
+                need_within_slo: self.capacity.as_ref().and_then(|curve| curve.replicas_for(*load)),
+                noise_free,
+                noisy: None,
+                fits_at_max: None,
+                class: None,
+            })
         };
         let rows: Vec<Result<StabilityRow, SimulateError>> = loads.par_iter().map(one).collect();
         rows.into_iter().collect()
@@ -329,8 +351,15 @@ impl Study<'_> {
         let one = |row: &mut StabilityRow| {
             let start = row.ends().first().copied().unwrap_or(least).max(1);
             let found = noisy(self.run, &self.scale, &self.plan, row.load, start)?;
-            let is_asked = found.serves_badly() && !found.is_pinned(most);
-            row.fits_at_max = is_asked.then(|| fits_at_max(self.run, &self.plan, row.load)).transpose()?;
+            if found.serves_badly() && !found.is_pinned(most) {
+                row.fits_at_max = Some(match row.need_within_slo {
+                    // Below what the goals need by measured capacity: it says whether the most would do.
+                    Some(need) if found.replicas_mean.mean.is_some_and(|mean| mean < f64::from(need)) => {
+                        i64::from(need) <= i64::from(most)
+                    }
+                    _ => fits_at_max(self.run, &self.plan, row.load)?,
+                });
+            }
             row.noisy = Some(found);
             row.class = stability_class(row, most);
             Ok(())

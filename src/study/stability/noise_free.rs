@@ -14,11 +14,12 @@ pub(super) const PHASES: u64 = 2;
 /// How often a run that is still on its way is made twice as long.
 const DOUBLINGS: u32 = 4;
 
-/// The starts of a load: min, max, and what the target asks for.
+/// The starts of a load: min, max, what the target asks for, and one fewer, which its dead band may keep.
 pub(super) fn starts(scale: &LoadScale, load: f64) -> Vec<i32> {
     let (least, most) = scale.bounds;
     let mut starts = vec![least, most];
-    starts.extend(scale.need(load));
+    let need = scale.need(load);
+    starts.extend(need.into_iter().chain(need.map(|need| need - 1).filter(|fewer| *fewer >= least)));
     starts.sort_unstable();
     starts.dedup();
     starts
@@ -58,7 +59,7 @@ fn end_from(
         own.traffic = Vec::new();
         own.seed = Seed(run.seed.0.wrapping_add(phase));
         fix_loop_times(&mut own);
-        let record = simulate_fluid(&own, load, responses.to_vec())?;
+        let record = simulate_fluid(&own, vec![load], responses.to_vec())?;
         let end = loop_end(&record, SimTime::ZERO + transient);
         if doubling == DOUBLINGS || !matches!(end, LoopEnd::Moving { .. }) {
             return Ok(end);

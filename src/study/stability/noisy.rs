@@ -15,7 +15,7 @@ const HOURS_TO_CALL_STABLE: f64 = 3.7;
 /// A load that is not decided is run this many times longer, ...
 const LONGER: u64 = 4;
 /// ... at most up to so many measured hours of each seed.
-const MOST_HOURS: f64 = 12.0;
+const MOST_HOURS: f64 = 24.0;
 /// z of verdicts.md 2.4 from which chance cannot move the count.
 pub(super) const NO_NOISE: f64 = 6.0;
 /// The measured time of the one run of such a load.

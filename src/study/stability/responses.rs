@@ -97,6 +97,11 @@ impl Responses {
         LoopTimes::of(run).range + SimDuration::from_secs(120)
     }
 
+    /// Whether every trigger shows its own expectation, whatever the load does.
+    pub fn is_exact(&self) -> bool {
+        self.stands.iter().all(|own| matches!(own, Stand::Exact | Stand::AsIs))
+    }
+
     /// How long a held count is watched, when any is.
     pub fn watched(&self) -> Option<SimDuration> {
         (!self.measured.is_empty()).then_some(self.watched)
