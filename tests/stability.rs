@@ -154,7 +154,7 @@ fn the_formula_of_a_jump_has_the_reference_s_figures() {
 #[test]
 fn a_jump_that_is_given_stands_beside_what_the_formula_says() {
     let run = policy("policies/opt-125m", &[("spec.triggers[0].metadata.threshold", "\"80\"")]);
-    let jumps = vec![LoadJump { from: 0.5, to: 1.0 }, LoadJump { from: 1.0, to: 3.0 }, LoadJump { from: 1.0, to: 9.0 }];
+    let jumps = vec![LoadJump { from: 0.5, to: 1.0 }, LoadJump { from: 0.5, to: 3.0 }, LoadJump { from: 1.0, to: 9.0 }];
     let plan = SurvivalPlan { jumps, startups: vec![300, 60], seeds: 2, jobs: 0 };
     let map = run_survival(&run, &plan).unwrap_or_else(|error| panic!("{error:?}"));
     assert_eq!((map.base, map.cells.len()), (None, 12));
@@ -162,7 +162,7 @@ fn a_jump_that_is_given_stands_beside_what_the_formula_says() {
     assert!((1.0..1.9).contains(&sustained), "{sustained}");
     let cell = |index: usize| &map.cells[index];
     assert_eq!([0, 1].map(|index| cell(index).startup_seconds), [60, 300], "in order");
-    // One replica serves one request per second; three are more than it serves, and nine are more than three replicas serve.
+    // One replica serves 1 request per second, not 3 until there are more; three replicas do not serve 9.
     assert_eq!([0, 1].map(|index| cell(index).by_formula), [Some(JumpCost::Nothing); 2]);
     assert_eq!([4, 5].map(|index| cell(index).by_formula), [Some(JumpCost::NoRecovery); 2]);
     assert!([4, 5].iter().all(|index| cell(*index).recovered == 0));

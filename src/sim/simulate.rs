@@ -60,8 +60,9 @@ pub fn simulate_expected(run: &ResolvedRun, check: bool) -> Result<RunRecord, Si
     run_to_end(world, None)
 }
 
-/// The loop of `run` without any request: the token counters grow at the `loads`, each from its own time on, and the triggers that have
-/// a mean response (by their position) show that (see `sim::fluid`). `run`'s own traffic is not sent; it needs a duration.
+/// The loop of `run` without any request: the token counters grow at the `loads`, each from its own time on, and the triggers
+/// that have a mean response (by their position) show that (see `sim::fluid`). `run`'s own traffic is not sent; it needs a
+/// duration.
 ///
 /// # Errors
 /// [`SimulateError`].
