@@ -137,6 +137,7 @@ impl Picture for StabilityPlot<'_> {
 }
 
 impl StabilityPlot<'_> {
+    /// The classes in a line of their own; what else is drawn beside the upper panel's name.
     fn draw_legend<DB: DrawingBackend>(&self, area: &Area<DB>) -> Result<(), String> {
         let mut classes: Vec<StabilityClass> = self.noisy_rows().filter_map(|row| row.class).collect();
         classes.sort_unstable();
@@ -146,19 +147,20 @@ impl StabilityPlot<'_> {
             area.draw(&Circle::new((x + 7, 50), 6, color(class).filled())).map_err(drawing)?;
             x = write_text(area, class.verb(), 14, palette::INK, (x + 20, 50))? + 24;
         }
-        if self.map.scale.target.is_some() {
-            area.draw(&Rectangle::new([(x, 49), (x + 22, 51)], palette::MUTED.filled())).map_err(drawing)?;
-            x = write_text(area, "need: load / threshold, rounded up", 14, palette::INK, (x + 30, 50))? + 24;
+        let y = TOP - 18;
+        let mut x = write_text(area, "replicas (dot area: share of the time)", 14, palette::INK, (16, y))? + 32;
+        let knows_slo = self.map.capacity.as_ref().is_some_and(|curve| !curve.measured.is_empty());
+        let bands = noise_free_bands(&self.map.rows);
+        let has_choice = bands.iter().any(|band| !band.cycles && band.ends.len() > 1);
+        let lines = [
+            (self.map.scale.target.is_some(), 1, palette::MUTED, "need: load / threshold, rounded up"),
+            (knows_slo, 2, within_slo(), "replicas that the SLO needs"),
+            (has_choice, 7, bistable(), "the start decides, without noise"),
+        ];
+        for (_, half, color, name) in lines.into_iter().filter(|(is_drawn, ..)| *is_drawn) {
+            area.draw(&Rectangle::new([(x, y - half), (x + 22, y + half)], color.filled())).map_err(drawing)?;
+            x = write_text(area, name, 14, palette::INK, (x + 30, y))? + 24;
         }
-        if self.map.capacity.as_ref().is_some_and(|curve| !curve.measured.is_empty()) {
-            area.draw(&Rectangle::new([(x, 48), (x + 22, 52)], within_slo().filled())).map_err(drawing)?;
-            x = write_text(area, "replicas that the SLO needs", 14, palette::INK, (x + 30, 50))? + 24;
-        }
-        if noise_free_bands(&self.map.rows).iter().any(|band| !band.cycles && band.ends.len() > 1) {
-            area.draw(&Rectangle::new([(x, 43), (x + 22, 57)], bistable().filled())).map_err(drawing)?;
-            write_text(area, "the start decides, without noise", 14, palette::INK, (x + 30, 50))?;
-        }
-        write_text(area, "replicas (dot area: share of the time)", 14, palette::INK, (16, TOP - 18))?;
         write_text(area, "flaps/h (95 %; line: the limit of stable)", 14, palette::INK, (16, LOWER_TOP - 18))?;
         Ok(())
     }
