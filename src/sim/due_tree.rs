@@ -6,54 +6,55 @@
 /// Nothing is due.
 const NEVER: u128 = u128::MAX;
 
-/// Children of a node: a group fits two cache lines.
+/// Children of a node: they fit two cache lines.
 const GROUP: usize = 8;
+
+/// The children of a node, never due where there are fewer: of a fixed number, all are looked at without a branch.
+type Group = [u128; GROUP];
 
 /// Keys by leaf, and the smallest of them. Keys of different leaves differ.
 #[derive(Clone, Debug)]
 pub(super) struct DueTree {
     /// The leaves, then the minima of their groups, and so on; the last level is one group, whose minimum is `first`.
-    levels: Vec<Vec<u128>>,
+    levels: Vec<Vec<Group>>,
     first: u128,
 }
 
 impl DueTree {
     /// A tree with room for `leaves`; it grows as leaves are set.
     pub(super) fn with_room_for(leaves: usize) -> Self {
-        let mut levels = vec![vec![NEVER; leaves.max(1)]];
-        while let Some(below) = levels.last().map(Vec::len).filter(|below| *below > GROUP) {
-            levels.push(vec![NEVER; below.div_ceil(GROUP)]);
+        let groups = |nodes: usize| vec![[NEVER; GROUP]; nodes.div_ceil(GROUP)];
+        let mut levels = vec![groups(leaves.max(1))];
+        while let Some(below) = levels.last().map(Vec::len).filter(|below| *below > 1) {
+            levels.push(groups(below));
         }
         DueTree { levels, first: NEVER }
     }
 
     fn room(&self) -> usize {
-        self.levels[0].len()
+        GROUP * self.levels[0].len()
     }
 
     /// Sets the key of `leaf`.
+    #[inline]
     pub(super) fn set(&mut self, leaf: usize, key: u128) {
         if leaf >= self.room() {
             self.grow(leaf + 1);
         }
         let (mut place, mut key) = (leaf, key);
         for level in 0..self.levels.len() {
-            let before = std::mem::replace(&mut self.levels[level][place], key);
-            let smallest = self.levels.get(level + 1).map_or(self.first, |above| above[place / GROUP]);
+            let (above, child) = (place / GROUP, place % GROUP);
+            let before = std::mem::replace(&mut self.levels[level][above][child], key);
+            let smallest = self.levels.get(level + 1).map_or(self.first, |nodes| nodes[above / GROUP][above % GROUP]);
             if key > smallest {
                 if before != smallest {
                     return; // Neither the new key nor the old one is the group's smallest.
                 }
-                key = self.group(level, place / GROUP).iter().copied().fold(NEVER, u128::min);
+                key = smallest_of(&self.levels[level][above]);
             }
-            place /= GROUP;
+            place = above;
         }
         self.first = key;
-    }
-
-    fn group(&self, level: usize, number: usize) -> &[u128] {
-        let nodes = &self.levels[level];
-        &nodes[GROUP * number..nodes.len().min(GROUP * (number + 1))]
     }
 
     /// Nothing is due of `leaf`.
@@ -69,23 +70,36 @@ impl DueTree {
         self.first
     }
 
-    /// The leaf of the smallest key.
-    pub(super) fn first_leaf(&self) -> usize {
-        let mut place = 0;
-        for level in (0..self.levels.len()).rev() {
-            let smallest = self.group(level, place).iter().position(|key| *key == self.first);
-            place = GROUP * place + smallest.unwrap_or(0);
+    /// Takes the leaf of the smallest key: nothing is due of it any more.
+    pub(super) fn take_first(&mut self) -> usize {
+        let mut leaf = 0;
+        for nodes in self.levels.iter().rev() {
+            let smallest = nodes[leaf].iter().position(|key| *key == self.first);
+            leaf = GROUP * leaf + smallest.unwrap_or(0);
         }
-        place
+        let (mut place, mut key) = (leaf, NEVER);
+        for nodes in &mut self.levels {
+            let group = &mut nodes[place / GROUP];
+            group[place % GROUP] = key;
+            key = smallest_of(group);
+            place /= GROUP;
+        }
+        self.first = key;
+        leaf
     }
 
+    #[cold]
     fn grow(&mut self, leaves: usize) {
         // Pods are numbered as they come: room for half as many more keeps that cheap.
         let old = std::mem::replace(self, Self::with_room_for(leaves + leaves / 2));
-        for (leaf, key) in old.levels[0].iter().enumerate() {
+        for (leaf, key) in old.levels[0].iter().flatten().enumerate() {
             self.set(leaf, *key);
         }
     }
+}
+
+fn smallest_of(group: &Group) -> u128 {
+    group.iter().copied().fold(NEVER, u128::min)
 }
 
 #[cfg(test)]
@@ -99,25 +113,34 @@ mod tests {
         assert_eq!(tree.first(), NEVER);
         tree.clear(5);
         tree.set(2, 7);
-        assert_eq!((tree.first(), tree.first_leaf()), (7, 2));
-        tree.clear(2);
+        assert_eq!((tree.first(), tree.take_first()), (7, 2));
         assert_eq!(tree.first(), NEVER);
     }
 
     proptest! {
         #[test]
-        fn the_first_is_the_smallest_of_all(moves in prop::collection::vec((0usize..600, 0u128..1000, any::<bool>()), 1..200)) {
+        fn the_first_is_the_smallest_of_all(moves in prop::collection::vec((0usize..600, 0u128..1000, 0..3u8), 1..200)) {
             let mut tree = DueTree::with_room_for(1);
             let mut keys = [NEVER; 600];
-            for (leaf, key, is_cleared) in moves {
+            for (leaf, key, change) in moves {
                 // Keys differ between leaves, as sequence numbers make them.
-                keys[leaf] = if is_cleared { NEVER } else { key * 1024 + leaf as u128 };
-                if is_cleared { tree.clear(leaf) } else { tree.set(leaf, keys[leaf]) }
-                let smallest = keys.iter().min().copied().unwrap_or(NEVER);
-                prop_assert_eq!(tree.first(), smallest);
-                if smallest != NEVER {
-                    prop_assert_eq!(keys[tree.first_leaf()], smallest);
+                let key = key * 1024 + leaf as u128;
+                match change {
+                    0 => {
+                        tree.clear(leaf);
+                        keys[leaf] = NEVER;
+                    }
+                    1 if tree.first() != NEVER => {
+                        let (first, taken) = (tree.first(), tree.take_first());
+                        prop_assert_eq!(first, keys[taken]);
+                        keys[taken] = NEVER;
+                    }
+                    _ => {
+                        tree.set(leaf, key);
+                        keys[leaf] = key;
+                    }
                 }
+                prop_assert_eq!(tree.first(), keys.iter().min().copied().unwrap_or(NEVER));
             }
         }
     }

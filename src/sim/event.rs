@@ -180,13 +180,20 @@ impl EventQueue {
 
     /// Schedules `event` at `at`; events of one class at one instant happen in the order in which they were scheduled.
     /// An arrival or a wake takes the place of the one that its source or pod has pending.
+    #[inline]
     pub(super) fn push(&mut self, at: SimTime, event: Event) {
         let key = self.key(at, event.class());
         match event {
             Event::Arrival(source) => self.due.set(source, key),
             Event::EngineStepEnd(pod) | Event::EngineStepStart(pod) => self.due.set(self.sources + pod.0 as usize, key),
-            _ => self.heap.push(Reverse(Pending { key, event })),
+            _ => self.push_into_heap(Pending { key, event }),
         }
+    }
+
+    /// Apart, so that the way of arrivals and wakes is short where they are pushed.
+    #[inline(never)]
+    fn push_into_heap(&mut self, pending: Pending) {
+        self.heap.push(Reverse(pending));
     }
 
     /// Drops the wake of `pod`'s engine, if one is pending.
@@ -217,8 +224,7 @@ impl EventQueue {
         if in_tree == u128::MAX {
             return None;
         }
-        let leaf = self.due.first_leaf();
-        self.due.clear(leaf);
+        let leaf = self.due.take_first();
         let event = match leaf.checked_sub(self.sources) {
             None => Event::Arrival(leaf),
             Some(pod) => {
