@@ -3,7 +3,7 @@
 
 use crate::report::canvas::{Joints, PNG_MARK, Picture};
 use crate::report::font;
-use crate::report::polygon::PolygonFill;
+use crate::report::polygon::{PolygonFill, outline};
 use plotters::prelude::*;
 use plotters_backend::{BackendColor, BackendCoord, BackendStyle, DrawingErrorKind, rasterizer};
 use std::io::Write;
@@ -131,6 +131,34 @@ impl DrawingBackend for Stretch<'_> {
             return self.rows.draw_rect(self.here(upper_left), self.here(bottom_right), style, fill);
         }
         rasterizer::draw_rect(self, upper_left, bottom_right, style, fill)
+    }
+
+    fn draw_path<S: BackendStyle, I: IntoIterator<Item = BackendCoord>>(&mut self, path: I, style: &S) -> Drawn {
+        if style.color().alpha == 0.0 {
+            return Ok(());
+        }
+        let mut points = path.into_iter();
+        let Some(mut from) = points.next() else { return Ok(()) };
+        if style.stroke_width() == 1 {
+            for to in points {
+                self.draw_line(from, to, style)?;
+                from = to;
+            }
+            return Ok(());
+        }
+        let Some(to) = points.next() else { return Ok(()) };
+        if let Some(third) = points.next() {
+            let all: Vec<BackendCoord> = [from, to, third].into_iter().chain(points).collect();
+            return self.fill_polygon(rasterizer::polygonize(&all, style.stroke_width()), &style.color());
+        }
+        // The segment of a line: thousands of them.
+        if from != to {
+            let mut polygons = std::mem::take(&mut self.polygons);
+            let drawn = polygons.fill(self, &outline(from, to, style.stroke_width()), &style.color());
+            self.polygons = polygons;
+            return drawn;
+        }
+        Ok(())
     }
 
     fn fill_polygon<S: BackendStyle, I: IntoIterator<Item = BackendCoord>>(&mut self, vertices: I, style: &S) -> Drawn {

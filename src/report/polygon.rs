@@ -57,7 +57,10 @@ impl PolygonFill {
         let mut next = 0;
         self.crossed.clear();
         for at in turned(low).0..=turned(high).0 {
-            self.crossed.retain(|crossing| crossing.edge.end.0 >= at);
+            // Few positions are the end of an edge.
+            if self.crossed.iter().any(|crossing| crossing.is_end) {
+                self.crossed.retain(|crossing| !crossing.is_end);
+            }
             while let Some(edge) = self.edges.get(next).filter(|edge| edge.start.0 <= at) {
                 self.crossed.push(Crossing { edge: *edge, place: 0.0, is_end: false });
                 next += 1;
@@ -66,7 +69,11 @@ impl PolygonFill {
                 crossing.place = crossing.edge.place(at);
                 crossing.is_end = crossing.edge.end.0 == at;
             }
-            self.crossed.sort_by(|left, right| left.place.total_cmp(&right.place));
+            match self.crossed.as_mut_slice() {
+                [left, right] if left.place.total_cmp(&right.place).is_le() => {}
+                [left, right] => std::mem::swap(left, right),
+                more => more.sort_by(|left, right| left.place.total_cmp(&right.place)),
+            }
             for_pairs(&self.crossed, |from, to| fill_between(back, (at, from, to), turned, style))?;
         }
         Ok(())
@@ -85,6 +92,19 @@ impl PolygonFill {
         }
         self.edges.sort_by_key(|edge| edge.start.0);
     }
+}
+
+/// The corners of a line of `width` from one point to another, as plotters has them (`rasterizer::polygonize`).
+pub(super) fn outline(from: BackendCoord, to: BackendCoord, width: u32) -> [BackendCoord; 4] {
+    let (along, down) = (i64::from(to.0 - from.0), i64::from(to.1 - from.1));
+    let length = ((along * along + down * down) as f64).sqrt();
+    let (along, down) = (along as f64 / length, down as f64 / length);
+    let beside = |(x, y): BackendCoord, side: (f64, f64)| {
+        let moved = |at: i32, by: f64| (f64::from(at) + by * f64::from(width) / 2.0).round() as i32;
+        (moved(x, side.0), moved(y, side.1))
+    };
+    let (one, other) = ((-down, along), (down, -along));
+    [beside(from, one), beside(to, one), beside(to, other), beside(from, other)]
 }
 
 /// Calls `fill` with the places of each two crossings between which the polygon lies.
@@ -182,6 +202,12 @@ mod tests {
                 segments.iter().map(draw).for_each(|drawn| drawn.expect("a bitmap takes all"));
             });
             prop_assert!(found == expected);
+        }
+
+        #[test]
+        fn outlines_too(from in (-60..60i32, -50..50i32), to in (-60..60i32, -50..50i32), width in 2..6u32) {
+            prop_assume!(from != to);
+            prop_assert_eq!(outline(from, to, width).to_vec(), rasterizer::polygonize(&[from, to], width));
         }
     }
 }
