@@ -129,6 +129,14 @@ fn a_closed_loop_is_replayed_as_an_open_one_with_the_same_arrivals() {
     let replayed = simulate(&slow, false).expect("it runs");
     assert!(!replayed.loop_info.load.closed_loop);
     assert_eq!(offered(&replayed), offered(&closed));
+    // Answers that the clients cut short are cut in the replay too.
+    let mut limited = run;
+    limited.traffic[0].max_tokens = Some(20);
+    let (_, sent) = simulate_with_arrivals(&limited, false).expect("it runs");
+    replay(&mut limited, &sent);
+    let replayed = simulate(&limited, false).expect("it runs");
+    let (tokens, completed) = (replayed.tokens.generated_completed, replayed.requests.completed);
+    assert!(completed > 50 && tokens <= 20 * completed, "{tokens} tokens of {completed} requests");
 }
 
 #[test]

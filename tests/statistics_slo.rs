@@ -4,8 +4,8 @@ mod report_builder;
 
 use kedasim::analysis::{KPIS, MissReason, Summary, kpi_values, summarize};
 use kedasim::record::{
-    Counted, DecisionRecord, Event, EventKind, LoadStep, OpenRequest, RunRecord, ScaleSource, SloQuantity, SloTally,
-    TimelineRow,
+    Counted, DecisionRecord, Event, EventKind, KedaPoll, LoadStep, OpenRequest, RunRecord, ScaleSource, SloQuantity,
+    SloTally, TimelineRow,
 };
 use kedasim::report::{summary_json, summary_markdown};
 use kedasim::scenario::{AnalysisSettings, SloLimit, SloMetric};
@@ -323,5 +323,18 @@ fn where_no_trigger_counts_work_only_what_metrics_propose_is_wanted() {
     let mut run = needing_three(12..14).sync(690, 4.0, 1, 1);
     run.0.loop_info.queries[0].counts = Counted::Nothing;
     assert_eq!(reasons(&run), [0.0, 0.0, 0.0, 0.0, 0.0, 2.0], "nobody asked for more");
-    assert_eq!(reasons(&run.sync(700, 14.0, 1, 1)), [0.0, 0.0, 2.0, 0.0, 0.0, 0.0], "a window holds the proposal");
+    let mut run = run.sync(700, 14.0, 1, 1);
+    assert_eq!(reasons(&run), [0.0, 0.0, 2.0, 0.0, 0.0, 0.0], "a window holds the proposal");
+    run.0.decisions.push(DecisionRecord::KedaPoll(Box::new(KedaPoll {
+        t: at(701),
+        spec_replicas: 1,
+        metrics: Vec::new(),
+        active: true,
+        error: false,
+        rule: "A1",
+        cooldown_end: None,
+        action: "none",
+        new_replicas: 1,
+    })));
+    assert_eq!(reasons(&run), [0.0, 0.0, 2.0, 0.0, 0.0, 0.0], "a poll proposes nothing and takes nothing back");
 }

@@ -128,10 +128,9 @@ impl MissReasons {
             }));
         }
         // Of equals the first in order.
-        let mut most =
-            MissReason::ALL.into_iter().rev().filter(|reason| self.minutes(*reason) > 0.0).collect::<Vec<_>>();
-        most.sort_by(|left, right| self.minutes(*left).total_cmp(&self.minutes(*right)));
-        evidence.extend(most.last().map(|reason| format!("try: {}", reason.advice())));
+        let there = MissReason::ALL.into_iter().rev().filter(|reason| self.minutes(*reason) > 0.0);
+        let most = there.max_by(|left, right| self.minutes(*left).total_cmp(&self.minutes(*right)));
+        evidence.extend(most.map(|reason| format!("try: {}", reason.advice())));
         evidence
     }
 }
@@ -203,10 +202,10 @@ impl Count {
     }
 }
 
-/// What a decision asked for.
+/// What was asked for after a decision.
 struct Asked {
     t: SimTime,
-    /// The largest proposal; `None` when there was none.
+    /// The largest proposal of the last sync; `None` when it had none.
     proposal: Option<i32>,
     /// Whether a metric could not be had, or a fallback stood in for it.
     failed: bool,
@@ -240,7 +239,7 @@ impl<'a> State<'a> {
             bound: pods(|pod| pod.scheduled),
             faults: faults(record),
             spec: [(SimTime::ZERO, record.info.initial_replicas)].into_iter().chain(writes).collect(),
-            asked: record.decisions.iter().map(asked).collect(),
+            asked: asked(record),
             most: (!record.info.fixed_replicas).then_some(record.info.max_replicas),
         }
     }
@@ -279,11 +278,17 @@ impl<'a> State<'a> {
     }
 }
 
-/// What the sync or poll asked for. A poll proposes nothing: it wakes the target or does not.
-fn asked(decision: &DecisionRecord) -> Asked {
+/// What was asked for from each decision on. A poll proposes nothing: what the last sync proposed goes on.
+fn asked(record: &RunRecord) -> Vec<Asked> {
     let failed = |metric: &MetricRecord| metric.error.is_some() || metric.fallback;
-    let proposal = decision.sync().and_then(|sync| sync.metrics.iter().filter_map(|metric| metric.proposal).max());
-    Asked { t: decision.t(), proposal, failed: decision.metrics().iter().any(failed) }
+    let mut proposal = None;
+    let after = |decision: &DecisionRecord| {
+        if let Some(sync) = decision.sync() {
+            proposal = sync.metrics.iter().filter_map(|metric| metric.proposal).max();
+        }
+        Asked { t: decision.t(), proposal, failed: decision.metrics().iter().any(failed) }
+    };
+    record.decisions.iter().map(after).collect()
 }
 
 /// The faults in force.

@@ -65,7 +65,7 @@ impl World<'_> {
         }
         self.traffic.last_send = Some(self.now);
         if let Some(sent) = &mut self.sent {
-            sent[source].push(request.recorded(self.now));
+            sent[source].push(self.traffic.sources[source].recorded(&request, self.now));
         }
         self.recorded.sent_since_row += 1;
         self.recorded.sent_in_all += 1;

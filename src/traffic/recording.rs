@@ -2,7 +2,6 @@
 
 use crate::traffic::{Arrivals, SharedText, Trace, TraceRow, TrafficSource, TrafficSpec};
 use crate::units::{Seed, SimDuration, SimTime};
-use std::num::NonZero;
 
 /// What the open loops of `traffic` send before `until` with `seed`: the same requests as in a run, in order of time, of
 /// several sources at one instant in their order. Rows count from the run's start.
@@ -18,9 +17,7 @@ pub fn record_traffic(traffic: &[TrafficSpec], seed: Seed, until: SimTime) -> Op
         let mut source = TrafficSource::with_number(spec, seed, number);
         while let Some(at) = source.next_arrival().filter(|at| *at < until) {
             let request = source.pop();
-            let said = source.attributes(request.id);
-            let max_tokens = said.max_tokens.and_then(NonZero::new);
-            sent.push((TraceRow { max_tokens, ..request.recorded(at) }, said.text));
+            sent.push((source.recorded(&request, at), source.attributes(request.id).text));
         }
     }
     sent.sort_by_key(|(row, _)| row.at);
@@ -51,6 +48,7 @@ pub fn at_steady_rate(mix: &Trace, rate: f64, requests: u64, seed: Seed) -> Trac
 mod tests {
     use super::*;
     use crate::traffic::{LengthDistribution, RequestId};
+    use std::num::NonZero;
     use std::sync::Arc;
 
     fn poisson(rate: f64) -> TrafficSpec {

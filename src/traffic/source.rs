@@ -4,7 +4,7 @@
 
 use crate::traffic::arrivals::OpenLoop;
 use crate::traffic::closed_loop::ClosedLoop;
-use crate::traffic::{Arrivals, OutputLength, Request, RequestAttributes, RequestId, Trace, TrafficSpec};
+use crate::traffic::{Arrivals, OutputLength, Request, RequestAttributes, RequestId, Trace, TraceRow, TrafficSpec};
 use crate::units::{Seed, SimDuration, SimTime, Stream};
 use std::num::NonZero;
 use std::sync::Arc;
@@ -117,6 +117,11 @@ impl TrafficSource {
             text: trace.texts.get(row).cloned().flatten(),
             ..RequestAttributes::default()
         }
+    }
+    /// The row of a trace that says of `request`, sent at `at`, what its lengths are and how far its client lets it go.
+    pub(crate) fn recorded(&self, request: &Request, at: SimTime) -> TraceRow {
+        let max_tokens = self.attributes(request.id).max_tokens.and_then(NonZero::new);
+        TraceRow { max_tokens, ..request.recorded(at) }
     }
     /// A worker's request ended at `now` (completed or failed): the worker thinks, then sends again unless that would be at
     /// or after `stop`. Nothing happens for a request of an open loop.
