@@ -130,15 +130,10 @@ pub(super) fn good_requests(record: &RunRecord, limits: &[SloLimit]) -> Option<(
 
 /// Evaluates one objective from the histograms.
 fn objective(record: &RunRecord, limit: &SloLimit) -> SloObjective {
-    let metric = match limit.metric {
-        SloMetric::Ttft => "ttft",
-        SloMetric::Tpot => "tpot",
-        SloMetric::E2e => "e2e",
-    };
     let counted = Counted::of(record, limit.metric, limit.limit);
     let share = counted.share(limit.limit);
     SloObjective {
-        name: format!("{metric}.{}", limit.quantile_name),
+        name: limit.name(),
         limit: limit.limit.as_secs_f64(),
         required: limit.quantile,
         value: counted.quantile(limit.quantile),

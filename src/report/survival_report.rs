@@ -5,7 +5,7 @@ use crate::report::columns::{Side, columns};
 use crate::report::stability_text::load_text;
 use crate::report::text::{count, number, seconds, wrap, wrap_under};
 use crate::report::{Heatmap, HeatmapSpec, ResultsRow, ResultsTable};
-use crate::scenario::{SloLimit, SloMetric};
+use crate::scenario::SloLimit;
 use crate::study::{SurvivalCell, SurvivalMap};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -52,14 +52,7 @@ pub fn survival_text(map: &SurvivalMap) -> String {
 
 /// What the map rests on.
 fn assumed(map: &SurvivalMap) -> Vec<String> {
-    let goal = |own: &SloLimit| {
-        let metric = match own.metric {
-            SloMetric::Ttft => "ttft",
-            SloMetric::Tpot => "tpot",
-            SloMetric::E2e => "e2e",
-        };
-        format!("{metric}.{} {}", own.quantile_name, seconds(own.limit.as_secs_f64()))
-    };
+    let goal = |own: &SloLimit| format!("{} {}", own.name(), seconds(own.limit.as_secs_f64()));
     let goals: Vec<String> = map.goals.iter().map(goal).collect();
     let by = if map.goals_assumed { " (the Scenario has no slo)" } else { "" };
     let before = match map.base {

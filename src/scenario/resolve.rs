@@ -24,8 +24,8 @@ use crate::scenario::traffic_choice::{choose_traffic, end_of, ends, is_document,
 use crate::scenario::values::at_reference;
 use crate::scenario::workload::{Workload, find_workload};
 use crate::scenario::{
-    AnalysisSettings, GateLimit, KubernetesSettings, Origin, ResolvedRun, ScenarioFile, SloMetric, profile_yaml,
-    read_scenario, show,
+    AnalysisSettings, GateLimit, KubernetesSettings, Origin, ResolvedRun, ScenarioFile, profile_yaml, read_scenario,
+    show,
 };
 use crate::traffic::TrafficSpec;
 use crate::units::{Diagnostic, Diagnostics, Located, Seed, SimDuration, SimTime, Span};
@@ -389,12 +389,7 @@ fn resolve_duration(
 
 fn resolve_analysis(overrides: &Overrides, scenario: &ScenarioFile, ledger: &mut Ledger) -> AnalysisSettings {
     for limit in &scenario.slo {
-        let metric = match limit.value.metric {
-            SloMetric::Ttft => "ttft",
-            SloMetric::Tpot => "tpot",
-            SloMetric::E2e => "e2e",
-        };
-        let path = format!("spec.slo.{metric}.{}", limit.value.quantile_name);
+        let path = format!("spec.slo.{}", limit.value.name());
         ledger.given(&path, show::duration_text(&limit.value.limit), &limit.span);
     }
     if let Some(price) = &scenario.gpu_hour {

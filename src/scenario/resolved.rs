@@ -258,6 +258,18 @@ pub struct SloLimit {
     pub limit: SimDuration,
 }
 
+impl SloLimit {
+    /// As the Scenario has it below `slo`: `ttft.p95`.
+    pub fn name(&self) -> String {
+        let metric = match self.metric {
+            SloMetric::Ttft => "ttft",
+            SloMetric::Tpot => "tpot",
+            SloMetric::E2e => "e2e",
+        };
+        format!("{metric}.{}", self.quantile_name)
+    }
+}
+
 /// The gates there are, in the order that messages list them.
 pub const GATE_NAMES: [&str; 4] = ["flapsPerHour", "sloAttainment", "gpuHours", "failedRequests"];
 
