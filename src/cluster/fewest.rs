@@ -3,24 +3,30 @@
 
 use crate::cluster::PodId;
 
-/// No candidate.
-const NOBODY: Fewest = Fewest { count: u32::MAX, pods: 0 };
-
-/// The smallest count below a node, and how many have it.
+/// The smallest count below a node, above how many have it: one number, of which two compare at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Fewest {
-    count: u32,
-    pods: u32,
-}
+struct Fewest(u64);
+
+/// No candidate.
+const NOBODY: Fewest = Fewest::new(u32::MAX, 0);
 
 impl Fewest {
+    const fn new(count: u32, pods: u32) -> Fewest {
+        Fewest((count as u64) << 32 | pods as u64)
+    }
+
+    fn count(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+
+    fn pods(self) -> u32 {
+        self.0 as u32
+    }
+
     /// Of two halves.
     fn of(left: Fewest, right: Fewest) -> Fewest {
-        match left.count.cmp(&right.count) {
-            std::cmp::Ordering::Less => left,
-            std::cmp::Ordering::Equal => Fewest { count: left.count, pods: left.pods + right.pods },
-            std::cmp::Ordering::Greater => right,
-        }
+        let together = left.0 + u64::from(right.pods());
+        Fewest(if left.count() == right.count() { together } else { left.0.min(right.0) })
     }
 }
 
@@ -49,13 +55,11 @@ impl FewestRequests {
             self.grow(leaf + 1);
         }
         let mut node = self.room() + leaf;
-        self.nodes[node] = count.map_or(NOBODY, |count| Fewest { count, pods: 1 });
+        let mut fewest = count.map_or(NOBODY, |count| Fewest::new(count, 1));
+        self.nodes[node] = fewest;
         while node > 1 {
+            fewest = Fewest::of(fewest, self.nodes[node ^ 1]);
             node /= 2;
-            let fewest = Fewest::of(self.nodes[2 * node], self.nodes[2 * node + 1]);
-            if self.nodes[node] == fewest {
-                break;
-            }
             self.nodes[node] = fewest;
         }
     }
@@ -70,7 +74,7 @@ impl FewestRequests {
 
     /// How many candidates share the smallest count; 0 without any.
     pub(super) fn tied(&self) -> usize {
-        self.nodes[1].pods as usize
+        self.nodes[1].pods() as usize
     }
 
     /// Of those the one at position `index`, in pod order.
@@ -82,8 +86,8 @@ impl FewestRequests {
         let (mut node, mut index) = (1, index);
         while node < self.room() {
             node *= 2;
-            let of_left =
-                if self.nodes[node].count == self.nodes[1].count { self.nodes[node].pods as usize } else { 0 };
+            let left = self.nodes[node];
+            let of_left = if left.count() == self.nodes[1].count() { left.pods() as usize } else { 0 };
             if index >= of_left {
                 index -= of_left;
                 node += 1;

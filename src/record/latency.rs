@@ -74,13 +74,13 @@ pub struct LatencyRecorder {
     /// By bucket, as far as there were samples.
     counts: Vec<u64>,
     sum_ps: u128,
-    min_us: u64,
-    max_us: u64,
+    min_ps: u64,
+    max_ps: u64,
 }
 
 impl Default for LatencyRecorder {
     fn default() -> Self {
-        LatencyRecorder { counts: Vec::new(), sum_ps: 0, min_us: u64::MAX, max_us: 0 }
+        LatencyRecorder { counts: Vec::new(), sum_ps: 0, min_ps: u64::MAX, max_ps: 0 }
     }
 }
 
@@ -99,11 +99,12 @@ impl LatencyRecorder {
     /// Adds `count` equal latencies.
     #[inline]
     pub fn record_many(&mut self, latency: SimDuration, count: u64) {
-        let micros = latency.as_ps() / 1_000_000;
+        let own_ps = latency.as_ps();
+        let micros = own_ps / 1_000_000;
         self.count_at(micros, width_bits(micros), count);
-        self.min_us = self.min_us.min(micros);
-        self.max_us = self.max_us.max(micros);
-        self.sum_ps += u128::from(latency.as_ps()) * u128::from(count);
+        self.min_ps = self.min_ps.min(own_ps);
+        self.max_ps = self.max_ps.max(own_ps);
+        self.sum_ps += u128::from(own_ps) * u128::from(count);
     }
     #[inline]
     fn count_at(&mut self, micros: u64, width_bits: u32, count: u64) {
@@ -141,16 +142,16 @@ impl LatencyRecorder {
             index += in_bucket;
             from_ps += growth * in_bucket;
         }
-        self.min_us = self.min_us.min(first / 1_000_000);
-        self.max_us = self.max_us.max(last / 1_000_000);
+        self.min_ps = self.min_ps.min(first);
+        self.max_ps = self.max_ps.max(last);
         self.sum_ps += (u128::from(first) + u128::from(last)) * u128::from(steps) / 2 * u128::from(count);
     }
     /// What was recorded.
     pub fn finish(self) -> LatencyHistogram {
         let mut whole = LatencyHistogram {
             sum_ps: self.sum_ps,
-            min_us: self.min_us,
-            max_us: self.max_us,
+            min_us: if self.min_ps == u64::MAX { u64::MAX } else { self.min_ps / 1_000_000 },
+            max_us: self.max_ps / 1_000_000,
             ..LatencyHistogram::default()
         };
         for (place, count) in self.counts.into_iter().enumerate().filter(|(_, count)| *count > 0) {

@@ -10,6 +10,7 @@ use crate::scenario::ResolvedRun;
 use crate::series::Labels;
 use crate::sim::SimulateError;
 use crate::sim::event::Event;
+use crate::sim::flights::FlightKey;
 use crate::sim::requests::Failure;
 use crate::sim::world::{Flight, World};
 use crate::traffic::RequestId;
@@ -39,7 +40,7 @@ pub(super) struct GatewayState {
 /// One limit for all requests, so that in order of their start is in order of time.
 struct Deadlines {
     limit: Option<SimDuration>,
-    due: VecDeque<(SimTime, RequestId)>,
+    due: VecDeque<(SimTime, FlightKey)>,
 }
 
 /// What a request may take too long for.
@@ -97,24 +98,24 @@ impl World<'_> {
 
     /// A request reaches the gateway, behind those that it holds.
     pub(super) fn enter_gateway(&mut self, flight: Flight) {
-        let id = flight.request.id;
+        let key = flight.key;
         self.gateway_mut().gateway.arrived();
         self.register(flight);
-        self.start_limit(GatewayLimit::Whole, id);
+        self.start_limit(GatewayLimit::Whole, key);
         self.start_polling();
         let kind = self.gateway_mut().settings().kind;
         let room = self.gateway_room();
         if self.gateway_mut().gateway.held().is_empty() && !matches!(room, Room::Nowhere) {
-            return self.forward(id, &room);
+            return self.forward(key, &room);
         }
         if !kind.holds() {
             self.gateway_mut().gateway.found_nobody();
-            return self.answer_instead(id, 503, "UH");
+            return self.answer_instead(key, 503, "UH");
         }
-        if self.gateway_mut().gateway.hold(id) {
-            self.start_limit(GatewayLimit::Held, id);
+        if self.gateway_mut().gateway.hold(key.0) {
+            self.start_limit(GatewayLimit::Held, key);
         } else {
-            self.answer_instead(id, kind.status_when_full(), "-");
+            self.answer_instead(key, kind.status_when_full(), "-");
         }
     }
 
@@ -137,25 +138,25 @@ impl World<'_> {
 
     /// Sends a request to a pod. When that refuses the connection, the gateway tries others as often as it may, those not
     /// tried yet first.
-    fn forward(&mut self, id: RequestId, room: &Room) {
-        let Some(flight) = self.traffic.flights.get(&id).copied() else { return };
+    fn forward(&mut self, key: FlightKey, room: &Room) {
+        let Some(flight) = self.traffic.flights.get(key).copied() else { return };
         let settings = self.gateway_mut().settings();
         let (retries, refused) = (settings.retries, settings.kind.status_when_refused());
         let mut tried: Vec<PodId> = Vec::new();
         for _ in 0..=retries {
-            let Some(pod) = self.pick_for(id, room, &tried) else { break };
+            let Some(pod) = self.pick_for(flight.request.id, room, &tried) else { break };
             match self.submit(&flight, pod) {
                 Ok(()) => {
-                    let flight = self.traffic.flights.get_mut(&id).expect("a request on its way is known");
+                    let flight = self.traffic.flights.get_mut(key).expect("a request on its way is known");
                     flight.pod = Some(pod);
-                    self.start_limit(GatewayLimit::Header, id);
+                    self.start_limit(GatewayLimit::Header, key);
                     return self.schedule_wake(pod);
                 }
                 Err(Failure::Refused) => tried.push(pod),
-                Err(failure) => return self.fail_flight(id, failure),
+                Err(failure) => return self.fail_flight(key, failure),
             }
         }
-        self.answer_instead(id, refused, "UF");
+        self.answer_instead(key, refused, "UF");
     }
 
     fn pick_for(&mut self, id: RequestId, room: &Room, tried: &[PodId]) -> Option<PodId> {
@@ -170,12 +171,12 @@ impl World<'_> {
     }
 
     /// The gateway gives the answer.
-    fn answer_instead(&mut self, id: RequestId, status: u16, flag: &'static str) {
-        self.fail_flight(id, Failure::Answered { status, flag });
+    fn answer_instead(&mut self, key: FlightKey, status: u16, flag: &'static str) {
+        self.fail_flight(key, Failure::Answered { status, flag });
     }
 
-    fn fail_flight(&mut self, id: RequestId, failure: Failure) {
-        if let Some(flight) = self.traffic.flights.get(&id).copied() {
+    fn fail_flight(&mut self, key: FlightKey, failure: Failure) {
+        if let Some(flight) = self.traffic.flights.get(key).copied() {
             self.fail(flight, failure);
         }
     }
@@ -191,7 +192,7 @@ impl World<'_> {
             Some(Failure::Refused | Failure::Killed) => GatewayEnd::Cut { began },
             Some(Failure::TimedOut) => GatewayEnd::Left { held: flight.pod.is_none(), began },
         };
-        state.gateway.ended(flight.request.id, end);
+        state.gateway.ended(flight.key.0, end);
         self.look_at_held();
     }
 
@@ -217,18 +218,18 @@ impl World<'_> {
             if matches!(room, Room::Nowhere) {
                 return;
             }
-            if let Some(id) = self.gateway_mut().gateway.release() {
-                self.forward(id, &room);
+            if let Some(key) = self.gateway_mut().gateway.release().map(FlightKey) {
+                self.forward(key, &room);
             }
         }
     }
 
-    fn start_limit(&mut self, limit: GatewayLimit, id: RequestId) {
+    fn start_limit(&mut self, limit: GatewayLimit, key: FlightKey) {
         let now = self.now;
         let own = self.gateway_mut().deadlines(limit);
         let Some(at) = own.limit.map(|limit| now.saturating_add(limit)) else { return };
         let first = own.due.is_empty();
-        own.due.push_back((at, id));
+        own.due.push_back((at, key));
         if first {
             self.queue.push(at, Event::GatewayTimeout(limit));
         }
@@ -236,8 +237,8 @@ impl World<'_> {
 
     /// The oldest request of a limit is over it, if that limit still concerns it.
     pub(super) fn on_gateway_timeout(&mut self, limit: GatewayLimit) {
-        while let Some((at, id)) = self.gateway_mut().deadlines(limit).due.front().copied() {
-            let concerns = self.traffic.flights.get(&id).is_some_and(|flight| match limit {
+        while let Some((at, key)) = self.gateway_mut().deadlines(limit).due.front().copied() {
+            let concerns = self.traffic.flights.get(key).is_some_and(|flight| match limit {
                 GatewayLimit::Held => flight.pod.is_none(),
                 GatewayLimit::Header => !flight.first_token_came,
                 GatewayLimit::Whole => true,
@@ -249,7 +250,7 @@ impl World<'_> {
             if concerns {
                 let held_too_long = self.gateway_mut().settings().kind.status_when_held_too_long();
                 let status = if limit == GatewayLimit::Held { held_too_long } else { 504 };
-                self.give_up(id, Failure::Answered { status, flag: "UT" });
+                self.give_up(key, Failure::Answered { status, flag: "UT" });
             }
         }
     }

@@ -53,7 +53,7 @@ impl LittleBooks {
     /// A request is done; `way` is what it takes from the router to the engine.
     pub(super) fn completed(&mut self, flight: &Flight, finished: &Finished, way: SimDuration) {
         self.system.times += ps(finished.at.since(flight.sent));
-        self.entered.remove(&finished.id);
+        self.entered.remove(&flight.request.id);
         if let Some(pod) = flight.pod {
             self.pod(pod).times += ps(way + finished.at.since(finished.arrived));
         }

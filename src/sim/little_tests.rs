@@ -3,7 +3,7 @@
 use crate::manifest::Bundle;
 use crate::scenario::{Overrides, ResolvedRun, resolve};
 use crate::sim::event::Event;
-use crate::sim::world::World;
+use crate::sim::world::{Flight, World};
 use crate::sim::{SimulateError, simulate};
 use crate::units::SimTime;
 
@@ -51,6 +51,11 @@ fn in_the_middle(run: &ResolvedRun) -> World<'_> {
     world
 }
 
+fn oldest<'w>(world: &'w mut World<'_>) -> &'w mut Flight {
+    let key = world.traffic.flights.oldest().expect("one is on its way").key;
+    world.traffic.flights.get_mut(key).expect("it is on its way")
+}
+
 fn told(world: &World<'_>) -> String {
     let Err(SimulateError::Invariant { id, message, .. }) = world.littles_law_holds() else { return String::new() };
     format!("{id}: {message}")
@@ -82,7 +87,7 @@ fn a_request_sent_a_picosecond_earlier_is_found() {
     let run = run_of(&format!("  duration: 10m\n{TRAFFIC}"), Some(2));
     let mut world = in_the_middle(&run);
     assert_eq!(told(&world), "");
-    let flight = world.traffic.flights.values_mut().next().expect("one is on its way");
+    let flight = oldest(&mut world);
     flight.sent = SimTime::from_ps(flight.sent.as_ps() - 1);
     assert!(told(&world).contains("INV-8: the number of requests in the system adds up to"), "{}", told(&world));
 }
@@ -91,8 +96,8 @@ fn a_request_sent_a_picosecond_earlier_is_found() {
 fn a_request_that_vanishes_is_found() {
     let run = run_of(&format!("  duration: 10m\n{TRAFFIC}"), Some(2));
     let mut world = in_the_middle(&run);
-    let id = *world.traffic.flights.keys().next().expect("one is on its way");
-    world.traffic.flights.remove(&id);
+    let key = oldest(&mut world).key;
+    world.traffic.flights.remove(key);
     assert!(told(&world).contains("in the system"), "{}", told(&world));
 }
 
@@ -100,7 +105,7 @@ fn a_request_that_vanishes_is_found() {
 fn a_request_on_another_pod_than_it_is_said_to_be_is_found() {
     let run = run_of(&format!("  duration: 10m\n{TRAFFIC}"), Some(2));
     let mut world = in_the_middle(&run);
-    let flight = world.traffic.flights.values_mut().next().expect("one is on its way");
+    let flight = oldest(&mut world);
     let other = crate::cluster::PodId(1 - flight.pod.expect("it is on a pod").0);
     flight.pod = Some(other);
     assert!(told(&world).contains("in pod "), "{}", told(&world));

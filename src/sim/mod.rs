@@ -13,6 +13,7 @@ mod due_tree;
 mod event;
 mod expected;
 mod faults;
+mod flights;
 mod fluid;
 mod gateway;
 mod invariants;

@@ -4,6 +4,7 @@ use crate::cluster::{Pod, PodId, PodState, TerminationMode};
 use crate::record::{EventKind, PodRecord, ScaleSource};
 use crate::replica::{Engine, ProcessTimes};
 use crate::sim::event::{Event, PodStep};
+use crate::sim::flights::FlightKey;
 use crate::sim::requests::Failure;
 use crate::sim::world::World;
 use crate::units::SimTime;
@@ -198,7 +199,7 @@ impl World<'_> {
             self.archive_engine(&engine);
             let mut cut = 0;
             for request in engine.request_ids() {
-                if let Some(flight) = self.traffic.flights.get(&request).copied() {
+                if let Some(flight) = self.traffic.flights.get(FlightKey(request)).copied() {
                     self.fail(flight, Failure::Killed);
                     cut += 1;
                 }

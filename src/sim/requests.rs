@@ -5,15 +5,13 @@ use crate::record::{EventKind, SloQuantity};
 use crate::replica::{Engine, EngineEvent, Finished};
 use crate::sim::SimulateError;
 use crate::sim::event::Event;
+use crate::sim::flights::FlightKey;
 use crate::sim::world::{Flight, World};
 use crate::traffic::{Request, RequestId};
 use crate::units::{SimDuration, SimTime};
 
 /// More requests on their way than any fleet holds: the traffic outruns the replicas without bound.
 const MAX_FLIGHTS: usize = 5_000_000;
-
-/// Ended requests that may wait for their give-up times to come, beside as many as are on their way.
-const LEAST_FORGOTTEN: usize = 1024;
 
 /// A refused connection comes back at once, but not in no time (cluster.md section 5: under 5 ms).
 const SHORTEST_REFUSAL: SimDuration = SimDuration::from_millis(1);
@@ -85,7 +83,8 @@ impl World<'_> {
     }
 
     fn dispatch(&mut self, request: Request, source: usize) {
-        let mut flight = Flight { request, source, sent: self.now, pod: None, first_token_came: false, ttft_misses: 0 };
+        let (key, sent) = (self.traffic.flights.next_key(), self.now);
+        let mut flight = Flight { key, request, source, sent, pod: None, first_token_came: false, ttft_misses: 0 };
         if self.gateway.is_some() {
             return self.enter_gateway(flight);
         }
@@ -102,7 +101,7 @@ impl World<'_> {
 
     /// The engine of `pod` takes the request, or why it does not.
     pub(super) fn submit(&mut self, flight: &Flight, pod: PodId) -> Result<(), Failure> {
-        let Flight { request, source, .. } = *flight;
+        let Flight { key, request, source, .. } = *flight;
         let arrives = self.now + self.run.router_latency;
         let accepting = self.deployment.pod(pod).is_some_and(|pod| pod.accepting);
         let attributes = self.traffic.sources[source].attributes(request.id);
@@ -114,7 +113,7 @@ impl World<'_> {
             engine.refuse(arrives);
             return Err(Failure::Rejected);
         }
-        engine.submit_with(arrives, request, attributes);
+        engine.submit_with(arrives, Request { id: key.0, ..request }, attributes);
         self.router.entered(pod);
         let now = self.now;
         if let Some(books) = &mut self.little {
@@ -125,18 +124,14 @@ impl World<'_> {
 
     /// The request is on its way; its client's patience runs.
     pub(super) fn register(&mut self, flight: Flight) {
-        let (id, gives_up) = (flight.request.id, self.now + self.run.client_timeout);
-        self.traffic.flights.insert(id, flight);
-        let traffic = &mut self.traffic;
-        if traffic.timeouts.len() > LEAST_FORGOTTEN.max(2 * traffic.flights.len()) {
-            while traffic.timeouts.front().is_some_and(|(_, id)| !traffic.flights.contains_key(id)) {
-                traffic.timeouts.pop_front();
-            }
+        self.traffic.flights.insert(flight);
+        if !std::mem::replace(&mut self.traffic.timeout_scheduled, true) {
+            self.queue.push(self.gives_up(&flight), Event::ClientTimeout);
         }
-        traffic.timeouts.push_back((gives_up, id));
-        if !std::mem::replace(&mut traffic.timeout_scheduled, true) {
-            self.queue.push(gives_up, Event::ClientTimeout);
-        }
+    }
+
+    fn gives_up(&self, flight: &Flight) -> SimTime {
+        flight.sent + self.run.client_timeout
     }
 
     /// The pod that the router sends `request` to. When it knows none that is ready, kube-proxy falls back to pods that are
@@ -219,7 +214,7 @@ impl World<'_> {
     fn on_engine_event(&mut self, event: &EngineEvent) {
         match *event {
             EngineEvent::FirstToken { id, at } => {
-                let Some(flight) = self.traffic.flights.get_mut(&id) else { return };
+                let Some(flight) = self.traffic.flights.get_mut(FlightKey(id)) else { return };
                 flight.first_token_came = true;
                 let (ttft, sent) = (at.since(flight.sent), flight.sent);
                 if !self.recorded.slo.is_empty() {
@@ -257,7 +252,7 @@ impl World<'_> {
     }
 
     fn complete(&mut self, finished: &Finished) {
-        let Some(flight) = self.traffic.flights.remove(&finished.id) else { return };
+        let Some(flight) = self.traffic.flights.remove(FlightKey(finished.id)) else { return };
         self.ended(&flight);
         if let Some(books) = &mut self.little {
             books.completed(&flight, finished, self.run.router_latency);
@@ -283,7 +278,7 @@ impl World<'_> {
 
     /// A request ends without an answer.
     pub(super) fn fail(&mut self, flight: Flight, failure: Failure) {
-        let on_its_way = self.traffic.flights.remove(&flight.request.id).is_some();
+        let on_its_way = self.traffic.flights.remove(flight.key).is_some();
         if on_its_way {
             self.ended(&flight);
         } else {
@@ -334,33 +329,32 @@ impl World<'_> {
 
     /// The client knows at `at` how its request ended (a closed-loop worker goes on).
     fn answer(&mut self, flight: &Flight, at: SimTime) {
-        self.traffic.sources[flight.source].response(&flight.request, at);
-        self.schedule_arrival(flight.source);
+        if flight.request.worker.is_some() {
+            self.traffic.sources[flight.source].response(&flight.request, at);
+            self.schedule_arrival(flight.source);
+        }
     }
 
-    /// The oldest request's client gives up, if that request is still on its way.
+    /// The oldest request's client gives up, if its time has come: a request that was older may have ended.
     pub(super) fn on_client_timeout(&mut self) {
         self.traffic.timeout_scheduled = false;
-        while let Some((at, id)) = self.traffic.timeouts.front().copied() {
-            let ended = !self.traffic.flights.contains_key(&id);
-            if at > self.now && !ended {
+        while let Some(oldest) = self.traffic.flights.oldest() {
+            let (at, key) = (self.gives_up(oldest), oldest.key);
+            if at > self.now {
                 self.traffic.timeout_scheduled = true;
                 return self.queue.push(at, Event::ClientTimeout);
             }
-            self.traffic.timeouts.pop_front();
-            if !ended {
-                self.give_up(id, Failure::TimedOut);
-            }
+            self.give_up(key, Failure::TimedOut);
         }
     }
 
     /// Nobody waits for the request any more: its engine drops it.
-    pub(super) fn give_up(&mut self, id: RequestId, failure: Failure) {
-        let Some(flight) = self.traffic.flights.get(&id).copied() else { return };
+    pub(super) fn give_up(&mut self, key: FlightKey, failure: Failure) {
+        let Some(flight) = self.traffic.flights.get(key).copied() else { return };
         let Some(pod) = flight.pod else { return self.fail(flight, failure) };
         let now = self.now;
         if let Some(engine) = self.host_mut(pod).engine.as_mut() {
-            engine.abort(now, id);
+            engine.abort(now, key.0);
         }
         self.fail(flight, failure);
         self.schedule_wake(pod);

@@ -15,6 +15,7 @@ use crate::sim::SimulateError;
 use crate::sim::control::PendingSync;
 use crate::sim::event::{Event, EventQueue};
 use crate::sim::expected::ExpectedCounters;
+use crate::sim::flights::{FlightKey, Flights};
 use crate::sim::fluid::Fluid;
 use crate::sim::gateway::GatewayState;
 use crate::sim::keda::PendingPoll;
@@ -23,10 +24,8 @@ use crate::sim::monitoring::{PodTarget, looked_at};
 use crate::sim::objectives::slo_tally;
 use crate::sim::rules::{LoadedGroup, load_rules};
 use crate::sim::shown::{shown_places, trigger_infos};
-use crate::traffic::{Request, RequestId, TraceRow, TrafficSource};
+use crate::traffic::{Request, TraceRow, TrafficSource};
 use crate::units::{Seed, SimDuration, SimTime, Stream};
-use rustc_hash::FxHashMap;
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// What KEDA's operator needs from a new ScaledObject to its HPA: API round trips and the build of the scalers.
@@ -66,10 +65,8 @@ pub(super) struct TrafficState {
     pub(super) sources: Vec<TrafficSource>,
     /// Per source: the send time its pending `Arrival` event carries, so that it is scheduled once.
     pub(super) scheduled: Vec<Option<SimTime>>,
-    pub(super) flights: FxHashMap<RequestId, Flight>,
-    /// (give-up time, request) in order of sending: all clients share one timeout, so this is in order of time too.
-    pub(super) timeouts: VecDeque<(SimTime, RequestId)>,
-    /// Whether a `ClientTimeout` is pending; never later than the first of `timeouts`.
+    pub(super) flights: Flights,
+    /// Whether a `ClientTimeout` is pending; never later than when the oldest flight's client gives up.
     pub(super) timeout_scheduled: bool,
     pub(super) last_send: Option<SimTime>,
     pub(super) last_end: Option<SimTime>,
@@ -78,6 +75,7 @@ pub(super) struct TrafficState {
 /// A request that was sent and has not ended.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Flight {
+    pub(super) key: FlightKey,
     pub(super) request: Request,
     pub(super) source: usize,
     pub(super) sent: SimTime,
@@ -251,8 +249,7 @@ impl<'r> World<'r> {
             traffic: TrafficState {
                 scheduled: vec![None; sources.len()],
                 sources,
-                flights: FxHashMap::default(),
-                timeouts: VecDeque::new(),
+                flights: Flights::new(),
                 timeout_scheduled: false,
                 last_send: None,
                 last_end: None,
