@@ -14,6 +14,11 @@ impl CommonText {
         &self.0
     }
 
+    /// Whether it has `other`'s memory: the same text for certain.
+    pub(super) fn is_shared_with(&self, other: &CommonText) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// Takes `other`'s memory when it is the same text.
     pub(super) fn share(&mut self, other: &CommonText) {
         if self == other {

@@ -1,23 +1,27 @@
 //! The lines of `decisions.jsonl` and their reader.
 //!
 //! JSON has no NaN and no infinities: such a number is null and its text stands beside it (`valueText`). The sentences
-//! (`why`, `explanation`) are made from the numbers when a line is written, and passed over when it is read.
+//! (`why`, `explanation`) are made from the numbers when a line is written, and passed over when it is read. What a line has
+//! in common with the lines before it is not made again, see `written_once`.
 
 use crate::hpa::{Condition, Direction, LimitReason, Policy, PolicyKind, Recommendation, WindowReason};
 use crate::record::lines::{check_version, write_line};
 use crate::record::reasons::{ToleranceBand, explain_poll, explain_sync, metric_why, policy_word, word};
+use crate::record::written_once::WrittenOnce;
 use crate::record::{DecisionRecord, HpaSync, KedaPoll, MetricRecord, RunRecord};
 use crate::units::{SimDuration, SimTime};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::io::{self, Write};
 
+/// `T` is a text that many lines have in common: as it is read, or as JSON.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct MetricLine<'a> {
-    trigger: Cow<'a, str>,
-    query: Cow<'a, str>,
+struct MetricLine<'a, T> {
+    trigger: T,
+    query: T,
     query_time: SimTime,
     value: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -26,14 +30,14 @@ struct MetricLine<'a> {
     /// In the metric's own unit.
     target: f64,
     #[serde(rename = "type")]
-    target_type: Cow<'a, str>,
+    target_type: T,
     proposal: Option<i32>,
     ratio: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ratio_text: Option<String>,
     within_tolerance: Option<bool>,
     #[serde(default)]
-    trigger_kind: Cow<'a, str>,
+    trigger_kind: T,
     #[serde(default)]
     active: Option<bool>,
     #[serde(default, skip_serializing_if = "is_false")]
@@ -48,19 +52,23 @@ struct MetricLine<'a> {
     why: Option<String>,
 }
 
+/// `T` as in [`MetricLine`]; `R` and `C` are the lists of recommendations and conditions.
 #[derive(Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct HpaLine<'a> {
+#[serde(
+    rename_all = "camelCase",
+    bound(deserialize = "T: Deserialize<'de> + Default, R: Deserialize<'de>, C: Deserialize<'de> + Default")
+)]
+struct HpaLine<'a, T, R, C> {
     t: SimTime,
     kind: Cow<'a, str>,
-    metrics: Vec<MetricLine<'a>>,
+    metrics: Vec<MetricLine<'a, T>>,
     metric_desired: Option<i32>,
     stabilized: Option<i32>,
     new_replicas: i32,
     rescaled: bool,
     conditions: ConditionsLine<'a>,
     reason: Option<Cow<'a, str>>,
-    recommendations: Vec<RecommendationLine>,
+    recommendations: R,
     bound_by: Cow<'a, str>,
     spec_replicas: i32,
     status_replicas: i32,
@@ -70,7 +78,7 @@ struct HpaLine<'a> {
     #[serde(default)]
     limit: Option<LimitLine<'a>>,
     #[serde(default)]
-    status_conditions: Vec<StatusConditionLine<'a>>,
+    status_conditions: C,
     #[serde(skip_deserializing)]
     explanation: String,
 }
@@ -84,7 +92,7 @@ struct ConditionsLine<'a> {
 }
 
 #[derive(Serialize, Deserialize)]
-struct RecommendationLine {
+pub(super) struct RecommendationLine {
     t: SimTime,
     replicas: i32,
 }
@@ -128,7 +136,7 @@ struct PolicyLine<'a> {
 
 /// As `kubectl get hpa -o yaml` has it.
 #[derive(Serialize, Deserialize)]
-struct StatusConditionLine<'a> {
+pub(super) struct StatusConditionLine<'a> {
     #[serde(rename = "type")]
     kind: Cow<'a, str>,
     /// `True` or `False`.
@@ -138,11 +146,11 @@ struct StatusConditionLine<'a> {
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct PollLine<'a> {
+#[serde(rename_all = "camelCase", bound(deserialize = "T: Deserialize<'de> + Default"))]
+struct PollLine<'a, T> {
     t: SimTime,
     kind: Cow<'a, str>,
-    metrics: Vec<MetricLine<'a>>,
+    metrics: Vec<MetricLine<'a, T>>,
     active: bool,
     error: bool,
     rule: Cow<'a, str>,
@@ -155,16 +163,27 @@ struct PollLine<'a> {
     explanation: String,
 }
 
+/// Lines as they are read.
+type ReadMetricLine<'a> = MetricLine<'a, Cow<'a, str>>;
+type ReadHpaLine<'a> = HpaLine<'a, Cow<'a, str>, Vec<RecommendationLine>, Vec<StatusConditionLine<'a>>>;
+type ReadPollLine<'a> = PollLine<'a, Cow<'a, str>>;
+/// Lines as they are written.
+type WrittenMetricLine<'a> = MetricLine<'a, &'a RawValue>;
+type WrittenHpaLine<'a> = HpaLine<'a, &'a RawValue, &'a [Box<RawValue>], &'a RawValue>;
+type WrittenPollLine<'a> = PollLine<'a, &'a RawValue>;
+
 /// Writes `decisions.jsonl`: one line per HPA sync and per KEDA poll.
 ///
 /// # Errors
 /// Those of `out`.
 pub fn write_decisions(record: &RunRecord, out: &mut impl Write) -> io::Result<()> {
     let band = ToleranceBand::from(record.info.tolerance_band);
+    let (mut written, mut text) = (WrittenOnce::default(), Vec::new());
     for decision in &record.decisions {
+        written.learn(decision);
         match decision {
-            DecisionRecord::HpaSync(sync) => write_line(out, &hpa_line(sync, &band))?,
-            DecisionRecord::KedaPoll(poll) => write_line(out, &poll_line(poll))?,
+            DecisionRecord::HpaSync(sync) => write_line(out, &mut text, &hpa_line(sync, &band, &written))?,
+            DecisionRecord::KedaPoll(poll) => write_line(out, &mut text, &poll_line(poll, &written))?,
         }
     }
     Ok(())
@@ -192,11 +211,11 @@ fn read_decision(line: &str) -> Result<DecisionRecord, String> {
     check_version(version.unwrap_or(0))?;
     match value["kind"].as_str() {
         Some("hpaSync") => {
-            let line: HpaLine = serde_json::from_value(value).map_err(|error| error.to_string())?;
+            let line: ReadHpaLine = serde_json::from_value(value).map_err(|error| error.to_string())?;
             read_sync(line).map(|sync| DecisionRecord::HpaSync(Box::new(sync)))
         }
         Some("kedaPoll") => {
-            let line: PollLine = serde_json::from_value(value).map_err(|error| error.to_string())?;
+            let line: ReadPollLine = serde_json::from_value(value).map_err(|error| error.to_string())?;
             Ok(DecisionRecord::KedaPoll(Box::new(KedaPoll {
                 t: line.t,
                 spec_replicas: line.spec_replicas,
@@ -213,7 +232,7 @@ fn read_decision(line: &str) -> Result<DecisionRecord, String> {
     }
 }
 
-fn read_sync(line: HpaLine<'_>) -> Result<HpaSync, String> {
+fn read_sync(line: ReadHpaLine<'_>) -> Result<HpaSync, String> {
     let ConditionsLine { able_to_scale, scaling_active, scaling_limited } = line.conditions;
     Ok(HpaSync {
         t: line.t,
@@ -293,7 +312,7 @@ fn read_condition(line: StatusConditionLine<'_>) -> Result<Condition, String> {
     })
 }
 
-fn read_metric(line: MetricLine<'_>) -> Result<MetricRecord, String> {
+fn read_metric(line: ReadMetricLine<'_>) -> Result<MetricRecord, String> {
     Ok(MetricRecord {
         value: read_number(line.value, line.value_text.as_deref())?,
         ratio: read_number(line.ratio, line.ratio_text.as_deref())?,
@@ -341,8 +360,8 @@ fn intern(word: &str) -> Result<&'static str, String> {
     Ok(word)
 }
 
-fn hpa_line<'a>(sync: &'a HpaSync, band: &ToleranceBand) -> HpaLine<'a> {
-    let metric = |metric| MetricLine { why: Some(metric_why(metric, sync, band)), ..metric_line(metric) };
+fn hpa_line<'a>(sync: &'a HpaSync, band: &ToleranceBand, written: &'a WrittenOnce) -> WrittenHpaLine<'a> {
+    let metric = |metric| metric_line(metric, Some(metric_why(metric, sync, band)), written);
     HpaLine {
         t: sync.t,
         kind: "hpaSync".into(),
@@ -357,19 +376,14 @@ fn hpa_line<'a>(sync: &'a HpaSync, band: &ToleranceBand) -> HpaLine<'a> {
             scaling_limited: sync.scaling_limited.map(Cow::Borrowed),
         },
         reason: sync.reason.as_deref().map(Cow::Borrowed),
-        recommendations: sync
-            .recommendations
-            .to_vec()
-            .iter()
-            .map(|entry| RecommendationLine { t: entry.at, replicas: entry.replicas })
-            .collect(),
+        recommendations: written.recommendations(),
         bound_by: sync.bound_by.into(),
         spec_replicas: sync.spec_replicas,
         status_replicas: sync.status_replicas,
         ready_replicas: sync.ready_replicas,
         window: sync.window.map(window_line),
         limit: sync.limit.map(limit_line),
-        status_conditions: sync.status_conditions.iter().map(condition_line).collect(),
+        status_conditions: written.conditions(),
         explanation: explain_sync(sync),
     }
 }
@@ -408,7 +422,13 @@ fn limit_line(reason: LimitReason) -> LimitLine<'static> {
     }
 }
 
-fn condition_line(condition: &Condition) -> StatusConditionLine<'_> {
+/// A recommendation as it stands in a line.
+pub(super) fn recommendation_line(recommendation: Recommendation) -> RecommendationLine {
+    RecommendationLine { t: recommendation.at, replicas: recommendation.replicas }
+}
+
+/// A condition as it stands in a line.
+pub(super) fn condition_line(condition: &Condition) -> StatusConditionLine<'_> {
     StatusConditionLine {
         kind: condition.kind.into(),
         status: if condition.status { "True" } else { "False" }.into(),
@@ -417,11 +437,11 @@ fn condition_line(condition: &Condition) -> StatusConditionLine<'_> {
     }
 }
 
-fn poll_line(poll: &KedaPoll) -> PollLine<'_> {
+fn poll_line<'a>(poll: &'a KedaPoll, written: &'a WrittenOnce) -> WrittenPollLine<'a> {
     PollLine {
         t: poll.t,
         kind: "kedaPoll".into(),
-        metrics: poll.metrics.iter().map(metric_line).collect(),
+        metrics: poll.metrics.iter().map(|metric| metric_line(metric, None, written)).collect(),
         active: poll.active,
         error: poll.error,
         rule: poll.rule.into(),
@@ -433,27 +453,27 @@ fn poll_line(poll: &KedaPoll) -> PollLine<'_> {
     }
 }
 
-fn metric_line(metric: &MetricRecord) -> MetricLine<'_> {
+fn metric_line<'a>(metric: &'a MetricRecord, why: Option<String>, written: &'a WrittenOnce) -> WrittenMetricLine<'a> {
     MetricLine {
-        trigger: metric.trigger.as_str().into(),
-        query: metric.query.as_str().into(),
+        trigger: written.text(&metric.trigger),
+        query: written.text(&metric.query),
         query_time: metric.query_time,
         value: metric.value.and_then(finite),
         value_text: metric.value.and_then(non_finite_text),
         milli: metric.milli,
         target: metric.target_milli as f64 / 1000.0,
-        target_type: metric.target_type.as_str().into(),
+        target_type: written.text(&metric.target_type),
         proposal: metric.proposal,
         ratio: metric.ratio.and_then(finite),
         ratio_text: metric.ratio.and_then(non_finite_text),
         within_tolerance: metric.within_tolerance,
-        trigger_kind: metric.kind.as_str().into(),
+        trigger_kind: written.text(&metric.kind),
         active: metric.active,
         fallback: metric.fallback,
         cached: metric.cached,
         null_as_zero: metric.null_as_zero,
         error: metric.error.as_deref().map(Cow::Borrowed),
-        why: None,
+        why,
     }
 }
 

@@ -122,9 +122,10 @@ fn event_line(event: &Event) -> String {
     }
 }
 
-/// Writes one line with the version of its layout in front.
-pub(super) fn write_line(out: &mut impl Write, value: &impl Serialize) -> io::Result<()> {
-    let text = serde_json::to_vec(value).expect("our own line structs always serialise");
+/// Writes one line with the version of its layout in front; `text` is memory that lines share.
+pub(super) fn write_line(out: &mut impl Write, text: &mut Vec<u8>, value: &impl Serialize) -> io::Result<()> {
+    text.clear();
+    serde_json::to_writer(&mut *text, value).expect("our own line structs always serialise");
     let fields = text.strip_prefix(b"{").expect("our own line structs are objects with fields");
     write!(out, "{{\"schemaVersion\":{SCHEMA_VERSION},")?;
     out.write_all(fields)?;
@@ -133,6 +134,6 @@ pub(super) fn write_line(out: &mut impl Write, value: &impl Serialize) -> io::Re
 
 fn line(value: &impl Serialize) -> String {
     let mut out = Vec::new();
-    write_line(&mut out, value).expect("writing to memory does not fail");
+    write_line(&mut out, &mut Vec::new(), value).expect("writing to memory does not fail");
     String::from_utf8(out).expect("JSON is UTF-8")
 }

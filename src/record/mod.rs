@@ -19,6 +19,7 @@ mod signal_text;
 mod slo_tally;
 mod table;
 mod timeline;
+mod written_once;
 
 pub use common_text::CommonText;
 pub use decision_lines::{decisions_from_jsonl, decisions_to_jsonl, write_decisions};

@@ -1,36 +1,59 @@
-//! Numbers in sentences: as few digits as show what was decided on them.
+//! Numbers in sentences: as few digits as show what was decided on them. They are written at the end of a sentence that
+//! grows: each decision's line has a dozen of them.
+
+use std::fmt::Write as _;
 
 /// A number in milli units, exactly.
-pub(super) fn milli_text(milli: i64) -> String {
-    let (sign, size) = (if milli < 0 { "-" } else { "" }, milli.unsigned_abs());
-    let (whole, rest) = (size / 1000, size % 1000);
-    if rest == 0 {
-        return format!("{sign}{whole}");
+pub(super) fn push_milli(out: &mut String, milli: i64) {
+    if milli < 0 {
+        out.push('-');
     }
-    without_trailing_zeros(format!("{sign}{whole}.{rest:03}"))
+    let size = milli.unsigned_abs();
+    write!(out, "{}", size / 1000).expect("writing to memory does not fail");
+    let mut thousandths = size % 1000;
+    if thousandths > 0 {
+        out.push('.');
+    }
+    while thousandths > 0 {
+        let digit = u32::try_from(thousandths / 100).ok().and_then(|digit| char::from_digit(digit, 10));
+        out.push(digit.expect("the hundreds of what is below 1000 are one digit"));
+        thousandths = thousandths % 100 * 10;
+    }
 }
 
 /// Two decimals, or what four significant digits take below 1.
 pub(super) fn short_text(value: f64) -> String {
-    rounded(value, decimals(value))
+    let mut text = String::new();
+    push_short(&mut text, value);
+    text
+}
+
+/// As [`short_text`].
+pub(super) fn push_short(out: &mut String, value: f64) {
+    push_rounded(out, value, decimals(value));
 }
 
 /// A number that is rounded up next: with more digits where two decimals would hide that it is above a whole number.
-pub(super) fn quotient_text(value: f64) -> String {
-    first_that(value, |shown| shown.ceil() == value.ceil())
+pub(super) fn push_quotient(out: &mut String, value: f64) {
+    push_first_that(out, value, |shown| shown.ceil() == value.ceil());
 }
 
 /// A ratio as tested: with more digits where two decimals would put it on the other side of the band's edge.
-pub(super) fn ratio_text(ratio: f64, within: Option<bool>, (low, high): (f64, f64)) -> String {
+pub(super) fn push_ratio(out: &mut String, ratio: f64, within: Option<bool>, (low, high): (f64, f64)) {
     let is_within = |shown: f64| (low..=high).contains(&shown);
-    first_that(ratio, |shown| within.is_none_or(|within| within == is_within(shown)))
+    push_first_that(out, ratio, |shown| within.is_none_or(|within| within == is_within(shown)));
 }
 
-fn first_that(value: f64, right: impl Fn(f64) -> bool) -> String {
-    let least = decimals(value);
-    let mut texts = (least..=12).map(|decimals| rounded(value, decimals));
-    let is_right = |text: &String| text.parse().is_ok_and(&right);
-    texts.find(is_right).unwrap_or_else(|| short_text(value))
+fn push_first_that(out: &mut String, value: f64, right: impl Fn(f64) -> bool) {
+    let start = out.len();
+    for decimals in decimals(value)..=12 {
+        push_rounded(out, value, decimals);
+        if out[start..].parse().is_ok_and(&right) {
+            return;
+        }
+        out.truncate(start);
+    }
+    push_short(out, value);
 }
 
 fn decimals(value: f64) -> usize {
@@ -42,22 +65,43 @@ fn decimals(value: f64) -> usize {
     }
 }
 
-fn rounded(value: f64, decimals: usize) -> String {
-    without_trailing_zeros(format!("{value:.decimals$}"))
+fn push_rounded(out: &mut String, value: f64, decimals: usize) {
+    let start = out.len();
+    write!(out, "{value:.decimals$}").expect("writing to memory does not fail");
+    drop_trailing_zeros(out, start);
 }
 
-/// Of the decimals, where there are any.
-fn without_trailing_zeros(mut text: String) -> String {
-    if text.contains('.') {
-        let kept = text.trim_end_matches('0').trim_end_matches('.').len();
-        text.truncate(kept);
+/// Of the decimals of the number that begins at `start`, where there are any.
+fn drop_trailing_zeros(out: &mut String, start: usize) {
+    let number = &out[start..];
+    if number.contains('.') {
+        let kept = number.trim_end_matches('0').trim_end_matches('.').len();
+        out.truncate(start + kept);
     }
-    text
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn pushed(push: impl FnOnce(&mut String)) -> String {
+        // What stands before a number stays as it is.
+        let mut text = "1.00".to_owned();
+        push(&mut text);
+        text.strip_prefix("1.00").expect("it only grows").to_owned()
+    }
+
+    fn milli_text(milli: i64) -> String {
+        pushed(|out| push_milli(out, milli))
+    }
+
+    fn quotient_text(value: f64) -> String {
+        pushed(|out| push_quotient(out, value))
+    }
+
+    fn ratio_text(ratio: f64, within: Option<bool>, band: (f64, f64)) -> String {
+        pushed(|out| push_ratio(out, ratio, within, band))
+    }
 
     #[test]
     fn milli_units_are_exact() {

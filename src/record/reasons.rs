@@ -4,11 +4,16 @@
 //! concluded here and nothing decided again; a number that the record does not hold is not told.
 //!
 //! Reading order: `why` (one metric), `explain_sync` and `explain_poll` (the whole decision), `sync_in_short` (a table's line).
+//! Each sentence grows in one text, part by part.
 
 use crate::hpa::{Direction, LimitReason, PolicyKind, WindowReason};
-use crate::record::number_text::{milli_text, quotient_text, ratio_text, short_text};
+use crate::record::number_text::{push_milli, push_quotient, push_ratio, push_short, short_text};
 use crate::record::{HpaSync, KedaPoll, MetricRecord};
 use crate::units::SimDuration;
+use std::fmt::{self, Write as _};
+
+/// Room for nearly all sentences.
+const USUAL_LENGTH: usize = 160;
 
 /// The usage/target ratios that the HPA takes for 1, the edges included, and their text: each metric of each sync names them.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,68 +37,98 @@ pub fn metric_why(metric: &MetricRecord, sync: &HpaSync, band: &ToleranceBand) -
     if let Some(error) = &metric.error {
         return format!("failed: {error}");
     }
+    let mut out = String::with_capacity(USUAL_LENGTH);
     let Some(proposal) = metric.proposal else {
-        let told = told(metric);
-        return match sync.metric_desired {
-            Some(_) => format!("{told}, an input of the formula"),
-            None => format!("{told}, not looked at"),
-        };
+        push_told(&mut out, metric);
+        let role = if sync.metric_desired.is_some() { ", an input of the formula" } else { ", not looked at" };
+        out.push_str(role);
+        return out;
     };
-    let verdict = verdict(metric, band);
-    let text = match Shape::of(metric) {
+    push_source(&mut out, metric);
+    match Shape::of(metric) {
         Shape::CountsAsLargest => {
-            format!("{}, which counts as the largest number as any negative sum does -> {proposal}", told(metric))
+            push_told(&mut out, metric);
+            out.push_str(", which counts as the largest number as any negative sum does");
         }
-        Shape::Total => {
-            let against = format!("ratio {} against {}", shown_ratio(metric, band), replicas(sync.status_replicas));
-            let sum = division(metric);
-            match metric.within_tolerance {
-                Some(true) => format!("{sum}, {against}, {verdict}: keeps them -> {proposal}"),
-                _ => format!("{sum} -> {proposal} ({against}{})", after_comma(&verdict)),
-            }
+        Shape::Total => push_total(&mut out, metric, sync, (proposal, band)),
+        Shape::Ratio => push_ratio_of_pods(&mut out, metric, sync, band),
+        Shape::PerPod => push_per_pod(&mut out, metric, band),
+    }
+    // A total says it before its ratio.
+    if Shape::of(metric) != Shape::Total {
+        push(&mut out, format_args!(" -> {proposal}"));
+    }
+    push_asked(&mut out, metric, sync);
+    out
+}
+
+fn push_total(out: &mut String, metric: &MetricRecord, sync: &HpaSync, (proposal, band): (i32, &ToleranceBand)) {
+    push_division(out, metric);
+    let keeps = metric.within_tolerance == Some(true);
+    if keeps {
+        out.push_str(", ratio ");
+    } else {
+        push(out, format_args!(" -> {proposal} (ratio "));
+    }
+    push_shown_ratio(out, metric, band);
+    push(out, format_args!(" against {}", replicas(sync.status_replicas)));
+    push_verdict(out, metric, band);
+    if keeps {
+        push(out, format_args!(": keeps them -> {proposal}"));
+    } else {
+        out.push(')');
+    }
+}
+
+fn push_ratio_of_pods(out: &mut String, metric: &MetricRecord, sync: &HpaSync, band: &ToleranceBand) {
+    push_told(out, metric);
+    out.push_str(" / ");
+    push_milli(out, metric.target_milli);
+    out.push_str(" = ");
+    push_shown_ratio(out, metric, band);
+    push_verdict(out, metric, band);
+    match metric.within_tolerance {
+        Some(true) => push(out, format_args!(": keeps {}", replicas(sync.spec_replicas))),
+        Some(false) => {
+            out.push_str("; x ");
+            push_ready_product(out, metric, sync);
         }
-        Shape::Ratio => {
-            let sum = format!("{} / {} = {}", told(metric), target(metric), shown_ratio(metric, band));
-            match metric.within_tolerance {
-                Some(true) => format!("{sum}, {verdict}: keeps {} -> {proposal}", replicas(sync.spec_replicas)),
-                Some(false) => {
-                    let product = metric.ratio.unwrap_or(f64::NAN) * f64::from(sync.ready_replicas);
-                    let pods = counted(sync.ready_replicas, "ready pod");
-                    format!("{sum}, {verdict}; x {pods} = {} -> {proposal}", quotient_text(product))
-                }
-                None => format!("{sum} -> {proposal}"),
-            }
-        }
-        Shape::PerPod => {
-            let usage = per_pod_usage(metric);
-            let filled = if is_filled_in(metric) { "missing and unready pods filled in, " } else { "" };
-            let ratio =
-                format!("{usage}{filled}ratio {} over the pods{}", shown_ratio(metric, band), after_comma(&verdict));
-            let keeps = if metric.within_tolerance == Some(true) { ": keeps the count" } else { "" };
-            format!("{ratio}{keeps} -> {proposal}")
-        }
-    };
-    format!("{}{text}{}", source(metric), asked(metric, sync))
+        None => {}
+    }
+}
+
+fn push_per_pod(out: &mut String, metric: &MetricRecord, band: &ToleranceBand) {
+    push_per_pod_usage(out, metric);
+    if is_filled_in(metric) {
+        out.push_str("missing and unready pods filled in, ");
+    }
+    out.push_str("ratio ");
+    push_shown_ratio(out, metric, band);
+    out.push_str(" over the pods");
+    push_verdict(out, metric, band);
+    if metric.within_tolerance == Some(true) {
+        out.push_str(": keeps the count");
+    }
 }
 
 /// The whole sync in one sentence: what was proposed, what the windows and limits made of it, what was written.
 pub fn explain_sync(sync: &HpaSync) -> String {
-    let mut parts = causes(sync);
-    parts.push(outcome(sync.spec_replicas, sync.new_replicas));
-    parts.join("; ")
+    let mut out = String::with_capacity(USUAL_LENGTH);
+    push_causes(&mut out, sync);
+    push_outcome(&mut out, sync.spec_replicas, sync.new_replicas);
+    out
 }
 
 /// What came before the write, in the controller's order.
-fn causes(sync: &HpaSync) -> Vec<String> {
-    let mut parts = Vec::new();
+fn push_causes(out: &mut String, sync: &HpaSync) {
     match sync.metric_desired {
         Some(desired) => {
-            parts.push(proposals(sync, desired));
-            parts.extend(window_text(sync, desired));
-            parts.extend(limit_text(sync));
+            push_proposals(out, sync, desired);
+            push_window(out, sync, desired);
+            push_limit(out, sync);
         }
         None if sync.spec_replicas == 0 && !sync.rescaled => {
-            parts.push("scaling is disabled while the target has 0 replicas".to_owned());
+            out.push_str("scaling is disabled while the target has 0 replicas");
         }
         None if sync.rescaled => {
             let (side, bound) = if sync.new_replicas < sync.spec_replicas {
@@ -101,87 +136,125 @@ fn causes(sync: &HpaSync) -> Vec<String> {
             } else {
                 ("below", "minReplicas")
             };
-            let (found, new) = (counted(sync.spec_replicas, "replica"), sync.new_replicas);
-            parts.push(format!("{found} found, {side} {bound} {new}: metrics are not looked at"));
+            let (found, new) = (replicas(sync.spec_replicas), sync.new_replicas);
+            push(out, format_args!("{found} found, {side} {bound} {new}: metrics are not looked at"));
         }
-        None => parts.push(failures(sync)),
+        None => push_failures(out, sync),
     }
-    parts
 }
 
 /// A poll in one sentence.
 pub fn explain_poll(poll: &KedaPoll) -> String {
-    format!("{}; {}", poll_cause(poll), outcome(poll.spec_replicas, poll.new_replicas))
+    let mut out = poll_cause(poll);
+    push_outcome(&mut out, poll.spec_replicas, poll.new_replicas);
+    out
 }
 
 /// Why a poll did what it did, without the counts.
 pub fn poll_cause(poll: &KedaPoll) -> String {
-    // A trigger's error keeps the whole object from being active, whatever stands in for the formula.
-    let active: Vec<String> = if poll.active { active_triggers(poll).collect() } else { Vec::new() };
-    let failed: Vec<&str> =
-        poll.metrics.iter().filter(|metric| metric.error.is_some()).map(|metric| metric.trigger.as_str()).collect();
-    let who = match (active.is_empty(), failed.is_empty()) {
-        (false, true) => format!("active: {}", active.join(", ")),
-        (false, false) => format!("active: {}; failed: {}", active.join(", "), failed.join(", ")),
-        (true, false) => format!("failed: {}", failed.join(", ")),
-        (true, true) if poll.active => "active".to_owned(),
-        (true, true) => "no trigger is active".to_owned(),
-    };
+    let mut out = String::with_capacity(USUAL_LENGTH);
+    if poll.rule == "paused" {
+        out.push_str("paused: no scale loop and no HPA");
+        if poll.action != "none" {
+            out.push_str(", the annotation's count is written");
+        }
+        return out;
+    }
+    let has_active = push_who(&mut out, poll);
     let what = match (poll.rule, poll.action) {
-        ("paused", "none") => return "paused: no scale loop and no HPA".to_owned(),
-        ("paused", _) => return "paused: no scale loop and no HPA, the annotation's count is written".to_owned(),
         (_, "activate") => "activates the target",
         (_, "deactivate") => "the cooldown is over",
         (_, "raiseToMinimum") => "raises to minReplicaCount",
         ("A1", _) => "may not activate (paused-scale-out)",
         ("A2", _) => "holds while a trigger fails",
         ("A3", _) if poll.metrics.is_empty() => "cpu and memory alone count as active",
-        ("A3", _) if active.is_empty() => "held active (force-activation)",
+        ("A3", _) if !has_active => "held active (force-activation)",
         ("A3", _) => "the cooldown starts again",
         ("I1", _) => "holds for the fallback",
         ("I2", _) => "holds: there is no fallback",
         ("I3", _) => match poll.cooldown_end {
-            Some(end) => return format!("{who}: holds until the cooldown ends at {end} (I3)"),
+            Some(end) => {
+                push(&mut out, format_args!(": holds until the cooldown ends at {end} (I3)"));
+                return out;
+            }
             None => "holds for paused-scale-in",
         },
         _ => "nothing to do",
     };
-    format!("{who}: {what} ({})", poll.rule)
+    push(&mut out, format_args!(": {what} ({})", poll.rule));
+    out
+}
+
+/// Which triggers are active and which failed; whether any is active.
+fn push_who(out: &mut String, poll: &KedaPoll) -> bool {
+    // A trigger's error keeps the whole object from being active, whatever stands in for the formula.
+    let mut has_active = false;
+    for metric in active_triggers(poll).filter(|_| poll.active) {
+        out.push_str(if has_active { ", " } else { "active: " });
+        has_active = true;
+        out.push_str(&metric.trigger);
+        out.push_str(if metric.fallback { " by fallback " } else { " " });
+        push_told(out, metric);
+    }
+    let mut has_failed = false;
+    for metric in poll.metrics.iter().filter(|metric| metric.error.is_some()) {
+        out.push_str(match (has_failed, has_active) {
+            (true, _) => ", ",
+            (false, true) => "; failed: ",
+            (false, false) => "failed: ",
+        });
+        has_failed = true;
+        out.push_str(&metric.trigger);
+    }
+    if !has_active && !has_failed {
+        out.push_str(if poll.active { "active" } else { "no trigger is active" });
+    }
+    has_active
 }
 
 /// A rescale on a table's line: the deciding metric's figures, then the windows and limits that changed the count.
 /// `named` is the metric to show.
 pub fn sync_in_short(sync: &HpaSync, named: &MetricRecord) -> String {
-    let Some(desired) = sync.metric_desired else { return causes(sync).join("; ") };
-    let mut text = format!("{} {}", named.trigger, in_short(named, sync));
-    for part in window_in_short(sync, desired).into_iter().chain(limit_text(sync)) {
-        text.push_str("; ");
-        text.push_str(&part);
-    }
-    text
+    let mut out = String::with_capacity(USUAL_LENGTH);
+    let Some(desired) = sync.metric_desired else {
+        push_causes(&mut out, sync);
+        return out;
+    };
+    push(&mut out, format_args!("{} ", named.trigger));
+    push_in_short(&mut out, named, sync);
+    push_window_in_short(&mut out, sync, desired);
+    push_limit(&mut out, sync);
+    out
 }
 
 /// A metric's figures without its tolerance test, unless that decided.
-fn in_short(metric: &MetricRecord, sync: &HpaSync) -> String {
+fn push_in_short(out: &mut String, metric: &MetricRecord, sync: &HpaSync) {
     if let Some(error) = &metric.error {
-        return format!("failed: {error}");
+        return push(out, format_args!("failed: {error}"));
     }
-    let Some(proposal) = metric.proposal else { return told(metric) };
-    let kept = metric.within_tolerance == Some(true);
-    let figures = match Shape::of(metric) {
-        _ if kept => format!("within tolerance (ratio {})", metric.ratio.map_or_else(String::new, short_text)),
-        Shape::CountsAsLargest => format!("{}, counted as the largest number", told(metric)),
-        Shape::Total => division(metric),
+    let Some(proposal) = metric.proposal else { return push_told(out, metric) };
+    let ratio = || metric.ratio.map_or_else(String::new, short_text);
+    push_source(out, metric);
+    match Shape::of(metric) {
+        _ if metric.within_tolerance == Some(true) => push(out, format_args!("within tolerance (ratio {})", ratio())),
+        Shape::CountsAsLargest => {
+            push_told(out, metric);
+            out.push_str(", counted as the largest number");
+        }
+        Shape::Total => push_division(out, metric),
         Shape::Ratio => {
-            let (ratio, ready) = (metric.ratio.unwrap_or(f64::NAN), sync.ready_replicas);
-            let product = quotient_text(ratio * f64::from(ready));
-            format!("{} / {} x {} = {product}", told(metric), target(metric), counted(ready, "ready pod"))
+            push_told(out, metric);
+            out.push_str(" / ");
+            push_milli(out, metric.target_milli);
+            out.push_str(" x ");
+            push_ready_product(out, metric, sync);
         }
         Shape::PerPod => {
-            format!("{}ratio {}", per_pod_usage(metric), metric.ratio.map_or_else(String::new, short_text))
+            push_per_pod_usage(out, metric);
+            push(out, format_args!("ratio {}", ratio()));
         }
-    };
-    format!("{}{figures} -> {proposal}", source(metric))
+    }
+    push(out, format_args!(" -> {proposal}"));
 }
 
 /// How a metric becomes a count.
@@ -213,39 +286,52 @@ impl Shape {
 
 /// Whether a metric is measured per pod and not for the target as a whole.
 fn is_per_pod(metric: &MetricRecord) -> bool {
-    let kind = metric.kind.to_ascii_lowercase();
-    let per_pod = matches!(kind.as_str(), "cpu" | "memory" | "pods" | "resource" | "containerresource");
-    metric.target_type == "Utilization" || per_pod
+    let per_pod = ["cpu", "memory", "pods", "resource", "containerresource"];
+    metric.target_type == "Utilization" || per_pod.iter().any(|kind| metric.kind.eq_ignore_ascii_case(kind))
 }
 
 /// What the HPA was told.
-fn told(metric: &MetricRecord) -> String {
+fn push_told(out: &mut String, metric: &MetricRecord) {
     match (metric.milli, metric.value) {
-        (Some(milli), _) => milli_text(milli),
-        (None, Some(value)) => short_text(value),
-        (None, None) => "no value".to_owned(),
+        (Some(milli), _) => push_milli(out, milli),
+        (None, Some(value)) => push_short(out, value),
+        (None, None) => out.push_str("no value"),
     }
-}
-
-fn target(metric: &MetricRecord) -> String {
-    milli_text(metric.target_milli)
 }
 
 /// `16.58 / 5 = 3.32`, digits enough to see why it is rounded up as it is.
-fn division(metric: &MetricRecord) -> String {
-    let quotient = metric.milli.map_or(f64::NAN, |milli| milli as f64 / metric.target_milli as f64);
-    format!("{} / {} = {}", told(metric), target(metric), quotient_text(quotient))
+fn push_division(out: &mut String, metric: &MetricRecord) {
+    push_told(out, metric);
+    out.push_str(" / ");
+    push_milli(out, metric.target_milli);
+    out.push_str(" = ");
+    push_quotient(out, metric.milli.map_or(f64::NAN, |milli| milli as f64 / metric.target_milli as f64));
+}
+
+/// `2 ready pods = 3.32`, the ratio times so many.
+fn push_ready_product(out: &mut String, metric: &MetricRecord, sync: &HpaSync) {
+    let ready = sync.ready_replicas;
+    push(out, format_args!("{} = ", Counted { count: ready, noun: "ready pod" }));
+    push_quotient(out, metric.ratio.unwrap_or(f64::NAN) * f64::from(ready));
 }
 
 /// `83 % against 80 %, `; nothing when the usage is not known.
-fn per_pod_usage(metric: &MetricRecord) -> String {
+fn push_per_pod_usage(out: &mut String, metric: &MetricRecord) {
     let known = metric.milli.is_some() || metric.value.is_some();
-    match (metric.target_type.as_str(), known) {
-        ("Utilization", true) => format!("{} % of the request against {} %, ", told(metric), target(metric)),
-        ("Utilization", false) => format!("target {} % of the request, ", target(metric)),
-        (_, true) => format!("{} per pod against {}, ", told(metric), target(metric)),
-        (_, false) => format!("target {} per pod, ", target(metric)),
+    let is_percent = metric.target_type == "Utilization";
+    if known {
+        push_told(out, metric);
+        out.push_str(if is_percent { " % of the request against " } else { " per pod against " });
+    } else {
+        out.push_str("target ");
     }
+    push_milli(out, metric.target_milli);
+    out.push_str(match (is_percent, known) {
+        (true, true) => " %, ",
+        (true, false) => " % of the request, ",
+        (false, true) => ", ",
+        (false, false) => " per pod, ",
+    });
 }
 
 /// Whether the ratio that was tested is not that of the usage: pods without a sample, or not ready, took part with an assumed one.
@@ -254,117 +340,127 @@ fn is_filled_in(metric: &MetricRecord) -> bool {
     metric.target_milli != 0 && (milli as f64 / metric.target_milli as f64 - ratio).abs() > 1e-3
 }
 
-fn shown_ratio(metric: &MetricRecord, band: &ToleranceBand) -> String {
-    metric.ratio.map_or_else(|| "unknown".to_owned(), |ratio| ratio_text(ratio, metric.within_tolerance, band.edges))
-}
-
-/// `outside 0.9..1.1`; empty when tolerance was not tested.
-fn verdict(metric: &MetricRecord, band: &ToleranceBand) -> String {
-    match metric.within_tolerance {
-        Some(true) => format!("within {}", band.text),
-        Some(false) => format!("outside {}", band.text),
-        None => String::new(),
+fn push_shown_ratio(out: &mut String, metric: &MetricRecord, band: &ToleranceBand) {
+    match metric.ratio {
+        Some(ratio) => push_ratio(out, ratio, metric.within_tolerance, band.edges),
+        None => out.push_str("unknown"),
     }
 }
 
-fn after_comma(text: &str) -> String {
-    if text.is_empty() { String::new() } else { format!(", {text}") }
+/// `, outside 0.9..1.1`; nothing when tolerance was not tested.
+fn push_verdict(out: &mut String, metric: &MetricRecord, band: &ToleranceBand) {
+    if let Some(within) = metric.within_tolerance {
+        out.push_str(if within { ", within " } else { ", outside " });
+        out.push_str(&band.text);
+    }
 }
 
 /// Where a number that no source gave came from.
-fn source(metric: &MetricRecord) -> String {
+fn push_source(out: &mut String, metric: &MetricRecord) {
     if metric.fallback {
-        return "fallback for a failed answer: ".to_owned();
+        return out.push_str("fallback for a failed answer: ");
     }
-    match metric.value {
-        Some(value) if !value.is_finite() && metric.milli.is_some() => format!("{value} is told as "),
-        _ => String::new(),
+    if let Some(value) = metric.value.filter(|value| !value.is_finite() && metric.milli.is_some()) {
+        push(out, format_args!("{value} is told as "));
     }
 }
 
 /// How old a cached answer is.
-fn asked(metric: &MetricRecord, sync: &HpaSync) -> String {
-    let age = sync.t.saturating_since(metric.query_time);
-    if metric.cached { format!("; asked {} ago", seconds(age)) } else { String::new() }
+fn push_asked(out: &mut String, metric: &MetricRecord, sync: &HpaSync) {
+    if metric.cached {
+        let age = sync.t.saturating_since(metric.query_time);
+        push(out, format_args!("; asked {} ago", seconds(age)));
+    }
 }
 
 /// The proposals, the largest first; it is the one that counts.
-fn proposals(sync: &HpaSync, desired: i32) -> String {
+fn push_proposals(out: &mut String, sync: &HpaSync, desired: i32) {
     let winner = sync.metrics.iter().position(|metric| metric.proposal == Some(desired));
-    let Some(winner) = winner else { return format!("the metrics propose {desired}") };
+    let Some(winner) = winner else { return push(out, format_args!("the metrics propose {desired}")) };
     let metric = &sync.metrics[winner];
-    let within = if metric.within_tolerance == Some(true) { ", within tolerance" } else { "" };
-    let mut text = format!("{} proposes {desired}{within}", metric.trigger);
-    let others = sync.metrics.iter().enumerate().filter(|(index, _)| *index != winner);
-    let others: Vec<String> = others
-        .filter_map(|(_, metric)| match (metric.proposal, &metric.error) {
-            (Some(proposal), _) => Some(format!("{} {proposal}", metric.trigger)),
-            (None, Some(_)) => Some(format!("{} failed", metric.trigger)),
-            // The input of a formula.
-            (None, None) => None,
-        })
-        .collect();
-    if !others.is_empty() {
-        text.push_str(&format!(" ({})", others.join(", ")));
+    out.push_str(&metric.trigger);
+    push(out, format_args!(" proposes {desired}"));
+    if metric.within_tolerance == Some(true) {
+        out.push_str(", within tolerance");
     }
-    text
+    let mut has_others = false;
+    for (_, metric) in sync.metrics.iter().enumerate().filter(|(index, _)| *index != winner) {
+        // Neither: the input of a formula.
+        if metric.proposal.is_none() && metric.error.is_none() {
+            continue;
+        }
+        out.push_str(if has_others { ", " } else { " (" });
+        has_others = true;
+        out.push_str(&metric.trigger);
+        match metric.proposal {
+            Some(proposal) => push(out, format_args!(" {proposal}")),
+            None => out.push_str(" failed"),
+        }
+    }
+    if has_others {
+        out.push(')');
+    }
 }
 
 /// A sync without a result (`computeReplicasForMetrics`, HPA-MULTI-1 and 2).
-fn failures(sync: &HpaSync) -> String {
+fn push_failures(out: &mut String, sync: &HpaSync) {
     let failed = sync.metrics.iter().filter_map(|metric| Some((metric, metric.error.as_ref()?)));
     let failed: Vec<String> = failed.map(|(metric, error)| format!("{} failed: {error}", metric.trigger)).collect();
-    let mut text = if failed.is_empty() { "no metric could be computed".to_owned() } else { failed.join(", ") };
+    out.push_str(&if failed.is_empty() { "no metric could be computed".to_owned() } else { failed.join(", ") });
     if let Some(metric) = sync.metrics.iter().max_by_key(|metric| metric.proposal)
         && let Some(proposal) = metric.proposal
     {
         let name = &metric.trigger;
-        text.push_str(&format!("; {name} proposes {proposal}, and while a metric fails nothing scales down"));
+        push(out, format_args!("; {name} proposes {proposal}, and while a metric fails nothing scales down"));
     }
-    text
 }
 
-/// What a window made of the proposal; `None` when it is the proposal.
-fn window_text(sync: &HpaSync, desired: i32) -> Option<String> {
-    let stabilized = sync.stabilized.filter(|stabilized| *stabilized != desired.max(0))?;
-    let Some(reason) = &sync.window else {
+/// What the windows made of the proposal where they changed it.
+fn stabilized(sync: &HpaSync, desired: i32) -> Option<i32> {
+    sync.stabilized.filter(|stabilized| *stabilized != desired.max(0))
+}
+
+/// What a window made of the proposal; nothing when it is the proposal.
+fn push_window(out: &mut String, sync: &HpaSync, desired: i32) {
+    let Some(stabilized) = stabilized(sync, desired) else { return };
+    let Some(WindowReason { direction, window, recommendation, age }) = sync.window else {
         let side = if stabilized < desired { Direction::Up } else { Direction::Down };
-        return Some(format!("the {} window holds it at {stabilized}", word(side)));
+        return push(out, format_args!("; the {} window holds it at {stabilized}", word(side)));
     };
-    let WindowReason { direction, window, recommendation, age } = *reason;
-    let (name, held) = (format!("{} window {}", word(direction), seconds(window)), recommendation.replicas);
-    let age = seconds(age);
-    Some(if held == stabilized {
-        format!("{name} holds it at {stabilized}, the recommendation of {age} ago")
+    let (held, age) = (recommendation.replicas, seconds(age));
+    push(out, format_args!("; {} window {} ", word(direction), seconds(window)));
+    if held == stabilized {
+        push(out, format_args!("holds it at {stabilized}, the recommendation of {age} ago"));
     } else {
-        format!("{name} keeps the current {stabilized}, for the recommendation of {held} of {age} ago")
-    })
-}
-
-fn window_in_short(sync: &HpaSync, desired: i32) -> Option<String> {
-    let stabilized = sync.stabilized.filter(|stabilized| *stabilized != desired.max(0))?;
-    match &sync.window {
-        Some(WindowReason { direction, window, recommendation, age }) if recommendation.replicas == stabilized => {
-            let (name, window, age) = (word(*direction), seconds(*window), seconds(*age));
-            Some(format!("{name} window {window} holds {stabilized}, proposed {age} ago"))
-        }
-        _ => window_text(sync, desired),
+        push(out, format_args!("keeps the current {stabilized}, for the recommendation of {held} of {age} ago"));
     }
 }
 
-/// What kept the count from following; `None` when nothing did.
-fn limit_text(sync: &HpaSync) -> Option<String> {
-    let Some(limit) = sync.limit else {
-        let stabilized = sync.stabilized.filter(|stabilized| *stabilized != sync.new_replicas)?;
-        let new = sync.new_replicas;
-        return match sync.bound_by {
-            "none" => None,
-            bound @ ("minReplicas" | "maxReplicas") => Some(format!("{bound} {new}")),
-            bound => Some(format!("{bound} cuts {stabilized} to {new}")),
-        };
-    };
-    Some(match limit {
-        LimitReason::Policy { direction, index, policy, period_start, limit } => {
+fn push_window_in_short(out: &mut String, sync: &HpaSync, desired: i32) {
+    match (stabilized(sync, desired), sync.window) {
+        (Some(stabilized), Some(WindowReason { direction, window, recommendation, age }))
+            if recommendation.replicas == stabilized =>
+        {
+            let (name, window, age) = (word(direction), seconds(window), seconds(age));
+            push(out, format_args!("; {name} window {window} holds {stabilized}, proposed {age} ago"));
+        }
+        _ => push_window(out, sync, desired),
+    }
+}
+
+/// What kept the count from following; nothing when nothing did.
+fn push_limit(out: &mut String, sync: &HpaSync) {
+    let new = sync.new_replicas;
+    match sync.limit {
+        None => {
+            let Some(stabilized) = sync.stabilized.filter(|stabilized| *stabilized != new) else { return };
+            match sync.bound_by {
+                "none" => {}
+                bound @ ("minReplicas" | "maxReplicas") => push(out, format_args!("; {bound} {new}")),
+                bound => push(out, format_args!("; {bound} cuts {stabilized} to {new}")),
+            }
+        }
+        Some(LimitReason::Policy { direction, index, policy, period_start, limit }) => {
             let (name, side) = match direction {
                 Direction::Up => ("scaleUp", "most"),
                 Direction::Down => ("scaleDown", "least"),
@@ -375,30 +471,42 @@ fn limit_text(sync: &HpaSync) -> Option<String> {
                 Direction::Down => limit > sync.spec_replicas,
             };
             let passed = if passed { ", passed already" } else { "" };
-            format!(
-                "{name} policy {index} ({value} {kind} per {period}) allows at {side} {limit}, from {period_start} at the \
-                 period's start{passed}"
-            )
+            push(
+                out,
+                format_args!(
+                    "; {name} policy {index} ({value} {kind} per {period}) allows at {side} {limit}, from {period_start} at \
+                     the period's start{passed}"
+                ),
+            );
         }
-        LimitReason::Disabled(direction) => format!("{} is disabled (selectPolicy)", word(direction)),
-        LimitReason::BuiltIn { limit } => format!("without behavior at most {limit}, twice the count or 4"),
-        LimitReason::MaxReplicas(count) => format!("maxReplicas {count}"),
-        LimitReason::MinReplicas(count) => format!("minReplicas {count}"),
-    })
+        Some(LimitReason::Disabled(direction)) => {
+            push(out, format_args!("; {} is disabled (selectPolicy)", word(direction)));
+        }
+        Some(LimitReason::BuiltIn { limit }) => {
+            push(out, format_args!("; without behavior at most {limit}, twice the count or 4"));
+        }
+        Some(LimitReason::MaxReplicas(count)) => push(out, format_args!("; maxReplicas {count}")),
+        Some(LimitReason::MinReplicas(count)) => push(out, format_args!("; minReplicas {count}")),
+    }
 }
 
-fn active_triggers(poll: &KedaPoll) -> impl Iterator<Item = String> {
+fn active_triggers(poll: &KedaPoll) -> impl Iterator<Item = &MetricRecord> {
     // A formula decides alone.
     let formula = poll.metrics.iter().any(|metric| metric.kind == "composite");
     let counted = poll.metrics.iter().filter(move |metric| !formula || metric.kind == "composite");
-    let active = counted.filter(|metric| metric.active == Some(true));
-    active.map(|metric| {
-        format!("{}{} {}", metric.trigger, if metric.fallback { " by fallback" } else { "" }, told(metric))
-    })
+    counted.filter(|metric| metric.active == Some(true))
 }
 
-fn outcome(before: i32, after: i32) -> String {
-    if before == after { format!("stays at {after}") } else { format!("{before} -> {after}") }
+fn push_outcome(out: &mut String, before: i32, after: i32) {
+    if before == after {
+        push(out, format_args!("; stays at {after}"));
+    } else {
+        push(out, format_args!("; {before} -> {after}"));
+    }
+}
+
+fn push(out: &mut String, words: fmt::Arguments<'_>) {
+    out.write_fmt(words).expect("writing to memory does not fail");
 }
 
 /// Upstream's name of a direction's rules.
@@ -419,17 +527,25 @@ pub(super) fn policy_word(kind: PolicyKind) -> &'static str {
 
 /// A time as a person reads it, to the tenth of a second: `15.2s`, `4m45s`. From the microseconds that files carry, so that a
 /// decision read back explains itself in the same words.
-fn seconds(time: SimDuration) -> String {
+fn seconds(time: SimDuration) -> SimDuration {
     let tenths = (time.as_secs_f64() * 10.0).round();
-    SimDuration::from_secs_f64(tenths / 10.0).to_string()
+    SimDuration::from_secs_f64(tenths / 10.0)
 }
 
-fn replicas(count: i32) -> String {
-    counted(count, "replica")
+fn replicas(count: i32) -> Counted {
+    Counted { count, noun: "replica" }
 }
 
-fn counted(count: i32, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+/// `1 replica`, `2 replicas`.
+struct Counted {
+    count: i32,
+    noun: &'static str,
+}
+
+impl fmt::Display for Counted {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} {}{}", self.count, self.noun, if self.count == 1 { "" } else { "s" })
+    }
 }
 
 #[cfg(test)]

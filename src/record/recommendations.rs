@@ -27,7 +27,7 @@ enum List {
 impl Recommendations {
     /// As a list.
     pub fn to_vec(&self) -> Vec<Recommendation> {
-        let mut changes = Vec::new();
+        let mut changes = Vec::with_capacity(usize::from(MAX_CHANGES));
         let mut list = &*self.0;
         loop {
             match list {
@@ -35,8 +35,9 @@ impl Recommendations {
                     changes.push((*place as usize, *own));
                     list = earlier;
                 }
-                List::Whole(all) => {
-                    let mut all = all.to_vec();
+                List::Whole(oldest) => {
+                    let mut all = Vec::with_capacity(oldest.len() + changes.len());
+                    all.extend_from_slice(oldest);
                     for (place, own) in changes.into_iter().rev() {
                         if place == all.len() { all.push(own) } else { all[place] = own }
                     }
@@ -48,7 +49,9 @@ impl Recommendations {
 
     /// Takes the memory of an earlier list where that differs in one place only.
     pub(super) fn share(&mut self, earlier: &Recommendations) {
-        let (own, before) = (self.to_vec(), earlier.to_vec());
+        // A list that is not shared yet is whole.
+        let List::Whole(own) = &*self.0 else { return };
+        let before = earlier.to_vec();
         let changes = match &*earlier.0 {
             List::Whole(_) => 1,
             List::Changed { changes, .. } => changes + 1,

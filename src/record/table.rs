@@ -54,7 +54,12 @@ struct Cell {
 impl Cells {
     fn fill(&mut self, row: &TimelineRow) {
         self.next = 0;
-        self.number(Some(row.t.as_secs_f64()));
+        // Nearly always whole, and then its text is that of the integer.
+        if row.t.floor_to_second() == row.t {
+            self.count(row.t.as_secs_floor());
+        } else {
+            self.number(Some(row.t.as_secs_f64()));
+        }
         self.number(Some(row.offered_rps));
         for count in [row.spec_replicas, row.status_replicas, row.ready_replicas] {
             self.number(Some(f64::from(count)));
