@@ -7,9 +7,12 @@ use crate::report::polygon::{PolygonFill, outline};
 use plotters::prelude::*;
 use plotters_backend::{BackendColor, BackendCoord, BackendStyle, DrawingErrorKind, rasterizer};
 use std::io::Write;
+use std::ops::Range;
 
 /// Rows by which a part's marks may stand out of its own: half a label, the end of a line.
 const OVERHANG: u32 = 20;
+/// The share of a pixel from which plotters takes it for covered.
+const COVERING: f64 = 1.0 - 1.0 / 256.0;
 const BYTES_PER_PIXEL: usize = 3;
 
 /// The picture as PNG.
@@ -20,17 +23,38 @@ pub(super) fn to_png(picture: &impl Picture) -> Result<Vec<u8>, String> {
     let mut encoder = png::Encoder::new(&mut bytes, width, height);
     encoder.set_color(png::ColorType::Rgb);
     encoder.set_depth(png::BitDepth::Eight);
-    // Most pixels are as the one before them, of which this filter leaves zeros. To try all filters for each row halves the
-    // file and doubles the time; the slowest level halves it again, and takes longer than the simulation of an hour.
-    encoder.set_filter(png::Filter::Sub);
+    // The slowest level halves the file, and takes longer than the simulation of an hour.
     encoder.set_deflate_compression(png::DeflateCompression::FdeflateUltraFast);
     encoder.add_text_chunk(PNG_MARK.0.to_owned(), PNG_MARK.1.to_owned()).map_err(encoding)?;
     let mut writer = encoder.write_header().map_err(encoding)?;
     let mut rows = writer.stream_writer().map_err(encoding)?;
-    draw_in_stretches(picture, |finished| rows.write_all(finished).map_err(encoding))?;
+    let mut above = vec![0; width as usize * BYTES_PER_PIXEL];
+    draw_in_stretches(picture, |finished| {
+        let mut before = above.as_slice();
+        for row in finished.chunks_exact(before.len()) {
+            rows.set_filter(filter_for(row, before));
+            rows.write_all(row).map_err(encoding)?;
+            before = row;
+        }
+        above = before.to_vec();
+        Ok(())
+    })?;
     rows.finish().map_err(encoding)?;
     writer.finish().map_err(encoding)?;
     Ok(bytes)
+}
+
+/// The filter that leaves more zeros: most pixels are as the one before them, but where lines go up and down, as the one above.
+/// To let the encoder try all filters takes twice the time of all else here.
+fn filter_for(row: &[u8], above: &[u8]) -> png::Filter {
+    // Words of four bytes tell it well enough.
+    let word = |bytes: &[u8]| u32::from_ne_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+    let changes = |row: &[u8], other: &[u8]| -> u32 {
+        let pairs = row.chunks_exact(4).zip(other.chunks_exact(4));
+        pairs.map(|(own, other)| u32::from(word(own) != word(other))).sum()
+    };
+    let is_up = changes(row, above) < changes(&row[BYTES_PER_PIXEL..], row);
+    if is_up { png::Filter::Up } else { png::Filter::Sub }
 }
 
 fn encoding(error: impl std::fmt::Display) -> String {
@@ -44,6 +68,7 @@ fn draw_in_stretches(
 ) -> Result<(), String> {
     let (width, height) = picture.size();
     let row_bytes = width as usize * BYTES_PER_PIXEL;
+    let white = vec![255; row_bytes];
     let (mut pixels, mut top) = (Vec::new(), 0);
     for (part, own) in picture.parts().into_iter().enumerate() {
         let first = own.start.saturating_sub(OVERHANG).max(top);
@@ -52,7 +77,9 @@ fn draw_in_stretches(
         pixels.drain(..done);
         top = first;
         let held = (own.end.saturating_add(OVERHANG).min(height) - top) as usize * row_bytes;
-        pixels.resize(held.max(pixels.len()), 255);
+        while pixels.len() < held {
+            pixels.extend_from_slice(&white);
+        }
         let area = Stretch::new(&mut pixels, top, (width, height)).into_drawing_area();
         picture.draw_part(part, &area, Joints::Apart)?;
     }
@@ -61,9 +88,11 @@ fn draw_in_stretches(
 
 /// Some rows of a bitmap; what is drawn above and below them is lost.
 struct Stretch<'a> {
-    rows: BitMapBackend<'a>,
+    pixels: &'a mut [u8],
     /// The bitmap's row that is the first here.
     top: i32,
+    /// Rows here.
+    held: u32,
     /// Of the whole bitmap.
     size: (u32, u32),
     polygons: PolygonFill,
@@ -74,17 +103,46 @@ impl<'a> Stretch<'a> {
         let held = pixels.len() / BYTES_PER_PIXEL / size.0 as usize;
         let held = u32::try_from(held).expect("no more rows than the bitmap has");
         let top = i32::try_from(top).expect("coordinates are i32");
-        Stretch {
-            rows: BitMapBackend::with_buffer(pixels, (size.0, held)),
-            top,
-            size,
-            polygons: PolygonFill::default(),
-        }
+        Stretch { pixels, top, held, size, polygons: PolygonFill::default() }
     }
 
     fn here(&self, (x, y): BackendCoord) -> BackendCoord {
         (x, y - self.top)
     }
+
+    /// The rows as plotters draws on them.
+    fn rows(&mut self) -> BitMapBackend<'_> {
+        BitMapBackend::with_buffer(self.pixels, (self.size.0, self.held))
+    }
+
+    /// The bytes of `columns` in a row, or of what lies here of them.
+    fn row(&mut self, row: i32, columns: Range<i32>) -> &mut [u8] {
+        let (start, end) = (columns.start.max(0), columns.end.min(self.size.0 as i32));
+        if row < 0 || row >= self.held as i32 || start >= end {
+            return &mut [];
+        }
+        let before = row as usize * self.size.0 as usize;
+        &mut self.pixels[(before + start as usize) * BYTES_PER_PIXEL..(before + end as usize) * BYTES_PER_PIXEL]
+    }
+
+    /// A line along a row or a column, of one pixel's width, in a colour that covers: most of all that is drawn. One from right
+    /// to left ends where plotters has it end.
+    fn cover_line(&mut self, from: BackendCoord, to: BackendCoord, (red, green, blue): (u8, u8, u8)) {
+        let (from, to) = (self.here(from), self.here(to));
+        let rows = if from.1 == to.1 { from.1..=to.1 } else { from.1.min(to.1).max(0)..=from.1.max(to.1) };
+        let columns = if from.1 == to.1 { from.0.min(to.0 + 1)..from.0.max(to.0 + 1) } else { from.0..from.0 + 1 };
+        for row in *rows.start()..=(*rows.end()).min(self.held as i32 - 1) {
+            for pixel in self.row(row, columns.clone()).chunks_exact_mut(BYTES_PER_PIXEL) {
+                pixel.copy_from_slice(&[red, green, blue]);
+            }
+        }
+    }
+}
+
+/// A share of 256 of a colour over another, rounded as plotters does (`plotters_bitmap::bitmap_pixel::blend`).
+fn blend(under: u8, over: u8, share: u16) -> u8 {
+    let part = (u16::from(under.abs_diff(over)) * share / 256) as u8;
+    if over > under { under + part } else { under - part }
 }
 
 type Drawn = Result<(), DrawingErrorKind<<BitMapBackend<'static> as DrawingBackend>::ErrorType>>;
@@ -98,11 +156,11 @@ impl DrawingBackend for Stretch<'_> {
     }
 
     fn ensure_prepared(&mut self) -> Drawn {
-        self.rows.ensure_prepared()
+        Ok(())
     }
 
     fn present(&mut self) -> Drawn {
-        self.rows.present()
+        Ok(())
     }
 
     fn draw_pixel(&mut self, point: BackendCoord, color: BackendColor) -> Drawn {
@@ -110,12 +168,27 @@ impl DrawingBackend for Stretch<'_> {
         if color.alpha <= 0.0 {
             return Ok(());
         }
-        self.rows.draw_pixel(self.here(point), color)
+        let (x, y) = self.here(point);
+        let [red, green, blue] = self.row(y, x..x + 1) else { return Ok(()) };
+        if color.alpha >= COVERING {
+            (*red, *green, *blue) = color.rgb;
+        } else {
+            let (share, over) = ((color.alpha * 256.0) as u16, color.rgb);
+            (*red, *green, *blue) =
+                (blend(*red, over.0, share), blend(*green, over.1, share), blend(*blue, over.2, share));
+        }
+        Ok(())
     }
 
     fn draw_line<S: BackendStyle>(&mut self, from: BackendCoord, to: BackendCoord, style: &S) -> Drawn {
         if (from.0 == to.0 || from.1 == to.1) && style.stroke_width() == 1 {
-            return self.rows.draw_line(self.here(from), self.here(to), style);
+            let color = style.color();
+            if color.alpha >= 1.0 {
+                self.cover_line(from, to, color.rgb);
+                return Ok(());
+            }
+            let (from, to) = (self.here(from), self.here(to));
+            return self.rows().draw_line(from, to, style);
         }
         rasterizer::draw_line(self, from, to, style)
     }
@@ -128,7 +201,8 @@ impl DrawingBackend for Stretch<'_> {
         fill: bool,
     ) -> Drawn {
         if fill {
-            return self.rows.draw_rect(self.here(upper_left), self.here(bottom_right), style, fill);
+            let (upper_left, bottom_right) = (self.here(upper_left), self.here(bottom_right));
+            return self.rows().draw_rect(upper_left, bottom_right, style, fill);
         }
         rasterizer::draw_rect(self, upper_left, bottom_right, style, fill)
     }
@@ -174,7 +248,7 @@ impl DrawingBackend for Stretch<'_> {
 mod tests {
     use super::*;
     use crate::report::canvas::{Area, drawing, palette, write_text};
-    use std::ops::Range;
+    use proptest::prelude::*;
 
     /// Rising lines, turned text and a shade, in parts of `heights`, each standing out of its own rows a little.
     struct Sample {
@@ -249,5 +323,30 @@ mod tests {
         let frame = reader.next_frame(&mut pixels).expect("one frame");
         assert_eq!((frame.width, frame.height), (120, 200));
         assert!(pixels == whole(&picture));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(500))]
+
+        #[test]
+        fn lines_and_pixels_are_those_of_plotters(
+            ends in prop::collection::vec(((-9..40i32, -9..60i32), (-9..40i32, -9..60i32)), 1..9),
+            alpha in prop::sample::select(vec![0.0, 0.003, 0.3, 0.77, 0.995, 0.998, 1.0]),
+            rgb in (any::<u8>(), any::<u8>(), any::<u8>()),
+        ) {
+            let color = BackendColor { alpha, rgb };
+            fn draw<DB: DrawingBackend>(back: &mut DB, ends: &[(BackendCoord, BackendCoord)], color: &BackendColor) {
+                for (from, to) in ends {
+                    let drawn = back.draw_line(*from, (to.0, from.1), color);
+                    let drawn = drawn.and_then(|()| back.draw_line((to.0, from.1), *to, color));
+                    drawn.and_then(|()| back.draw_pixel(*to, *color)).expect("a bitmap takes all");
+                }
+            }
+            let mut plotters = vec![200; 30 * 50 * BYTES_PER_PIXEL];
+            let mut own = plotters.clone();
+            draw(&mut BitMapBackend::with_buffer(&mut plotters, (30, 50)), &ends, &color);
+            draw(&mut Stretch::new(&mut own, 0, (30, 50)), &ends, &color);
+            prop_assert!(own == plotters);
+        }
     }
 }

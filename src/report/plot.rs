@@ -6,7 +6,9 @@ use crate::report::canvas::{self, Area, Joints, Picture, drawing, palette, short
 use crate::report::text::{number, run_names};
 use crate::report::ticks::{self, Axis};
 use crate::units::math;
+use plotters::element::{Drawable, PointCollection};
 use plotters::prelude::*;
+use plotters_backend::{BackendCoord, DrawingErrorKind};
 use std::ops::Range;
 
 const WIDTH: u32 = 1200;
@@ -442,12 +444,45 @@ impl TimelinePlot {
                     // A lone sample between two gaps has no line.
                     chart.draw_series([Circle::new(*point, 2, line.color.filled())]).map_err(drawing)?;
                 } else if joints == Joints::Apart {
-                    let segments = run.windows(2).map(|ends| PathElement::new(ends.to_vec(), style));
-                    chart.draw_series(segments).map_err(drawing)?;
+                    chart.plotting_area().draw(&Segments { points: run, style }).map_err(drawing)?;
                 } else {
                     chart.draw_series(LineSeries::new(run.iter().copied(), style)).map_err(drawing)?;
                 }
             }
+        }
+        Ok(())
+    }
+}
+
+/// A line segment by segment, so that none is joined to the next.
+struct Segments<'a> {
+    points: &'a [(f64, f64)],
+    style: ShapeStyle,
+}
+
+impl<'a> PointCollection<'a, (f64, f64)> for &'a Segments<'_> {
+    type Point = &'a (f64, f64);
+    type IntoIter = std::slice::Iter<'a, (f64, f64)>;
+
+    fn point_iter(self) -> Self::IntoIter {
+        self.points.iter()
+    }
+}
+
+impl<DB: DrawingBackend> Drawable<DB> for Segments<'_> {
+    fn draw<I: Iterator<Item = BackendCoord>>(
+        &self,
+        points: I,
+        backend: &mut DB,
+        _: (u32, u32),
+    ) -> Result<(), DrawingErrorKind<DB::ErrorType>> {
+        let mut before = None;
+        for to in points {
+            // Many samples fall on the same pixel.
+            if let Some(from) = before.filter(|from| *from != to) {
+                backend.draw_path([from, to], &self.style)?;
+            }
+            before = Some(to);
         }
         Ok(())
     }

@@ -2,19 +2,30 @@
 //! every row of every polygon: a line of thousands of short segments, each a polygon, costs little more than half of that here.
 
 use plotters_backend::{BackendCoord, BackendStyle, DrawingBackend, DrawingErrorKind};
+use std::ops::RangeInclusive;
 
-/// An edge that the sweep crosses; `start` to `end` along the sweep, (along, across) it.
+/// An edge that the sweep crosses, in (along, across) it.
 #[derive(Clone, Copy, Debug)]
 struct Edge {
-    start: BackendCoord,
-    end: BackendCoord,
+    /// Where it starts and ends along the sweep.
+    start: i32,
+    end: i32,
+    /// Where it starts across it.
+    across: f64,
+    /// Its lengths across and along.
+    rise: i64,
+    run: f64,
 }
 
 impl Edge {
+    fn new(start: BackendCoord, end: BackendCoord) -> Self {
+        let (across, rise) = (f64::from(start.1), i64::from(end.1 - start.1));
+        Edge { start: start.0, end: end.0, across, rise, run: f64::from(end.0 - start.0) }
+    }
+
     /// Where it is across the sweep when that is at `at`.
     fn place(&self, at: i32) -> f64 {
-        let rise = i64::from(self.end.1 - self.start.1) * i64::from(at - self.start.0);
-        f64::from(self.start.1) + rise as f64 / f64::from(self.end.0 - self.start.0)
+        self.across + (self.rise * i64::from(at - self.start)) as f64 / self.run
     }
 }
 
@@ -51,30 +62,48 @@ impl PolygonFill {
             return back.draw_line(low, high, style);
         }
         // Along the longer side.
-        let is_along_x = high.0 - low.0 > high.1 - low.1;
-        let turned = |(x, y): BackendCoord| if is_along_x { (x, y) } else { (y, x) };
-        self.take_edges(vertices, turned);
-        let mut next = 0;
+        if high.0 - low.0 > high.1 - low.1 {
+            self.take_edges(vertices, |point| point);
+            self.sweep::<DB, S, true>(back, low.0..=high.0, style)
+        } else {
+            self.take_edges(vertices, |(x, y)| (y, x));
+            self.sweep::<DB, S, false>(back, low.1..=high.1, style)
+        }
+    }
+
+    fn sweep<DB: DrawingBackend, S: BackendStyle, const ALONG_X: bool>(
+        &mut self,
+        back: &mut DB,
+        positions: RangeInclusive<i32>,
+        style: &S,
+    ) -> Result<(), DrawingErrorKind<DB::ErrorType>> {
+        // Few positions are the end of an edge.
+        let (mut next, mut has_end) = (0, false);
         self.crossed.clear();
-        for at in turned(low).0..=turned(high).0 {
-            // Few positions are the end of an edge.
-            if self.crossed.iter().any(|crossing| crossing.is_end) {
+        for at in positions {
+            if has_end {
                 self.crossed.retain(|crossing| !crossing.is_end);
             }
-            while let Some(edge) = self.edges.get(next).filter(|edge| edge.start.0 <= at) {
+            while let Some(edge) = self.edges.get(next).filter(|edge| edge.start <= at) {
                 self.crossed.push(Crossing { edge: *edge, place: 0.0, is_end: false });
                 next += 1;
             }
+            has_end = false;
             for crossing in &mut self.crossed {
                 crossing.place = crossing.edge.place(at);
-                crossing.is_end = crossing.edge.end.0 == at;
+                crossing.is_end = crossing.edge.end == at;
+                has_end |= crossing.is_end;
             }
             match self.crossed.as_mut_slice() {
-                [left, right] if left.place.total_cmp(&right.place).is_le() => {}
+                [left, right] if left.place <= right.place => {}
                 [left, right] => std::mem::swap(left, right),
                 more => more.sort_by(|left, right| left.place.total_cmp(&right.place)),
             }
-            for_pairs(&self.crossed, |from, to| fill_between(back, (at, from, to), turned, style))?;
+            let mut fill = |from, to| fill_between::<DB, S, ALONG_X>(back, (at, from, to), style);
+            match self.crossed.as_slice() {
+                [left, right] if !has_end => fill(left.place, right.place)?,
+                crossed => for_pairs(crossed, fill)?,
+            }
         }
         Ok(())
     }
@@ -86,11 +115,10 @@ impl PolygonFill {
         for (from, to) in vertices.iter().zip(following) {
             let (from, to) = (turned(*from), turned(*to));
             if from.0 != to.0 {
-                let (start, end) = if from.0 < to.0 { (from, to) } else { (to, from) };
-                self.edges.push(Edge { start, end });
+                self.edges.push(if from.0 < to.0 { Edge::new(from, to) } else { Edge::new(to, from) });
             }
         }
-        self.edges.sort_by_key(|edge| edge.start.0);
+        self.edges.sort_by_key(|edge| edge.start);
     }
 }
 
@@ -132,23 +160,35 @@ fn for_pairs<E>(crossed: &[Crossing], mut fill: impl FnMut(f64, f64) -> Result<(
 
 /// The pixels of one position of the sweep: whole ones as a line, the rest by how much of them is covered. As in plotters, only
 /// a sweep along x has a second such pixel.
-fn fill_between<DB: DrawingBackend, S: BackendStyle>(
+fn fill_between<DB: DrawingBackend, S: BackendStyle, const ALONG_X: bool>(
     back: &mut DB,
     (at, from, to): (i32, f64, f64),
-    turned: impl Fn(BackendCoord) -> BackendCoord,
     style: &S,
 ) -> Result<(), DrawingErrorKind<DB::ErrorType>> {
+    let point = |across| if ALONG_X { (at, across) } else { (across, at) };
     let color = style.color();
-    back.draw_line(turned((at, from.ceil() as i32)), turned((at, to.floor() as i32)), &color)?;
-    let is_along_x = turned((0, 1)) == (0, 1);
-    let (before, after) = (from.ceil() - from, if is_along_x { to - to.floor() } else { 0.0 });
+    let (first, last) = (ceil(from), floor(to));
+    back.draw_line(point(first), point(last), &color)?;
+    let (before, after) = (f64::from(first) - from, if ALONG_X { to - f64::from(last) } else { 0.0 });
     if before > 0.0 {
-        back.draw_pixel(turned((at, from.floor() as i32)), color.mix(before))?;
+        back.draw_pixel(point(first - 1), color.mix(before))?;
     }
     if after > 0.0 {
-        back.draw_pixel(turned((at, to.ceil() as i32)), color.mix(after))?;
+        back.draw_pixel(point(last + 1), color.mix(after))?;
     }
     Ok(())
+}
+
+/// The whole number at or below `place`; places are within the polygon, whose corners are i32.
+fn floor(place: f64) -> i32 {
+    let cut = place as i32;
+    cut - i32::from(f64::from(cut) > place)
+}
+
+/// The whole number at or above `place`.
+fn ceil(place: f64) -> i32 {
+    let cut = place as i32;
+    cut + i32::from(f64::from(cut) < place)
 }
 
 #[cfg(test)]
