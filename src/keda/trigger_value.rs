@@ -120,9 +120,34 @@ pub(super) fn float_to_milli(value: f64, version: KedaVersion) -> i64 {
     if !value.is_finite() || (value < 0.0 && version >= NO_NEGATIVES) {
         return 0;
     }
-    let digits: String = format!("{value:.3}").chars().filter(|c| *c != '.').collect();
-    // The text is digits with an optional sign, so the only failure is a number too long.
-    digits.parse::<i64>().unwrap_or(if value < 0.0 { i64::MIN } else { i64::MAX })
+    let size = thousandths(value.abs());
+    if value < 0.0 { size.map_or(i64::MIN, |size| -size) } else { size.unwrap_or(i64::MAX) }
+}
+
+/// A number from 0 times 1000, to the nearest, ties to even, on the exact binary value: what its text with three digits says,
+/// which takes far longer. `None` when an i64 cannot hold it.
+fn thousandths(value: f64) -> Option<i64> {
+    const FRACTION_BITS: u32 = f64::MANTISSA_DIGITS - 1;
+    let bits = value.to_bits();
+    let (exponent, fraction) = (bits >> FRACTION_BITS, bits & ((1 << FRACTION_BITS) - 1));
+    // A subnormal number is far below half of a thousandth.
+    if exponent == 0 {
+        return Some(0);
+    }
+    // The value is `mantissa` times 2 to the power of `power`, and 1000 * 2^53 is below 2^63.
+    let product = (fraction | 1 << FRACTION_BITS) * 1000;
+    let power = i32::try_from(exponent).ok()? - (f64::MAX_EXP - 1) - FRACTION_BITS as i32;
+    if power >= 0 {
+        let whole = u128::from(product).checked_shl(power.unsigned_abs()).filter(|_| power < 64)?;
+        return i64::try_from(whole).ok();
+    }
+    let dropped = power.unsigned_abs();
+    if dropped > 63 {
+        return Some(0);
+    }
+    let (whole, rest, half) = (product >> dropped, product & ((1 << dropped) - 1), 1 << (dropped - 1));
+    let rounds_up = rest > half || (rest == half && whole % 2 == 1);
+    i64::try_from(whole + u64::from(rounds_up)).ok()
 }
 
 #[cfg(test)]
@@ -178,6 +203,25 @@ mod tests {
             assert_eq!(float_to_milli(value, version(2, 20, 1)), before, "{value} in 2.20.1");
             assert_eq!(float_to_milli(value, version(2, 20, 0)), before, "{value} in 2.20.0");
             assert_eq!(float_to_milli(value, OLD), old, "{value} in 2.19.0");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(5000))]
+
+        #[test]
+        fn milli_units_are_what_the_text_with_three_digits_says(
+            bits in any::<u64>(),
+            near in -3_000_000_000..3_000_000_000i64,
+            eighths in -100_000..100_000i32,
+        ) {
+            for value in [f64::from_bits(bits), near as f64 / 1000.0, near as f64 / 2000.0, f64::from(eighths) / 16.0] {
+                if value.is_finite() {
+                    let digits: String = format!("{value:.3}").chars().filter(|c| *c != '.').collect();
+                    let told = digits.parse::<i64>().unwrap_or(if value < 0.0 { i64::MIN } else { i64::MAX });
+                    prop_assert_eq!(float_to_milli(value, version(2, 20, 1)), told, "{}", value);
+                }
+            }
         }
     }
 

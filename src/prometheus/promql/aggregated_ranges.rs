@@ -33,7 +33,8 @@ impl Evaluator<'_> {
         let positions = memo.positions(selected, |memo, nameless| group_of(aggregate, memo, nameless));
         let window = self.window_of(range.unparenthesized(), t);
         let (id, semantics) = (function.id, self.semantics);
-        let mut gathering = Gathering::new(aggregate.op, memo.len(), &semantics);
+        let sums = std::mem::take(&mut memo.sums);
+        let mut gathering = Gathering::new(aggregate.op, memo.len(), &semantics, sums);
         let mut samples = std::mem::take(&mut self.scratch);
         let mut values = Vec::new();
         let mut side_by_side = positions.runs.iter();
@@ -68,7 +69,7 @@ impl Evaluator<'_> {
         });
         self.scratch = samples;
         memo.keep_positions(positions);
-        let result = gathering.finish(number, &memo);
+        let result = gathering.finish(number, &mut memo);
         self.memos[aggregate.memo] = memo;
         Some(result)
     }
@@ -107,10 +108,10 @@ enum Gathering {
 }
 
 impl Gathering {
-    /// For groups with numbers below `count`.
-    fn new(op: AggregateOp, count: usize, semantics: &Semantics) -> Self {
+    /// For groups with numbers below `count`; `sums` are those of an earlier evaluation.
+    fn new(op: AggregateOp, count: usize, semantics: &Semantics, sums: Sums) -> Self {
         if op == AggregateOp::Sum {
-            Gathering::Sums(Sums::new(count, semantics.kahan_agg))
+            Gathering::Sums(sums.anew(count, semantics.kahan_agg))
         } else {
             Gathering::Others { op, groups: Groups::default(), semantics: *semantics }
         }
@@ -128,17 +129,21 @@ impl Gathering {
             _ => groups.iter().zip(values).for_each(|(group, value)| self.add(*group, *value)),
         }
     }
-    fn finish(self, parameter: f64, memo: &Memo) -> Vec<Sample> {
+    fn finish(self, parameter: f64, memo: &mut Memo) -> Vec<Sample> {
         match self {
-            Gathering::Sums(sums) => sums.finish(memo),
+            Gathering::Sums(sums) => {
+                let result = sums.finish(memo);
+                memo.sums = sums;
+                result
+            }
             Gathering::Others { op, mut groups, semantics } => groups.finish(op, parameter, &semantics, memo),
         }
     }
 }
 
 /// `sum` of many groups: columns, so that those of one target are added side by side.
-#[derive(Debug)]
-struct Sums {
+#[derive(Clone, Debug, Default)]
+pub(super) struct Sums {
     /// From 2.55.
     compensated: bool,
     sums: Vec<f64>,
@@ -149,9 +154,17 @@ struct Sums {
 }
 
 impl Sums {
-    fn new(count: usize, compensated: bool) -> Self {
-        let (sums, compensations) = (vec![0.0; count], vec![0.0; count]);
-        Sums { compensated, sums, compensations, seen: vec![false; count], order: Vec::with_capacity(count) }
+    /// For `count` groups that nothing was added to.
+    fn anew(mut self, count: usize, compensated: bool) -> Self {
+        self.compensated = compensated;
+        for sums in [&mut self.sums, &mut self.compensations] {
+            sums.clear();
+            sums.resize(count, 0.0);
+        }
+        self.seen.clear();
+        self.seen.resize(count, false);
+        self.order.clear();
+        self
     }
     fn see(&mut self, group: u32) {
         if !std::mem::replace(&mut self.seen[group as usize], true) {
@@ -180,7 +193,7 @@ impl Sums {
             sums.zip(values).for_each(|(sum, value)| *sum += value);
         }
     }
-    fn finish(self, memo: &Memo) -> Vec<Sample> {
+    fn finish(&self, memo: &Memo) -> Vec<Sample> {
         let element = |group: u32| {
             let (sum, compensation) = (self.sums[group as usize], self.compensations[group as usize]);
             let value = if sum.is_infinite() { sum } else { sum + compensation };

@@ -89,7 +89,7 @@ impl Evaluator<'_> {
         let one_to_one = binary.matching.card == Card::OneToOne;
         let mut used: FxHashSet<u32> = FxHashSet::default();
         let mut inserted: FxHashSet<(u32, Labels)> = FxHashSet::default();
-        let mut result = Vec::new();
+        let mut result = Vec::with_capacity(many.len());
         for sample in &many {
             let signature = self.signature(binary, &sample.labels);
             let Some(partner) = partners.get(signature as usize).copied().flatten().map(|index| &one[index]) else {

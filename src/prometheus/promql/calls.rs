@@ -248,6 +248,7 @@ impl Evaluator<'_> {
             let buckets = &mut histograms[group as usize];
             if buckets.is_empty() {
                 order.push(group);
+                buckets.reserve(samples.len() / memo.len());
             }
             buckets.push((bound, sample.value));
         }

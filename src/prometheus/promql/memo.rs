@@ -1,5 +1,6 @@
 //! Remembers what nodes computed from label sets, so that the common evaluation builds and hashes none.
 
+use super::aggregated_ranges::Sums;
 use crate::prometheus::tsdb::Selected;
 use crate::series::Labels;
 use rustc_hash::FxHashMap;
@@ -17,6 +18,8 @@ pub(crate) struct Memo {
     by_labels: FxHashMap<Labels, u32>,
     groups: Vec<Labels>,
     by_position: Option<Positions>,
+    /// Memory for the sums of an aggregation.
+    pub(super) sums: Sums,
 }
 
 /// The groups of a selector's series.
