@@ -356,9 +356,9 @@ fn an_abort_takes_effect_at_the_next_boundary() {
     world.submit(ms(1), request(1, 10, 1));
     world.submit(ms(2), request(2, 10, 1));
     world.settle(ms(25));
-    world.engine.abort(ms(25), RequestId(0));
-    world.engine.abort(ms(25), RequestId(1));
-    world.engine.abort(ms(25), RequestId(77)); // not here
+    world.abort(ms(25), 0);
+    world.abort(ms(25), 1);
+    world.abort(ms(25), 77); // not here
     assert_eq!(world.engine.request_ids(), [RequestId(0), RequestId(1), RequestId(2)]);
     world.finish();
     assert_eq!(world.finished().iter().map(|f| (f.id.0, f.at)).collect::<Vec<_>>(), [(2, ms(40))]);
@@ -376,7 +376,7 @@ fn an_abort_takes_effect_at_the_next_boundary() {
 fn an_abort_before_the_engine_leaves_no_trace() {
     let mut world = Driver::new(EngineConfig { request_overhead: SimDuration::from_millis(5), ..ten_ms() });
     world.submit(ms(0), request(0, 10, 100));
-    world.engine.abort(ms(3), RequestId(0));
+    world.abort(ms(3), 0);
     assert_eq!((world.engine.in_flight(), world.engine.next_wake()), (0, None));
     world.engine.check().expect("consistent");
     assert_eq!(world.engine.busy_time(ms(50)), SimDuration::from_millis(3));
@@ -467,7 +467,7 @@ fn the_middleware_counts_answers_cancellations_and_refusals() {
     world.advance(ms(1_000));
     world.submit(ms(1_000), request(1, 10, 100));
     world.advance(ms(1_060));
-    world.engine.abort(ms(1_060), RequestId(1));
+    world.abort(ms(1_060), 1);
     world.advance(ms(2_000));
     world.engine.refuse(ms(2_000));
     let after = scrape(&world);

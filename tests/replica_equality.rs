@@ -4,12 +4,15 @@
 mod replica_literal;
 
 use kedasim::replica::{
-    Engine, EngineConfig, EngineEvent, Scheduling, StepTime, StepTimeCoefficients, built_in_profile, exposition,
+    Engine, EngineConfig, EngineEvent, Quiet, Scheduling, Seat, StepTime, StepTimeCoefficients, built_in_profile,
+    exposition,
 };
 use kedasim::traffic::{OutputLength, Request, RequestAttributes, RequestId, SharedText};
 use kedasim::units::{Seed, SimDuration, SimTime};
 use proptest::prelude::*;
 use replica_literal::LiteralEngine;
+use std::collections::HashMap;
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 /// Something that happens to an engine.
@@ -22,11 +25,47 @@ enum Call {
     CatchUp,
 }
 
+/// The engine, and where its requests sit.
+struct Seated {
+    engine: Engine,
+    seats: HashMap<RequestId, Seat>,
+}
+
+impl Seated {
+    fn new(engine: Engine) -> Self {
+        Seated { engine, seats: HashMap::new() }
+    }
+
+    fn submit_with(&mut self, at: SimTime, request: Request, attributes: RequestAttributes) {
+        self.seats.insert(request.id, self.engine.submit_with(at, request, attributes));
+    }
+
+    /// Of those too who are gone, and whose seat another may have.
+    fn abort(&mut self, at: SimTime, id: RequestId) {
+        if let Some(seat) = self.seats.get(&id) {
+            self.engine.abort(at, *seat, id);
+        }
+    }
+}
+
+impl Deref for Seated {
+    type Target = Engine;
+    fn deref(&self) -> &Engine {
+        &self.engine
+    }
+}
+
+impl DerefMut for Seated {
+    fn deref_mut(&mut self) -> &mut Engine {
+        &mut self.engine
+    }
+}
+
 /// What both engines offer.
 trait Replica {
     fn next(&self) -> Option<SimTime>;
     fn starts_step(&self) -> bool;
-    fn wake(&mut self, at: SimTime, events: &mut Vec<EngineEvent>);
+    fn wake(&mut self, at: SimTime, quiet: Quiet, events: &mut Vec<EngineEvent>);
     fn call(&mut self, at: SimTime, call: &Call, events: &mut Vec<EngineEvent>, rows: &mut Vec<Vec<f64>>);
 }
 
@@ -39,8 +78,8 @@ macro_rules! replica {
             fn starts_step(&self) -> bool {
                 self.next_wake_starts_step()
             }
-            fn wake(&mut self, at: SimTime, events: &mut Vec<EngineEvent>) {
-                self.wake(at, events);
+            fn wake(&mut self, at: SimTime, quiet: Quiet, events: &mut Vec<EngineEvent>) {
+                self.wake_and_go_on(at, quiet, events);
                 self.check().expect("invariants hold");
             }
             fn call(&mut self, at: SimTime, call: &Call, events: &mut Vec<EngineEvent>, rows: &mut Vec<Vec<f64>>) {
@@ -70,24 +109,33 @@ macro_rules! replica {
         }
     };
 }
-replica!(Engine);
+replica!(Seated);
 replica!(LiteralEngine);
 
 /// Runs the calls in the simulator's order of one instant: step ends, arrivals and aborts, schedules, scrapes.
+/// The engine may go on as long as nothing else happens, if `goes_on`, at the instant of an answer too where that is `true`.
 /// Returns the events and rows, and how many wakes it took.
-fn run(engine: &mut dyn Replica, calls: &[(SimTime, Call)]) -> (Vec<EngineEvent>, Vec<Vec<f64>>, usize) {
+fn run(
+    engine: &mut dyn Replica,
+    calls: &[(SimTime, Call)],
+    goes_on: Option<bool>,
+) -> (Vec<EngineEvent>, Vec<Vec<f64>>, usize) {
     let (mut events, mut rows, mut wakes) = (Vec::new(), Vec::new(), 0);
+    let quiet_until = |until| match goes_on {
+        Some(after_answers) => Quiet { until, but_for_answers: !after_answers },
+        None => Quiet::NOT,
+    };
     for (at, call) in calls {
         while let Some(next) = engine.next()
             && (next < *at || next == *at && (matches!(call, Call::Scrape | Call::CatchUp) || !engine.starts_step()))
         {
-            engine.wake(next, &mut events);
+            engine.wake(next, quiet_until(*at), &mut events);
             wakes += 1;
         }
         engine.call(*at, call, &mut events, &mut rows);
     }
     while let Some(next) = engine.next() {
-        engine.wake(next, &mut events);
+        engine.wake(next, quiet_until(SimTime::NEVER), &mut events);
         wakes += 1;
     }
     let end = calls.last().map_or(SimTime::ZERO, |(at, _)| *at).saturating_add(SimDuration::from_secs(100_000));
@@ -99,9 +147,9 @@ fn run(engine: &mut dyn Replica, calls: &[(SimTime, Call)]) -> (Vec<EngineEvent>
 fn compare(config: EngineConfig, mut calls: Vec<(SimTime, Call)>) -> Result<(usize, usize, usize), TestCaseError> {
     calls.sort_by_key(|(at, call)| (*at, matches!(call, Call::Scrape | Call::CatchUp)));
     let config = Arc::new(config);
-    let (fast_events, fast_rows, fast_wakes) = run(&mut Engine::new(config.clone()), &calls);
+    let (fast_events, fast_rows, fast_wakes) = run(&mut Seated::new(Engine::new(config.clone())), &calls, None);
     let mut judge = LiteralEngine::new(config.clone());
-    let (events, rows, wakes) = run(&mut judge, &calls);
+    let (events, rows, wakes) = run(&mut judge, &calls, None);
     let preemptions = judge.totals(SimTime::NEVER).1 as usize;
     for (index, (fast, literal)) in fast_events.iter().zip(&events).enumerate() {
         prop_assert_eq!(fast, literal, "event {}", index);
@@ -111,19 +159,23 @@ fn compare(config: EngineConfig, mut calls: Vec<(SimTime, Call)>) -> Result<(usi
         prop_assert_eq!(fast, literal, "scrape {}", index);
     }
     prop_assert_eq!(fast_rows.len(), rows.len());
-    compare_looked_at(&config, &calls, &rows)?;
+    compare_looked_at(&config, &calls, &events, &rows)?;
     Ok((fast_wakes, wakes, preemptions))
 }
 
-/// An engine of which only some series are looked at shows in them what is in `rows`.
+/// An engine of which only some series are looked at, and which goes on where it may, does what is in
+/// `events` and shows in those series what is in `rows`.
 fn compare_looked_at(
     config: &Arc<EngineConfig>,
     calls: &[(SimTime, Call)],
+    events: &[EngineEvent],
     rows: &[Vec<f64>],
 ) -> Result<(), TestCaseError> {
     let series = exposition(config).series;
     let looked_at: Vec<bool> = (0..series.len()).map(|index| (index / 7 + calls.len()).is_multiple_of(3)).collect();
-    let (_, own_rows, _) = run(&mut Engine::new(config.clone()).looked_at(&looked_at), calls);
+    let mut engine = Seated::new(Engine::new(config.clone()).looked_at(&looked_at));
+    let (own_events, own_rows, _) = run(&mut engine, calls, Some(calls.len() % 2 == 0));
+    prop_assert_eq!(own_events, events, "going on");
     for (index, (own, all)) in own_rows.iter().zip(rows).enumerate() {
         prop_assert_eq!(own.len(), all.len());
         for (column, (own, all)) in own.iter().zip(all).enumerate() {

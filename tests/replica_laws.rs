@@ -73,7 +73,7 @@ proptest! {
                     if world.engine.request_ids().contains(&RequestId(id)) {
                         aborted.insert(id);
                     }
-                    world.engine.abort(at, RequestId(id));
+                    world.abort(at, id);
                 }
             }
             world.engine.check().expect("invariants hold");

@@ -106,7 +106,7 @@ mod tests {
             let mut histogram = Histogram::new(bounds.clone());
             let (mut counts, mut sum) = (vec![0; 5], 0);
             for (first, times, steps, growth) in samples {
-                let run = Run::of_one(SimTime::ZERO, first + 1, 0, growth);
+                let run = Run::new(SimTime::ZERO, first + 1, 0, growth, 1);
                 let mut values = vec![first];
                 if steps == 1 {
                     histogram.observe(first, times);

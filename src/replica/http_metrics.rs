@@ -43,17 +43,24 @@ impl HttpMetrics {
     }
 
     /// One request that took `duration`, over at `unix` seconds since the Unix epoch.
+    #[inline]
     pub(super) fn answer(&mut self, duration: SimDuration, refused: bool, unix: impl Fn() -> f64) {
-        if self.total() == 0 {
-            self.first = unix();
-        }
-        let (count, first) = &mut self.by_status[usize::from(refused)];
-        if *count == 0 {
-            *first = unix();
-        }
+        let (count, _) = &mut self.by_status[usize::from(refused)];
         *count += 1;
+        if *count == 1 {
+            self.note_first(refused, unix());
+        }
         if self.counts_durations {
             self.durations.observe(duration.as_ps(), 1);
+        }
+    }
+
+    /// The first one with this status has been counted.
+    #[cold]
+    fn note_first(&mut self, refused: bool, unix: f64) {
+        self.by_status[usize::from(refused)].1 = unix;
+        if self.total() == 1 {
+            self.first = unix;
         }
     }
 

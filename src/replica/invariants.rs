@@ -82,7 +82,7 @@ impl Engine {
             slot = live.older;
         }
         ensure(listed == running, || format!("{listed} requests listed, {running} running"))?;
-        let limit = self.most_running();
+        let limit = self.most_running;
         ensure(running <= limit, || format!("{running} requests run, expected at most {limit}"))
     }
 }

@@ -25,9 +25,10 @@ pub(super) struct Batch {
 
 impl Engine {
     /// The schedule of the step that starts now, made when the one that just ended began (`seen_until`): with those who
-    /// ended or left since. They go once it is made. The batch with them; `None` when nobody was scheduled.
-    pub(super) fn schedule_ahead(&mut self, now: SimTime, seen_until: SimTime) -> Option<Batch> {
-        let whole = self.schedule(seen_until).then(|| self.batch());
+    /// ended or left since. They go once it is made. The time of the batch with them, ps; `None` when nobody was scheduled.
+    #[inline]
+    pub(super) fn schedule_ahead(&mut self, now: SimTime, seen_until: SimTime) -> Option<u64> {
+        let whole_ps = if self.schedule(seen_until) { Some(self.time_of(self.batch())) } else { None };
         let before = SimTime::from_ps(now.as_ps() - 1);
         self.buried = !self.ended.is_empty() || !self.leaving.is_empty();
         if self.buried {
@@ -40,13 +41,14 @@ impl Engine {
         if self.buried {
             self.drop_leaving(now, now, true);
         }
-        whole
+        whole_ps
     }
 
     /// Those whose last token came out in the step that just ended.
+    #[inline(never)]
     fn bury_ended(&mut self) {
-        let mut ended = std::mem::take(&mut self.ended);
-        for slot in ended.drain(..) {
+        for index in 0..self.ended.len() {
+            let slot = self.ended[index];
             self.observe_finished(slot);
             // Evicted while its last token was on its way, it has neither place nor blocks.
             if self.live(slot).place != Place::Waiting {
@@ -54,13 +56,38 @@ impl Engine {
             }
             self.vacate(slot);
         }
-        // Keeps the allocation.
-        self.ended = ended;
+        self.ended.clear();
     }
 
     /// Takes a running request away, out of the batch too if it is in it. `late`: the tokens of the step that just ended
     /// are known.
+    #[inline]
     pub(super) fn release(&mut self, slot: Slot, late: bool) {
+        let live = self.live(slot);
+        if live.place == Place::Decoding && live.ties.is_none() {
+            self.release_decode(slot);
+        } else {
+            self.release_any(slot, late);
+        }
+    }
+
+    /// [`Self::release`] of a decode whose blocks are its own: it was given the one that its next token needs, if any.
+    fn release_decode(&mut self, slot: Slot) {
+        self.unlink(slot);
+        let computed = self.decodes.computed(self.live(slot).origin);
+        self.decodes.leave(computed);
+        let held = self.decodes.block.for_tokens(computed);
+        self.free_blocks += held;
+        if self.config.scheduling.prefix_caching {
+            let given = self.decodes.block.full(computed) + 1 - held;
+            debug_assert!(self.popped >= u64::from(given), "its block was taken");
+            self.popped -= u64::from(given);
+            self.free_own(held + given, computed + self.foresight());
+        }
+    }
+
+    #[inline(never)]
+    fn release_any(&mut self, slot: Slot, late: bool) {
         self.unlink(slot);
         let decodes = self.live(slot).place == Place::Decoding;
         let scheduled = self.withdraw(slot);
@@ -95,6 +122,12 @@ impl Engine {
         let live = self.live(slot);
         let computed = self.decodes.computed(live.origin);
         if self.config.async_scheduling { live.computed.max(computed - 1) } else { computed }
+    }
+
+    /// How long a step with this batch takes, ps.
+    #[inline]
+    pub(super) fn time_of(&self, batch: Batch) -> u64 {
+        self.config.step_time.step(batch.tokens, batch.pairs_doubled, batch.cached, batch.seqs).as_ps()
     }
 
     /// What the step that was just scheduled has to compute.

@@ -115,6 +115,7 @@ impl Metrics {
     }
 
     /// A request that arrived at `arrived` has been answered, or left by its client, at `now`; `refused` with a status of 4xx.
+    #[inline]
     pub(crate) fn answer(&mut self, arrived: SimTime, now: SimTime, refused: bool) {
         if let Some(http) = &mut self.http {
             http.answer(now.saturating_since(arrived), refused, || self.times.unix(now));

@@ -3,11 +3,12 @@
 //! Source: vLLM V1 engine (`vllm/v1/core/sched/scheduler.py`, `vllm/v1/core/kv_cache_manager.py`,
 //! `vllm/v1/metrics/loggers.py`). Nothing here knows pods, autoscaling or Prometheus' storage.
 //! Reading order: `profile` (numbers of a model on a GPU), `model_config`, `gpu`, `kv_capacity`, `roofline`, `profiles` (the
-//! built-in ones), `step_time`, `config`, `scheduling`, `engine`, `scheduler`, `running`, `outputs`, `lag`,
-//! `free_queue`, `prefix`, `exposition`, `metrics`.
+//! built-in ones), `step_time`, `config`, `scheduling`, `engine`, `event`, `seats`, `scheduler`, `running`, `outputs`, `lag`,
+//! `free_queue`, `prefix`, `observed`, `exposition`, `metrics`.
 
 mod config;
 mod engine;
+mod event;
 mod exposition;
 mod free_queue;
 mod gpu;
@@ -18,6 +19,7 @@ mod kv_capacity;
 mod lag;
 mod metrics;
 mod model_config;
+mod observed;
 mod outputs;
 mod prefix;
 mod profile;
@@ -29,10 +31,12 @@ mod run;
 mod running;
 mod scheduler;
 mod scheduling;
+mod seats;
 mod step_time;
 
 pub use config::EngineConfig;
-pub use engine::{Engine, EngineEvent, Finished};
+pub use engine::{Engine, Quiet, Seat};
+pub use event::{EngineEvent, Finished};
 pub use exposition::{Absence, KnownMetric, absence, exposition, is_of_a_feature, known_metrics};
 pub use gpu::{GPUS, Gpu, gpu_by_label, gpu_by_name};
 pub use kv_capacity::{

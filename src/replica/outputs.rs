@@ -3,54 +3,46 @@
 //! Source: vLLM 0.33 `vllm/v1/core/sched/scheduler.py` (`update_from_output`, `make_stats`) and
 //! `vllm/v1/metrics/stats.py` (`IterationStats`).
 
-use crate::replica::engine::{Engine, EngineEvent, Finished};
+use crate::replica::engine::Engine;
+use crate::replica::event::{EngineEvent, Finished};
 use crate::replica::exposition::Family;
 use crate::replica::metrics::Gauges;
 use crate::replica::request::{Place, Slot};
-use crate::replica::run::{Finish, Run};
+use crate::replica::run::Finish;
 use crate::units::{SimDuration, SimTime};
 
 impl Engine {
-    /// The end of a run: tokens go out, finished requests leave, statistics are published.
-    pub(super) fn complete_run(&mut self, run: &Run, now: SimTime, events: &mut Vec<EngineEvent>) {
+    /// The end of the run: tokens go out, finished requests leave. Whether any did.
+    pub(super) fn complete_run(&mut self, now: SimTime, events: &mut Vec<EngineEvent>) -> bool {
         if self.chunks.is_empty() && self.leaving.is_empty() {
             // The last step is as those before it: everybody decodes.
-            self.take_all_steps(run, now, events);
+            self.take_all_steps(now, events);
             self.pop_finished(now);
         } else {
-            self.take_steps(run, run.steps() - 1, events);
-            self.complete_step(run, now, events);
+            self.take_steps(self.run.steps() - 1, events);
+            self.complete_step(now, events);
         }
-        self.hand_out(now, events);
-        self.publish(0, self.free_blocks);
+        let answered = !self.finished.is_empty();
+        if answered {
+            self.hand_out_last_tokens(now, events);
+        }
+        answered
     }
 
     /// The last step of a run, with prefill chunks or with requests whose clients have left.
-    fn complete_step(&mut self, run: &Run, now: SimTime, events: &mut Vec<EngineEvent>) {
-        // Aborts are processed before a step's outputs, so an aborted request gets no token from it.
-        let silent = if self.leaving.is_empty() {
-            0
-        } else if self.config.async_scheduling {
-            self.silent_decodes(now)
-        } else {
-            self.drop_leaving(now, SimTime::from_ps(now.as_ps() - 1), true);
-            0
-        };
+    #[inline(never)]
+    fn complete_step(&mut self, now: SimTime, events: &mut Vec<EngineEvent>) {
+        let silent = if self.leaving.is_empty() { 0 } else { self.silent_in_step(now) };
         let decodes = self.decodes.count - silent;
-        if decodes > 0 {
-            self.gaps.push((run.duration(run.steps() - 1), decodes));
-        }
+        let gap = self.run.duration(self.run.steps() - 1);
         self.advance(1);
         self.last_boundary = now;
         self.pop_finished(now);
         let (prompt_tokens, cached_tokens, mut generated) = self.complete_chunks(now, events);
-        if self.gaps.len() > 1 {
-            self.gaps.sort_unstable();
-        }
-        for (gap, count) in self.gaps.drain(..) {
-            generated += count;
-            self.metrics.observe_time(Family::InterToken, gap, count);
-            events.push(EngineEvent::TokenGaps { at: now, gap, count });
+        if self.gaps.is_empty() {
+            generated += self.tell_gap(now, (gap, decodes), events);
+        } else {
+            generated += self.tell_different_gaps(now, (gap, decodes), events);
         }
         if generated > 0 {
             // A step whose chunks complete nothing has no outputs, hence no sample.
@@ -61,99 +53,149 @@ impl Engine {
         self.metrics.cached_tokens += cached_tokens;
     }
 
-    /// The last tokens of those who end now go out, and they leave.
+    /// Aborts are processed before a step's outputs, so an aborted request gets no token from it: how many of the decodes.
+    #[cold]
+    fn silent_in_step(&mut self, now: SimTime) -> u64 {
+        if self.config.async_scheduling {
+            return self.silent_decodes(now);
+        }
+        self.drop_leaving(now, SimTime::from_ps(now.as_ps() - 1), true);
+        0
+    }
+
+    /// The tokens of one step that come the same time after their previous ones, if there are any.
     #[inline]
-    fn hand_out(&mut self, now: SimTime, events: &mut Vec<EngineEvent>) {
-        if !self.finished.is_empty() {
-            self.hand_out_last_tokens(now, events);
+    fn tell_gap(&mut self, now: SimTime, (gap, count): (SimDuration, u64), events: &mut Vec<EngineEvent>) -> u64 {
+        if count > 0 {
+            self.metrics.observe_time(Family::InterToken, gap, count);
+            events.push(EngineEvent::TokenGaps { at: now, gap, count });
+        }
+        count
+    }
+
+    /// The tokens of a step in which requests come back from an eviction, beside those of the decodes.
+    #[cold]
+    fn tell_different_gaps(&mut self, now: SimTime, decodes: (SimDuration, u64), events: &mut Vec<EngineEvent>) -> u64 {
+        let mut gaps = std::mem::take(&mut self.gaps);
+        gaps.push(decodes);
+        gaps.sort_unstable();
+        gaps.dedup_by(|next, own| {
+            let same = next.0 == own.0;
+            own.1 += if same { next.1 } else { 0 };
+            same
+        });
+        let generated = gaps.drain(..).map(|gap| self.tell_gap(now, gap, events)).sum();
+        // Keeps the allocation.
+        self.gaps = gaps;
+        generated
+    }
+
+    /// The last tokens of those who end now go out, and they leave.
+    #[inline(never)]
+    fn hand_out_last_tokens(&mut self, now: SimTime, events: &mut Vec<EngineEvent>) {
+        if self.finished.len() > 1 {
+            self.sort_finished();
+        }
+        for index in 0..self.finished.len() {
+            self.finish(self.finished[index], now, events);
+        }
+        if self.config.async_scheduling {
+            debug_assert!(self.ended.is_empty(), "they were buried when this step was scheduled");
+            std::mem::swap(&mut self.ended, &mut self.finished);
+        } else {
+            self.release_finished();
         }
     }
 
-    fn hand_out_last_tokens(&mut self, now: SimTime, events: &mut Vec<EngineEvent>) {
+    #[inline(never)]
+    fn sort_finished(&mut self) {
         let mut finished = std::mem::take(&mut self.finished);
-        if finished.len() > 1 {
-            finished.sort_unstable_by_key(|slot| self.live(*slot).admission);
-        }
-        for slot in finished.drain(..) {
-            self.finish(slot, now, events);
-            if self.config.async_scheduling {
-                self.ended.push(slot);
-            } else {
-                self.observe_finished(slot);
-                self.release(slot, true);
-                self.vacate(slot);
-            }
-        }
-        // Keeps the allocation.
+        finished.sort_unstable_by_key(|slot| self.live(*slot).admission);
         self.finished = finished;
     }
 
+    #[inline(never)]
+    fn release_finished(&mut self) {
+        for index in 0..self.finished.len() {
+            let slot = self.finished[index];
+            self.observe_finished(slot);
+            self.release(slot, true);
+            self.vacate(slot);
+        }
+        self.finished.clear();
+    }
+
     /// All steps of a run of decodes, the last one included, in which they do the same; it ends `now`.
-    fn take_all_steps(&mut self, run: &Run, now: SimTime, events: &mut Vec<EngineEvent>) {
-        let (steps, count) = (run.steps(), self.decodes.count);
-        self.metrics.observe_run(run, steps, count);
-        self.advance(steps);
-        if count > 0 {
-            self.tell_gaps(run, steps, events);
-        }
-        let last = if steps > 1 { SimTime::from_ps(now.as_ps() - run.duration(steps - 1).as_ps()) } else { run.start };
+    fn take_all_steps(&mut self, now: SimTime, events: &mut Vec<EngineEvent>) {
+        let steps = self.run.steps();
+        self.take_decode_steps(steps, events);
+        self.step_start = self.run.start;
         if steps > 1 {
-            self.drain_within(run, last);
+            self.step_start = SimTime::from_ps(now.as_ps() - self.run.duration(steps - 1).as_ps());
+            self.drain_within_run();
         }
-        self.step_start = last;
         self.last_boundary = now;
     }
 
     /// The first `steps` steps of a run, fewer than all: everybody decodes, and nothing else happens than that arrivals
     /// are drained.
-    pub(super) fn take_steps(&mut self, run: &Run, steps: u64, events: &mut Vec<EngineEvent>) {
-        if steps == 0 {
-            self.step_start = run.start;
-            return;
+    #[inline]
+    pub(super) fn take_steps(&mut self, steps: u64, events: &mut Vec<EngineEvent>) {
+        self.step_start = self.run.start;
+        if steps > 0 {
+            self.take_first_steps(steps, events);
         }
+    }
+
+    #[inline(never)]
+    fn take_first_steps(&mut self, steps: u64, events: &mut Vec<EngineEvent>) {
+        self.take_decode_steps(steps, events);
+        self.step_start = self.run.boundary(steps);
+        self.drain_within_run();
+    }
+
+    #[inline(always)]
+    fn take_decode_steps(&mut self, steps: u64, events: &mut Vec<EngineEvent>) {
         let count = self.decodes.count;
-        self.metrics.observe_run(run, steps, count);
         self.advance(steps);
         if count > 0 {
-            self.tell_gaps(run, steps, events);
+            self.metrics.observe_run(&self.run, steps, count);
+            self.tell_gaps(steps, events);
         }
-        let last = run.boundary(steps);
-        self.drain_within(run, last);
-        self.step_start = last;
     }
 
-    /// Whoever entered during a run was drained at the first boundary after it, as far as that is `last` or earlier.
+    /// Whoever entered during the run until its last step started was drained at the first boundary after it.
     #[inline]
-    fn drain_within(&mut self, run: &Run, last: SimTime) {
+    fn drain_within_run(&mut self) {
         if !self.inbox.is_empty() {
-            self.drain_inbox_within(run, last);
+            self.drain_inbox_within_run();
         }
     }
 
-    fn drain_inbox_within(&mut self, run: &Run, last: SimTime) {
-        while let Some(entered) =
-            self.inbox.front().map(|slot| self.live(*slot).entered).filter(|entered| *entered <= last)
+    #[inline(never)]
+    fn drain_inbox_within_run(&mut self) {
+        while let Some(entered) = self.inbox.front().map(|slot| self.live(*slot).entered)
+            && entered <= self.step_start
         {
-            let boundary = match self.arrival {
-                Some((at, boundary)) if at == entered => boundary,
-                _ => run.boundary(run.first_boundary_from(entered)),
-            };
-            self.drain(boundary, boundary);
+            let (foreseen, boundary) = self.arrival;
+            let boundary = if foreseen == entered { boundary } else { self.run.first_boundary_from(entered).1 };
+            self.drain_inbox(boundary, boundary);
         }
     }
 
     /// The gaps of the first `steps` steps, at least one, in which all decoding requests emit.
-    fn tell_gaps(&self, run: &Run, steps: u64, events: &mut Vec<EngineEvent>) {
-        let (count, growth) = (self.decodes.count, SimDuration::from_ps(run.growth_ps));
-        if run.extra_ps == 0 {
-            events.push(EngineEvent::TokenGapRun { start: run.start, first: run.duration(0), growth, steps, count });
-            return;
+    #[inline]
+    fn tell_gaps(&self, steps: u64, events: &mut Vec<EngineEvent>) {
+        let (run, count) = (&self.run, self.decodes.count);
+        let (mut start, mut first, growth) = (run.start, run.duration(0), SimDuration::from_ps(run.growth_ps));
+        let mut regular = steps;
+        if run.extra_ps > 0 {
+            start = start.saturating_add(first);
+            events.push(EngineEvent::TokenGaps { at: start, gap: first, count });
+            (first, regular) = (run.duration(1), steps - 1);
         }
-        let start = run.boundary(1);
-        events.push(EngineEvent::TokenGaps { at: start, gap: run.duration(0), count });
-        if steps > 1 {
-            let first = run.duration(1);
-            events.push(EngineEvent::TokenGapRun { start, first, growth, steps: steps - 1, count });
+        if regular > 0 {
+            events.push(EngineEvent::TokenGapRun { start, first, growth, steps: regular, count });
         }
     }
 
@@ -164,64 +206,63 @@ impl Engine {
         let steps_done = self.decodes.steps_done;
         for index in 0..self.chunks.len() {
             let (slot, tokens) = self.chunks[index];
-            let live = self.live_mut(slot);
+            let live = &mut self.slab[slot as usize];
             live.computed += tokens;
             live.known = live.computed;
             if live.computed < live.length() {
                 continue;
             }
-            if self.left_before(slot, now) {
-                // Only with async scheduling is it still here: the schedule that was made before goes on with it.
-                self.end_prefill(slot, self.live(slot).out + 1 == self.live(slot).limit);
+            if live.aborted && self.left_before(slot, now) {
+                self.go_on_without_client(slot);
                 continue;
             }
-            let live = self.live_mut(slot);
+            let live = &mut self.slab[slot as usize];
             live.out += 1;
             let evictions = std::mem::take(&mut live.evictions);
             live.preemptions += evictions;
             if live.out == 1 {
                 live.first_token = now;
-                let (id, arrived) = (live.id, live.arrived);
                 prompt_tokens += u64::from(live.prompt);
                 cached_tokens += u64::from(live.cached);
                 first_tokens += 1;
-                self.metrics.observe_time(Family::TimeToFirstToken, now.since(arrived), 1);
-                events.push(EngineEvent::FirstToken { id, at: now });
+                self.metrics.observe_time(Family::TimeToFirstToken, now.since(live.arrived), 1);
+                events.push(EngineEvent::FirstToken { id: live.id, at: now });
             } else {
                 let gap = now.since(live.last_token);
-                match self.gaps.iter_mut().find(|(other, _)| *other == gap) {
-                    Some((_, count)) => *count += 1,
-                    None => self.gaps.push((gap, 1)),
-                }
+                self.gaps.push((gap, 1));
             }
             self.metrics.preemptions += u64::from(evictions);
-            let live = self.live(slot);
-            let stops = live.out == live.limit;
-            self.end_prefill(slot, stops);
-            if stops {
+            if live.out == live.limit {
+                self.end_prefill(slot, true);
                 self.finished.push(slot);
-            } else {
-                let live = self.live_mut(slot);
-                let finish_step = steps_done + u64::from(live.limit - live.out);
-                live.finish_step = finish_step;
-                self.finishes.push(Finish::new(finish_step, slot));
+                continue;
             }
+            live.place = Place::Decoding;
+            live.origin = self.decodes.join(live.computed);
+            live.finish_step = steps_done + u64::from(live.limit - live.out);
+            self.finishes.push(Finish::new(live.finish_step, slot));
         }
         self.chunks.clear();
         (prompt_tokens, cached_tokens, first_tokens)
     }
 
-    /// Decoding requests advance and take the blocks for it.
-    #[inline]
+    /// Decoding requests advance, by one step or more, and take the blocks for it.
+    #[inline(never)]
     fn advance(&mut self, steps: u64) {
-        let blocks = self.decodes.blocks_for(steps);
+        let blocks = self.decodes.advance(steps);
         self.free_blocks -= u32::try_from(blocks).expect("a run is planned within the free blocks");
-        if self.config.scheduling.prefix_caching && steps > 0 {
+        if self.config.scheduling.prefix_caching {
             self.queue.pop(blocks - std::mem::take(&mut self.popped));
         }
-        // Within a run blocks are only taken, and chunks have theirs already, so the end is the peak.
-        self.peak_used_blocks = self.peak_used_blocks.max(self.config.kv_blocks - self.free_blocks);
-        self.decodes.advance(steps);
+        // Within a run blocks are only taken, and chunks have theirs already, so the end has the fewest.
+        self.fewest_free = self.fewest_free.min(self.free_blocks);
+    }
+
+    /// Only with async scheduling is it still here: the schedule that was made before goes on with it.
+    #[cold]
+    fn go_on_without_client(&mut self, slot: Slot) {
+        let live = self.live(slot);
+        self.end_prefill(slot, live.out + 1 == live.limit);
     }
 
     /// A request whose text is computed joins the decodes, unless its last token has come out. With async scheduling it does
@@ -251,6 +292,7 @@ impl Engine {
         }
     }
 
+    #[inline(never)]
     fn pop_due(&mut self, now: SimTime) {
         let Some(finish) = self.finishes.pop() else { return };
         let (step, slot) = (finish.step(), finish.slot());
@@ -259,13 +301,12 @@ impl Engine {
             return;
         }
         let silent = self.left_before(slot, now);
-        if self.live(slot).foreseen || !self.config.async_scheduling {
+        let live = &mut self.slab[slot as usize];
+        if live.foreseen || !self.config.async_scheduling {
             self.settle_request(slot);
             self.live_mut(slot).place = Place::Ended;
         } else if !silent {
-            let computed = self.decodes.computed(self.live(slot).origin);
-            let live = self.live_mut(slot);
-            live.out = computed + 1 - live.prompt;
+            live.out = self.decodes.computed(live.origin) + 1 - live.prompt;
         }
         if !silent {
             self.finished.push(slot);
@@ -292,17 +333,24 @@ impl Engine {
             self.metrics.answer(done.arrived, now, false);
         }
         events.push(EngineEvent::Finished(done));
-        self.leave(slot, now);
+        self.leave(now);
     }
 
     /// The statistics of a request whose last token is out.
+    #[inline]
     pub(super) fn observe_finished(&mut self, slot: Slot) {
         let live = &self.slab[slot as usize];
         let metrics = &mut self.metrics;
         *(if live.cut_by_length { &mut metrics.cut_by_length } else { &mut metrics.stopped }) += 1;
-        if !metrics.counts_finished {
-            return;
+        if metrics.counts_finished {
+            self.observe_times_of_finished(slot);
         }
+    }
+
+    #[inline(never)]
+    fn observe_times_of_finished(&mut self, slot: Slot) {
+        let live = &self.slab[slot as usize];
+        let metrics = &mut self.metrics;
         let decode = live.last_token.since(live.first_token);
         // Whole picoseconds, rounded down; vLLM reports 0 for a single token.
         let per_token = decode.as_ps().checked_div(u64::from(live.out) - 1).unwrap_or(0);
@@ -327,6 +375,7 @@ impl Engine {
         }
     }
 
+    #[cold]
     fn drop_those_who_left(&mut self, now: SimTime, until: SimTime, in_step: bool) {
         let mut index = 0;
         while index < self.leaving.len() {

@@ -9,7 +9,7 @@
 
 use crate::replica::engine::Engine;
 use crate::replica::free_queue::{BlockId, Content};
-use crate::replica::request::{Place, Slot};
+use crate::replica::request::{Live, Place, Slot};
 use crate::traffic::SharedText;
 
 /// What ties a request to the cache's table. Absent as long as its blocks are nobody's but its own.
@@ -82,9 +82,14 @@ pub(crate) struct Hit {
 
 impl Engine {
     /// The leading full blocks of a waiting request that are cached; at least one token is left to compute.
+    #[inline]
     pub(super) fn look_up(&self, slot: Slot) -> Hit {
         let live = self.live(slot);
-        let Some(ties) = live.ties.as_deref() else { return Hit::default() };
+        live.ties.as_deref().map_or(Hit::default(), |ties| self.look_up_tied(live, ties))
+    }
+
+    #[inline(never)]
+    fn look_up_tied(&self, live: &Live, ties: &Ties) -> Hit {
         let block_size = self.config.block_size;
         let most = (live.length() - 1) / block_size;
         let mut hit = Hit::default();
@@ -108,6 +113,7 @@ impl Engine {
     }
 
     /// A request that was just looked up is admitted: it holds what it found.
+    #[inline(never)]
     pub(super) fn hold_hit(&mut self, slot: Slot, hit: Hit) {
         let block_size = self.config.block_size;
         let live = &mut self.slab[slot as usize];
@@ -137,6 +143,7 @@ impl Engine {
         }
     }
 
+    #[inline(never)]
     fn enter_tied_blocks(&mut self, slot: Slot, upto: u32) {
         let block_size = self.config.block_size;
         let live = &mut self.slab[slot as usize];
@@ -153,19 +160,13 @@ impl Engine {
         if !self.config.scheduling.prefix_caching || blocks == 0 {
             return blocks;
         }
-        self.enter_blocks(slot, filled);
-        let full = filled / self.config.block_size;
-        let partial = blocks - full;
-        if self.config.partial_blocks_go_first() {
-            self.queue.push_front(partial);
-        } else {
-            self.queue.push(partial);
-        }
-        let live = &mut self.slab[slot as usize];
-        if live.ties.is_none() && !returns {
-            self.queue.push(full);
+        if self.live(slot).ties.is_none() && !returns {
+            self.free_own(blocks, filled);
             return blocks;
         }
+        self.enter_blocks(slot, filled);
+        let (full, partial) = self.free_partial(blocks, filled);
+        let live = &mut self.slab[slot as usize];
         let ties = live.ties.get_or_insert_default();
         let count = full - ties.held.len() as u32;
         ties.kept = Kept { position: self.queue.push(count), count };
@@ -174,6 +175,26 @@ impl Engine {
             freed += u32::from(self.queue.let_go(id));
         }
         freed
+    }
+
+    /// Frees blocks of which nobody keeps track.
+    #[inline]
+    pub(super) fn free_own(&mut self, blocks: u32, filled: u32) {
+        let (full, _) = self.free_partial(blocks, filled);
+        self.queue.push(full);
+    }
+
+    /// Frees those of `blocks` that `filled` tokens leave partly filled or empty; how many are full, and how many are not.
+    #[inline]
+    fn free_partial(&mut self, blocks: u32, filled: u32) -> (u32, u32) {
+        let full = self.decodes.block.full(filled);
+        let partial = blocks - full;
+        if self.config.partial_blocks_go_first() {
+            self.queue.push_front(partial);
+        } else {
+            self.queue.push(partial);
+        }
+        (full, partial)
     }
 
     /// Takes the blocks of the decodes for their next step out of the queue, once their batch is certain. Their number is
@@ -211,6 +232,7 @@ impl Engine {
     }
 
     /// A request that goes on writing a shared text starts (`runs`) or leaves.
+    #[inline(never)]
     pub(super) fn note_writer(&mut self, slot: Slot, runs: bool) {
         let live = &self.slab[slot as usize];
         let ids = live.ties.as_deref().map_or(&[][..], |ties| ties.writes(live.prompt));

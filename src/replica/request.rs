@@ -91,6 +91,40 @@ pub(crate) struct Live {
 }
 
 impl Live {
+    /// What an empty slot holds; a new request has the same where it has nothing yet.
+    pub(crate) const VACANT: Live = Live {
+        id: RequestId(0),
+        sequence: 0,
+        priority: 0,
+        place: Place::Vacant,
+        arrived: SimTime::NEVER,
+        entered: SimTime::NEVER,
+        queued: SimTime::NEVER,
+        scheduled: SimTime::NEVER,
+        first_token: SimTime::NEVER,
+        last_token: SimTime::NEVER,
+        prompt: 0,
+        limit: 0,
+        cut_by_length: false,
+        foreseen: false,
+        ended: false,
+        max_tokens: 0,
+        out: 0,
+        computed: 0,
+        known: 0,
+        blocks: 0,
+        origin: 0,
+        finish_step: 0,
+        evictions: 0,
+        preemptions: 0,
+        aborted: false,
+        older: NO_SLOT,
+        newer: NO_SLOT,
+        admission: 0,
+        cached: 0,
+        ties: None,
+    };
+
     /// Whether a schedule has admitted it before, a victim too.
     pub(crate) fn was_scheduled(&self) -> bool {
         self.scheduled != SimTime::NEVER

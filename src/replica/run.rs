@@ -24,10 +24,12 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    /// A run of one step.
-    pub(crate) fn of_one(start: SimTime, first_ps: u64, extra_ps: u64, growth_ps: u64) -> Run {
-        let ends = start.saturating_add(SimDuration::from_ps(first_ps.saturating_add(extra_ps)));
-        Run { start, first_ps, extra_ps, growth_ps, steps: 1, ends }
+    /// A run of that many steps, at least 1.
+    #[inline]
+    pub(crate) fn new(start: SimTime, first_ps: u64, extra_ps: u64, growth_ps: u64, steps: u64) -> Run {
+        let mut run = Run { start, first_ps, extra_ps, growth_ps, steps, ends: start };
+        run.ends = run.boundary(steps);
+        run
     }
 
     /// Steps planned.
@@ -35,32 +37,41 @@ impl Run {
         self.steps
     }
 
-    pub(crate) fn set_steps(&mut self, steps: u64) {
-        if steps != self.steps {
-            self.steps = steps;
-            self.ends = self.boundary(steps);
+    /// Ends the run `more` steps (0 or 1) after the boundary after `steps` steps, if it is not shorter.
+    pub(crate) fn cut(&mut self, (steps, boundary): (u64, SimTime), more: u64) {
+        if steps + more < self.steps {
+            self.steps = steps + more;
+            self.ends = if more == 0 { boundary } else { boundary.saturating_add(self.duration(steps)) };
         }
-    }
-
-    /// Ends the run after this many steps, if it is not shorter.
-    pub(crate) fn cut(&mut self, steps: u64) {
-        self.set_steps(self.steps.min(steps));
     }
 
     /// The instant at which `steps` steps have ended.
     pub(crate) fn boundary(&self, steps: u64) -> SimTime {
-        self.start.saturating_add(SimDuration::from_ps(u64::try_from(self.elapsed_ps(steps)).unwrap_or(u64::MAX)))
+        self.start.saturating_add(SimDuration::from_ps(self.elapsed_ps(steps)))
     }
 
-    /// Length of the first `steps` steps.
-    fn elapsed_ps(&self, steps: u64) -> u128 {
+    /// Length of the first `steps` steps, or the longest there is. Of sums and products of whole numbers, saturated ones
+    /// are the exact ones cut off, and cheaper than twice the width.
+    fn elapsed_ps(&self, steps: u64) -> u64 {
+        if steps == 0 {
+            return 0;
+        }
+        // More steps are never meant; the product below would not be exact.
+        if steps > u64::from(u32::MAX) {
+            return u64::try_from(self.exact_elapsed_ps(steps)).unwrap_or(u64::MAX);
+        }
+        let pairs = steps * (steps - 1) / 2;
+        let level = self.extra_ps.saturating_add(steps.saturating_mul(self.first_ps));
+        level.saturating_add(self.growth_ps.saturating_mul(pairs))
+    }
+
+    #[cold]
+    fn exact_elapsed_ps(&self, steps: u64) -> u128 {
         if steps == 0 {
             return 0;
         }
         let m = u128::from(steps);
-        // A product of two 64-bit numbers is one multiplication; this many steps are always meant.
-        let pairs = if steps <= u64::from(u32::MAX) { u128::from(steps * (steps - 1) / 2) } else { m * (m - 1) / 2 };
-        u128::from(self.extra_ps) + m * u128::from(self.first_ps) + u128::from(self.growth_ps) * pairs
+        u128::from(self.extra_ps) + m * u128::from(self.first_ps) + u128::from(self.growth_ps) * (m * (m - 1) / 2)
     }
 
     /// Duration of step `index`, from 0.
@@ -82,27 +93,40 @@ impl Run {
 
     /// How many steps have ended at `at` or before, were the run endless.
     pub(crate) fn ended_by(&self, at: SimTime) -> u64 {
-        let span = at.saturating_since(self.start).as_ps();
-        let Some(regular) = span.checked_sub(self.extra_ps) else { return 0 };
-        if self.growth_ps == 0 {
-            return regular / self.first_ps;
-        }
-        // The inverse of `elapsed_ps` in doubles, in the form without cancellation; the integers have the last word.
-        let (h, g) = (regular as f64, self.growth_ps as f64);
-        let b = self.first_ps as f64 - g / 2.0;
-        let mut steps = (2.0 * h / (b + (b * b + 2.0 * g * h).sqrt())) as u64;
-        while self.elapsed_ps(steps) > u128::from(span) {
-            steps -= 1;
-        }
-        while self.elapsed_ps(steps + 1) <= u128::from(span) {
-            steps += 1;
-        }
-        steps
+        self.ended_within(at.saturating_since(self.start).as_ps()).0
     }
 
-    /// The first boundary at `at` or later, not counting the start.
-    pub(crate) fn first_boundary_from(&self, at: SimTime) -> u64 {
-        if at <= self.start { 1 } else { self.ended_by(SimTime::from_ps(at.as_ps() - 1)) + 1 }
+    /// How many steps end within `span_ps`, were the run endless, and how long they take.
+    fn ended_within(&self, span_ps: u64) -> (u64, u64) {
+        let Some(regular) = span_ps.checked_sub(self.extra_ps) else { return (0, 0) };
+        let mut steps = if self.growth_ps == 0 {
+            regular / self.first_ps
+        } else {
+            // The inverse of `elapsed_ps` in doubles, in the form without cancellation; the integers have the last word.
+            let (h, g) = (regular as f64, self.growth_ps as f64);
+            let b = self.first_ps as f64 - g / 2.0;
+            (2.0 * h / (b + (b * b + 2.0 * g * h).sqrt())) as u64
+        };
+        let mut elapsed = self.elapsed_ps(steps);
+        while elapsed > span_ps {
+            steps -= 1;
+            elapsed = self.elapsed_ps(steps);
+        }
+        while let Some(next) = elapsed.checked_add(self.duration(steps).as_ps())
+            && next <= span_ps
+        {
+            steps += 1;
+            elapsed = next;
+        }
+        (steps, elapsed)
+    }
+
+    /// The first boundary at `at` or later, not counting the start: after how many steps, and when.
+    pub(crate) fn first_boundary_from(&self, at: SimTime) -> (u64, SimTime) {
+        let span_ps = at.saturating_since(self.start).as_ps().saturating_sub(1);
+        let (before, elapsed_ps) = self.ended_within(span_ps);
+        let elapsed = SimDuration::from_ps(elapsed_ps.saturating_add(self.duration(before).as_ps()));
+        (before + 1, self.start.saturating_add(elapsed))
     }
 
     /// How many of the first `steps` steps last at most `limit_ps`.
@@ -118,7 +142,7 @@ impl Run {
         if steps == self.steps && self.ends != SimTime::NEVER {
             return u128::from(self.ends.since(self.start).as_ps());
         }
-        self.elapsed_ps(steps)
+        self.exact_elapsed_ps(steps)
     }
 }
 
@@ -129,17 +153,67 @@ pub(crate) struct Finish(u128);
 
 impl Finish {
     pub(crate) fn new(step: u64, slot: Slot) -> Finish {
-        Finish(!(u128::from(step) << Slot::BITS | u128::from(slot)))
+        Finish(!(u128::from(step) << u64::BITS | u128::from(slot)))
     }
 
     pub(crate) fn step(self) -> u64 {
-        (!self.0 >> Slot::BITS) as u64
+        (!self.0 >> u64::BITS) as u64
     }
 
     pub(crate) fn slot(self) -> Slot {
         !self.0 as Slot
     }
 }
+
+/// Tokens per KV block. vLLM's sizes are powers of two, where a shift takes the place of a division.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BlockSize {
+    size: u32,
+    shift: Option<u32>,
+}
+
+impl BlockSize {
+    pub(crate) fn new(size: u32) -> Self {
+        BlockSize { size, shift: size.is_power_of_two().then(|| size.trailing_zeros()) }
+    }
+
+    /// Full blocks of so many tokens, and the tokens beyond them.
+    #[inline]
+    pub(crate) fn split(self, tokens: u64) -> (u64, u32) {
+        match self.shift {
+            Some(shift) => (tokens >> shift, tokens as u32 & (self.size - 1)),
+            None => (tokens / u64::from(self.size), (tokens % u64::from(self.size)) as u32),
+        }
+    }
+
+    /// Tokens beyond the full blocks of so many.
+    #[inline]
+    pub(crate) fn partial(self, tokens: u32) -> u32 {
+        match self.shift {
+            Some(_) => tokens & (self.size - 1),
+            None => tokens % self.size,
+        }
+    }
+
+    /// Full blocks of so many tokens.
+    #[inline]
+    pub(crate) fn full(self, tokens: u32) -> u32 {
+        match self.shift {
+            Some(shift) => tokens >> shift,
+            None => tokens / self.size,
+        }
+    }
+
+    /// Blocks that so many tokens need.
+    #[inline]
+    pub(crate) fn for_tokens(self, tokens: u32) -> u32 {
+        let full = self.full(tokens);
+        full + u32::from(full * self.size < tokens)
+    }
+}
+
+/// Remainders whose sums change together: all, with vLLM's usual block size.
+const GROUP: usize = 16;
 
 /// The decoding requests as far as steps change them: how many, how long, and when each needs its next KV block.
 ///
@@ -153,37 +227,50 @@ pub(crate) struct Decodes {
     pub(crate) count: u64,
     /// Their cached tokens together.
     pub(crate) cached: u64,
-    /// How many have an origin of this remainder modulo the block size.
-    residues: Vec<u32>,
+    pub(crate) block: BlockSize,
+    /// How many have an origin whose remainder modulo the block size is at most the index: sums, so that the steps of a run
+    /// need no loop over the remainders whose turn comes.
+    up_to: Vec<[u32; GROUP]>,
     /// The remainder of those whose blocks are full now; one less with each step, round and round.
-    full: usize,
+    full: u32,
+    /// How many they are: asked for more often than it changes.
+    due: u32,
 }
 
 impl Decodes {
     pub(crate) fn new(block_size: u32) -> Self {
-        Decodes { steps_done: 0, count: 0, cached: 0, residues: vec![0; block_size as usize], full: 0 }
-    }
-
-    fn block_size(&self) -> u64 {
-        self.residues.len() as u64
+        let up_to = vec![[0; GROUP]; (block_size as usize).div_ceil(GROUP)];
+        Decodes { steps_done: 0, count: 0, cached: 0, block: BlockSize::new(block_size), up_to, full: 0, due: 0 }
     }
 
     /// A request with `computed` cached tokens joins; returns its origin.
     pub(crate) fn join(&mut self, computed: u32) -> i64 {
-        let origin = i64::from(computed) - self.steps_done as i64;
-        let residue = self.residue(origin);
-        self.residues[residue] += 1;
+        let remainder = self.remainder(computed);
+        self.count_from(remainder, 1);
+        self.due += u32::from(remainder == self.full);
         self.count += 1;
         self.cached += u64::from(computed);
-        origin
+        i64::from(computed) - self.steps_done as i64
     }
 
-    /// A request leaves.
-    pub(crate) fn leave(&mut self, origin: i64) {
-        self.cached -= u64::from(self.computed(origin));
+    /// A request with `computed` cached tokens leaves.
+    pub(crate) fn leave(&mut self, computed: u32) {
+        let remainder = self.remainder(computed);
+        self.count_from(remainder, 1u32.wrapping_neg());
+        self.due -= u32::from(remainder == self.full);
         self.count -= 1;
-        let residue = self.residue(origin);
-        self.residues[residue] -= 1;
+        self.cached -= u64::from(computed);
+    }
+
+    /// Adds to the sums from this remainder on, to all in the same number of steps: wide, and no end of a loop to guess.
+    #[inline]
+    fn count_from(&mut self, remainder: u32, more: u32) {
+        for (group, sums) in (0i32..).zip(&mut self.up_to) {
+            let from = remainder as i32 - group * GROUP as i32;
+            for (index, sum) in (0i32..).zip(sums) {
+                *sum = sum.wrapping_add(if index >= from { more } else { 0 });
+            }
+        }
     }
 
     /// Cached tokens of the request with this origin.
@@ -191,58 +278,69 @@ impl Decodes {
         u32::try_from(origin + self.steps_done as i64).expect("a request is at most as long as the model allows")
     }
 
-    fn residue(&self, origin: i64) -> usize {
-        origin.rem_euclid(self.residues.len() as i64) as usize
+    /// Of the origin of a request with `computed` cached tokens.
+    fn remainder(&self, computed: u32) -> u32 {
+        let remainder = self.full + self.block.partial(computed);
+        if remainder < self.block.size { remainder } else { remainder - self.block.size }
     }
 
     /// Requests whose blocks are full before the next step: they need one more for it.
     #[inline]
     pub(crate) fn due(&self) -> u64 {
-        u64::from(self.residues[self.full])
+        u64::from(self.due)
+    }
+
+    /// Blocks that the next `steps` steps need, at most as many as a block has tokens; and whose are full then.
+    #[inline]
+    fn due_within(&self, steps: u32) -> (u64, u32) {
+        // The remainders whose turn comes are `full` and those below it, then the highest.
+        let wraps = u32::from(steps > self.full);
+        let next = self.full + self.block.size * wraps - steps;
+        (self.sum(self.full) + self.count * u64::from(wraps) - self.sum(next), next)
+    }
+
+    #[inline]
+    fn sum(&self, remainder: u32) -> u64 {
+        u64::from(self.up_to.as_flattened()[remainder as usize])
     }
 
     /// KV blocks that the next `steps` steps need.
+    #[inline]
     pub(crate) fn blocks_for(&self, steps: u64) -> u64 {
-        if steps == 1 {
-            return self.due();
-        }
-        let size = self.block_size();
-        let (periods, rest) = if steps < size { (0, steps) } else { (steps / size, steps % size) };
-        let sum = |counts: &[u32]| counts.iter().copied().map(u64::from).sum::<u64>();
-        // The remainders whose turn comes are `full` and those below it, then the highest.
-        let (rest, below) = (rest as usize, self.full + 1);
-        let due = match rest.checked_sub(below) {
-            None => sum(&self.residues[below - rest..below]),
-            Some(highest) => sum(&self.residues[..below]) + sum(&self.residues[self.residues.len() - highest..]),
-        };
-        periods * self.count + due
+        let (periods, rest) = self.block.split(steps);
+        periods * self.count + self.due_within(rest).0
     }
 
     /// The most steps that `free` blocks allow, at most `limit`.
+    #[inline]
     pub(crate) fn steps_within(&self, free: u64, limit: u64) -> u64 {
-        let size = self.block_size();
-        if self.count == 0 || limit.div_ceil(size).saturating_mul(self.count) <= free {
-            return limit;
-        }
-        let periods = free / self.count;
-        let (mut steps, mut rest) = (periods * size, free % self.count);
-        // Ends within one period, which needs `count` blocks.
-        let mut place = self.full;
-        while let Some(after) = rest.checked_sub(u64::from(self.residues[place])) {
-            rest = after;
-            steps += 1;
-            place = place.checked_sub(1).unwrap_or(self.residues.len() - 1);
-        }
-        steps.min(limit)
+        // As a rule there are plenty: without rounding this asks for more than is needed.
+        let (periods, _) = self.block.split(limit);
+        if (periods + 1).saturating_mul(self.count) <= free { limit } else { self.scarce_steps(free, limit) }
     }
 
-    /// All decoding requests advance by `steps`.
-    pub(crate) fn advance(&mut self, steps: u64) {
+    #[inline(never)]
+    fn scarce_steps(&self, free: u64, limit: u64) -> u64 {
+        let (periods, rest) = (free / self.count, free % self.count);
+        // Ends within one period, which needs `count` blocks.
+        let mut within = 0;
+        while self.due_within(within + 1).0 <= rest {
+            within += 1;
+        }
+        (periods * u64::from(self.block.size) + u64::from(within)).min(limit)
+    }
+
+    /// All decoding requests advance by `steps`; the blocks that they take for it.
+    #[inline]
+    pub(crate) fn advance(&mut self, steps: u64) -> u64 {
+        let (periods, rest) = self.block.split(steps);
+        let (due, full) = self.due_within(rest);
+        let blocks = periods * self.count + due;
         self.steps_done += steps;
         self.cached += steps * self.count;
-        let size = self.block_size();
-        let turn = (if steps < size { steps } else { steps % size }) as usize;
-        self.full = if turn <= self.full { self.full - turn } else { self.full + self.residues.len() - turn };
+        let below = if full > 0 { self.sum(full - 1) } else { 0 };
+        (self.full, self.due) = (full, (self.sum(full) - below) as u32);
+        blocks
     }
 }
 
@@ -254,14 +352,13 @@ mod tests {
     fn boundaries_and_their_inverse_agree() {
         for (first_ps, growth_ps) in [(1, 0), (7, 3), (6_990_000_000, 40_700), (1, 1_000_000), (5, 11)] {
             for extra_ps in [0, 1, 6, 1_000] {
-                let mut run = Run::of_one(SimTime::from_ps(1_000), first_ps, extra_ps, growth_ps);
-                run.set_steps(1_000);
+                let run = Run::new(SimTime::from_ps(1_000), first_ps, extra_ps, growth_ps, 1_000);
                 let mut at = 1_000u64;
                 for step in 0..300u64 {
                     assert_eq!(run.boundary(step), SimTime::from_ps(at), "{first_ps} {extra_ps} {growth_ps} {step}");
                     assert_eq!(run.ended_by(SimTime::from_ps(at)), step);
-                    assert_eq!(run.first_boundary_from(SimTime::from_ps(at)), step.max(1));
-                    assert_eq!(run.first_boundary_from(SimTime::from_ps(at + 1)), step + 1);
+                    assert_eq!(run.first_boundary_from(SimTime::from_ps(at)).0, step.max(1));
+                    assert_eq!(run.first_boundary_from(SimTime::from_ps(at + 1)), (step + 1, run.boundary(step + 1)));
                     at += run.duration(step).as_ps();
                     assert_eq!(run.ended_by(SimTime::from_ps(at - 1)), step);
                 }
@@ -273,7 +370,7 @@ mod tests {
 
     #[test]
     fn bucket_counts_of_a_run() {
-        let run = Run::of_one(SimTime::ZERO, 10, 0, 3);
+        let run = Run::new(SimTime::ZERO, 10, 0, 3, 1);
         // Durations 10 13 16 19 22.
         for (limit, count) in [(9, 0), (10, 1), (12, 1), (13, 2), (21, 4), (22, 5), (1000, 5)] {
             assert_eq!(run.not_longer_than(limit, 5), count, "{limit}");

@@ -6,8 +6,7 @@
 //! because `max_num_seqs` is at most the token budget; and at most one request is half prefilled, the newest admitted,
 //! because a prompt that does not fit the budget ends the admission. Otherwise `running` takes such a step.
 
-use crate::replica::engine::{Engine, Phase};
-use crate::replica::lag::Batch;
+use crate::replica::engine::{Engine, NO_ARRIVAL, Phase};
 use crate::replica::prefix::Hit;
 use crate::replica::request::{Place, Slot};
 use crate::replica::run::Run;
@@ -26,60 +25,75 @@ const LONGEST_RUN: u64 = 1 << 20;
 
 impl Engine {
     /// The top of the loop: aborts, arrivals, schedule; then the batch starts.
-    pub(super) fn start_step(&mut self, now: SimTime, was_idle: bool) {
-        let ahead = self.config.async_scheduling && !was_idle;
+    pub(super) fn start_step(&mut self, now: SimTime) {
+        let ahead = self.config.async_scheduling && self.phase == Phase::Boundary;
         if !ahead {
             self.drop_leaving(now, now, false);
         }
         self.drain(now, now);
-        let mut seen_until = now;
-        let mut whole = None;
         self.buried = false;
+        let mut seen_until = now;
+        let mut whole_ps = None;
         if ahead {
             // This step was put together when the previous one started.
             seen_until = self.step_start;
-            whole = self.schedule_ahead(now, seen_until);
+            whole_ps = self.schedule_ahead(now, seen_until);
         }
-        if whole.is_none() {
+        if whole_ps.is_none() {
             seen_until = now;
-            while !self.schedule(now) {
-                self.publish(0, self.free_blocks);
-                if self.running == 0 && self.waiting.is_empty() {
-                    self.phase = Phase::Idle;
-                    return;
-                }
-                // By priority the request that asks first may evict itself, which ends the schedule: an empty step.
-            }
-            if ahead {
-                // The empty batch before it reports at once.
-                self.publish(0, self.free_after_step());
+            if !self.schedule_now(now, ahead) {
+                self.phase = Phase::Idle;
+                return;
             }
         }
         self.step_start = now;
-        let run = self.plan(now, seen_until, whole);
-        self.phase = Phase::Step(run);
+        self.plan(now, seen_until, whole_ps);
+        self.phase = Phase::Step;
         self.disturbed = false;
+    }
+
+    /// A schedule that is not made ahead, or in place of an empty one that was. False when nobody is left.
+    #[inline(never)]
+    fn schedule_now(&mut self, now: SimTime, ahead: bool) -> bool {
+        while !self.schedule(now) {
+            self.publish(0, self.free_blocks);
+            if self.running == 0 && self.waiting.is_empty() {
+                return false;
+            }
+            // By priority the request that asks first may evict itself, which ends the schedule: an empty step.
+        }
+        if ahead {
+            // The empty batch before it reports at once.
+            self.publish(0, self.free_after_step());
+        }
+        true
     }
 
     /// Both passes; false when nothing is scheduled.
+    #[inline(always)]
     pub(super) fn schedule(&mut self, seen_until: SimTime) -> bool {
         self.chunks.clear();
         self.disturbed = false;
-        if self.waiting.is_empty() && self.all_go_on() {
+        if !self.all_go_on() {
+            self.schedule_anew(seen_until);
+        } else {
             self.pop_for_decodes();
-            return self.decodes.count > 0;
+            if !self.waiting.is_empty() {
+                self.admit_waiting(seen_until, self.is_lone(seen_until));
+            }
         }
-        self.schedule_anew(seen_until)
+        self.decodes.count > 0 || !self.chunks.is_empty()
     }
 
-    /// Somebody joins, or may have to leave.
-    fn schedule_anew(&mut self, seen_until: SimTime) -> bool {
+    /// Somebody is in mid-prefill, or may have to leave, or writes a text that others may find.
+    #[inline(never)]
+    fn schedule_anew(&mut self, seen_until: SimTime) {
         let lone = self.is_lone(seen_until);
         if self.config.async_scheduling {
             // What the step before the last one computed became known before the schedule.
             self.enter_written(false);
         }
-        let undisturbed = if self.config.is_plain() {
+        let undisturbed = if self.is_plain {
             let enough = self.make_room();
             self.pop_for_decodes();
             self.enter_written(true);
@@ -96,13 +110,12 @@ impl Engine {
         } else {
             self.disturbed = true;
         }
-        self.decodes.count > 0 || !self.chunks.is_empty()
     }
 
     /// Whether everybody who runs decodes and has its block, or has ended, and nobody writes a text that others may find.
     fn all_go_on(&self) -> bool {
-        let all_decode = self.decodes.count == u64::from(self.running)
-            || self.config.is_plain() && self.newest_prefilling().is_none();
+        let all_decode =
+            self.decodes.count == u64::from(self.running) || self.is_plain && self.newest_prefilling().is_none();
         all_decode && self.decodes.due() <= u64::from(self.free_blocks) && self.writers.is_empty()
     }
 
@@ -136,7 +149,8 @@ impl Engine {
         }
     }
 
-    fn drain_inbox(&mut self, until: SimTime, at: SimTime) {
+    #[inline(never)]
+    pub(super) fn drain_inbox(&mut self, until: SimTime, at: SimTime) {
         while let Some(&slot) = self.inbox.front()
             && self.live(slot).entered <= until
         {
@@ -183,10 +197,14 @@ impl Engine {
 
     /// Pass 1, the request in mid-prefill, if any. False when it had to evict itself.
     fn schedule_half_done(&mut self) -> bool {
-        let Some(slot) = self.newest_prefilling() else { return true };
+        self.newest_prefilling().is_none_or(|slot| self.goes_on_with_prompt(slot))
+    }
+
+    #[inline(never)]
+    fn goes_on_with_prompt(&mut self, slot: Slot) -> bool {
         let live = self.live(slot);
         let tokens = (live.length() - live.computed).min(self.budget());
-        let missing = (live.computed + tokens).div_ceil(self.config.block_size) - live.blocks;
+        let missing = self.decodes.block.for_tokens(live.computed + tokens) - live.blocks;
         if missing > self.free_after_step() {
             self.preempt(slot);
             return false;
@@ -212,6 +230,7 @@ impl Engine {
     }
 
     /// Puts tokens of a request into the batch; `blocks` of the free ones become its.
+    #[inline(always)]
     pub(super) fn take_chunk(&mut self, slot: Slot, tokens: u32, blocks: u32) {
         self.free_blocks -= blocks;
         let live = self.live_mut(slot);
@@ -225,50 +244,70 @@ impl Engine {
     }
 
     /// Pass 2: waiting requests, strictly in the order of the queue; `seen_until` hides later arrivals.
+    #[inline(never)]
     fn admit_waiting(&mut self, seen_until: SimTime, lone: bool) {
-        if self.waiting.is_empty() {
-            return;
-        }
         let mut budget = self.budget();
-        while budget > 0 && self.running < self.most_running() {
+        let every_lookup = self.config.counts_every_lookup();
+        while budget > 0 && self.running < self.most_running {
             let Some((place, slot)) = self.first_seen(seen_until) else { return };
             let admission = self.fits(slot, budget, lone);
-            let (tokens, hit) = (admission.tokens, admission.hit);
-            let every_lookup = self.config.counts_every_lookup();
             if admission.fits || every_lookup {
-                self.count_lookup(slot, hit, every_lookup);
+                self.count_lookup(slot, admission.hit, every_lookup);
             }
             if !admission.fits {
                 return;
             }
-            self.waiting.remove(place);
-            self.link(slot);
-            self.hold_hit(slot, hit);
-            self.free_blocks -= hit.free;
-            let computed = hit.blocks * self.config.block_size;
-            let live = self.live_mut(slot);
-            live.place = Place::Prefilling;
-            live.computed = computed;
-            live.known = computed;
-            live.blocks = hit.blocks;
-            if !live.was_scheduled() {
-                // With the lag it was scheduled when the step before started, into the step after.
-                live.scheduled = seen_until;
-                live.cached = computed;
+            if place == 0 {
+                self.waiting.pop_front();
+            } else {
+                self.remove_from_within(place);
             }
-            self.take_chunk(slot, tokens, (computed + tokens).div_ceil(self.config.block_size) - hit.blocks);
-            budget -= tokens;
+            self.admit(slot, admission, seen_until);
+            budget -= admission.tokens;
         }
     }
 
-    /// The first of the queue that this schedule knows.
-    fn first_seen(&self, seen_until: SimTime) -> Option<(usize, Slot)> {
-        let is_seen = |slot: Slot| self.live(slot).queued <= seen_until;
-        if self.config.scheduling.by_priority {
-            self.waiting.iter().copied().enumerate().find(|(_, slot)| is_seen(*slot))
-        } else {
-            self.waiting.front().map(|slot| (0, *slot)).filter(|(_, slot)| is_seen(*slot))
+    #[cold]
+    fn remove_from_within(&mut self, place: usize) {
+        self.waiting.remove(place);
+    }
+
+    /// A request that was taken from the queue gets what it was found to get.
+    #[inline]
+    fn admit(&mut self, slot: Slot, admission: Admission, seen_until: SimTime) {
+        let Admission { tokens, hit, .. } = admission;
+        self.link(slot);
+        if self.live(slot).ties.is_some() {
+            self.hold_hit(slot, hit);
+            self.free_blocks -= hit.free;
         }
+        let block = self.decodes.block;
+        let computed = hit.blocks * self.config.block_size;
+        let live = self.live_mut(slot);
+        live.place = Place::Prefilling;
+        live.computed = computed;
+        live.known = computed;
+        live.blocks = hit.blocks;
+        if !live.was_scheduled() {
+            // With the lag it was scheduled when the step before started, into the step after.
+            live.scheduled = seen_until;
+            live.cached = computed;
+        }
+        self.take_chunk(slot, tokens, block.for_tokens(computed + tokens) - hit.blocks);
+    }
+
+    /// The first of the queue that this schedule knows.
+    #[inline]
+    fn first_seen(&self, seen_until: SimTime) -> Option<(usize, Slot)> {
+        if self.config.scheduling.by_priority {
+            return self.first_seen_by_priority(seen_until);
+        }
+        self.waiting.front().map(|slot| (0, *slot)).filter(|(_, slot)| self.live(*slot).queued <= seen_until)
+    }
+
+    #[inline(never)]
+    fn first_seen_by_priority(&self, seen_until: SimTime) -> Option<(usize, Slot)> {
+        self.waiting.iter().copied().enumerate().find(|(_, slot)| self.live(*slot).queued <= seen_until)
     }
 
     /// The counters of the cache; those who return after an eviction count only where every look-up does.
@@ -282,6 +321,7 @@ impl Engine {
     }
 
     /// What a waiting request would get, and whether there are blocks to admit it.
+    #[inline(always)]
     fn fits(&self, slot: Slot, budget: u32, lone: bool) -> Admission {
         let scheduling = &self.config.scheduling;
         let length = self.live(slot).length();
@@ -291,14 +331,9 @@ impl Engine {
         let tokens = wanted.min(budget);
         let reserved = if self.config.reserve_full_prompt { length } else { cached + tokens };
         let watermark = if self.running > 0 { scheduling.watermark_blocks } else { 0 };
-        let missing = reserved.div_ceil(self.config.block_size) - hit.blocks + hit.free;
+        let missing = self.decodes.block.for_tokens(reserved) - hit.blocks + hit.free;
         let whole = scheduling.chunked_prefill || wanted <= budget;
         Admission { tokens, hit, fits: whole && missing.saturating_add(watermark) <= self.free_after_step() }
-    }
-
-    /// vLLM refuses to start with a smaller token budget than `max_num_seqs`.
-    pub(super) fn most_running(&self) -> u32 {
-        self.config.max_num_seqs.min(self.config.max_num_batched_tokens)
     }
 
     /// Recompute preemption: the victim keeps its tokens, loses its blocks, and goes to the front of the queue, or by
@@ -349,49 +384,60 @@ impl Engine {
         }
         let computed = self.decodes.computed(live.origin);
         let known = self.known_of_decode(slot);
-        self.decodes.leave(live.origin);
-        let block_size = self.config.block_size;
+        self.decodes.leave(computed);
+        let block = self.decodes.block;
         let live = self.live_mut(slot);
         live.computed = computed;
         live.known = known;
         live.out = computed + 1 - live.prompt;
-        live.blocks = computed.div_ceil(block_size);
+        live.blocks = block.for_tokens(computed);
     }
 
-    /// How long the batch lasts, in steps and in time. `scheduled` is the first step's batch where it was made up ahead: it
-    /// may have more than what is left.
-    fn plan(&mut self, now: SimTime, seen_until: SimTime, scheduled: Option<Batch>) -> Run {
+    /// How long the batch lasts, in steps and in time. The step made up ahead takes `whole_ps`: it may have had more than what
+    /// is left.
+    fn plan(&mut self, now: SimTime, seen_until: SimTime, whole_ps: Option<u64>) {
         let decodes = self.decodes.count;
-        let whole = scheduled.filter(|_| self.buried);
-        let batch = scheduled.filter(|_| !self.buried).unwrap_or_else(|| self.batch());
-        let time_of = |batch: Batch| {
-            self.config.step_time.step(batch.tokens, batch.pairs_doubled, batch.cached, batch.seqs).as_ps()
-        };
-        let growth_ps = self.config.step_time.growth_ps(decodes);
-        // A step of nobody else has no time of its own.
-        let first_ps = if batch.seqs > 0 { time_of(batch) } else { time_of(whole.unwrap_or(batch)) };
-        let extra_ps = whole.map_or(0, |whole| time_of(whole).saturating_sub(first_ps));
-        let mut run = Run::of_one(now, first_ps, extra_ps, growth_ps);
-        self.arrival = None;
+        let (mut first_ps, mut extra_ps) = (whole_ps.unwrap_or(0), 0);
+        if self.buried || whole_ps.is_none() {
+            let batch = self.batch();
+            // A step of nobody else has no time of its own.
+            if batch.seqs > 0 {
+                first_ps = self.time_of(batch);
+                extra_ps = whole_ps.map_or(0, |whole| whole.saturating_sub(first_ps));
+            }
+        }
+        self.arrival = NO_ARRIVAL;
+        let steps = self.unchanged_steps(seen_until);
+        self.run = Run::new(now, first_ps, extra_ps, self.config.step_time.growth_ps(decodes), steps);
+        if steps > 1
+            && let Some(&slot) = self.inbox.front()
+        {
+            self.cut_for_arrival(self.live(slot).entered);
+        }
+    }
+
+    /// How many steps the batch stays as it is, arrivals apart.
+    fn unchanged_steps(&mut self, seen_until: SimTime) -> u64 {
+        let decodes = self.decodes.count;
         let all_decode = decodes == u64::from(self.running) && decodes > 0;
         if !self.chunks.is_empty() || !all_decode || self.head_may_move(seen_until) || self.contended > 0 {
-            return run;
+            return 1;
         }
         let finish = self.next_finish().map_or(LONGEST_RUN, |step| step - self.decodes.steps_done);
-        run.set_steps(self.decodes.steps_within(u64::from(self.free_blocks), finish.min(LONGEST_RUN)));
-        if let Some(&slot) = self.inbox.front() {
-            let entered = self.live(slot).entered;
-            self.cut_for_arrival(&mut run, entered);
-        }
-        run
+        self.decodes.steps_within(u64::from(self.free_blocks), finish.min(LONGEST_RUN))
     }
 
     /// Whether the head of the queue may be admitted at the next boundary although the batch stays the same until then.
     /// Whoever is blocked by `max_num_seqs` or by blocks stays so: during a run nobody leaves, blocks only get fewer, and
     /// what the head finds in the cache can only shrink, unless somebody writes its text.
+    #[inline]
     fn head_may_move(&self, seen_until: SimTime) -> bool {
-        let Some(&slot) = self.waiting.front() else { return false };
-        if self.running >= self.most_running() {
+        self.waiting.front().is_some_and(|slot| self.may_move(*slot, seen_until))
+    }
+
+    #[inline(never)]
+    fn may_move(&self, slot: Slot, seen_until: SimTime) -> bool {
+        if self.running >= self.most_running {
             return false;
         }
         let live = self.live(slot);
@@ -408,16 +454,16 @@ impl Engine {
         (self.disturbed || self.buried || live.queued > seen_until) && self.fits(slot, self.budget(), false).fits
     }
 
-    /// Ends `run` where an arrival that enters at `entered` may be admitted: by priority it may overtake those who wait.
-    pub(super) fn cut_for_arrival(&mut self, run: &mut Run, entered: SimTime) {
+    /// Ends the run where an arrival that enters at `entered` may be admitted: by priority it may overtake those who wait.
+    pub(super) fn cut_for_arrival(&mut self, entered: SimTime) {
         let blocked = !self.waiting.is_empty() && !self.config.scheduling.by_priority;
-        if !blocked && self.running < self.most_running() {
-            let lag = u64::from(self.config.async_scheduling);
-            let drained = run.first_boundary_from(entered.min(run.ends()));
-            if entered < run.ends() {
-                self.arrival = Some((entered, run.boundary(drained)));
+        if !blocked && self.running < self.most_running {
+            let ends = self.run.ends();
+            let drained = self.run.first_boundary_from(entered.min(ends));
+            if entered < ends {
+                self.arrival = (entered, drained.1);
             }
-            run.cut(drained + lag);
+            self.run.cut(drained, u64::from(self.config.async_scheduling));
         }
     }
 

@@ -26,7 +26,7 @@ pub struct StepTime {
 }
 
 /// Steps of fewer tokens than this are looked up.
-const SMALL: u64 = 256;
+const SMALL: u64 = 2048;
 
 /// A mixture of experts' part of the memory floor.
 #[derive(Clone, Debug, PartialEq)]
@@ -113,17 +113,18 @@ impl StepTime {
     /// Duration of one step: `tokens` scheduled, `prefill_pairs_doubled` = sum over prefill chunks of t(2s+t),
     /// `cached_tokens` of decoding requests, `seqs` scheduled requests.
     pub fn step(&self, tokens: u64, prefill_pairs_doubled: u64, cached_tokens: u64, seqs: u64) -> SimDuration {
-        let product = |coefficient: u64, amount: u64| u128::from(coefficient) * u128::from(amount);
         let linear_layers_ps = match self.small.get(tokens as usize) {
             Some(known) => *known,
             None => self.linear_layers_ps(tokens),
         };
-        let total = u128::from(self.t0_ps)
-            + u128::from(linear_layers_ps)
-            + product(self.ca_ps_per_half_pair, prefill_pairs_doubled)
-            + product(self.ck_ps_per_token, cached_tokens)
-            + product(self.cs_ps_per_seq, seqs);
-        SimDuration::from_ps(u64::try_from(total).unwrap_or(u64::MAX))
+        let total = || {
+            let fixed = self.t0_ps.checked_add(linear_layers_ps)?;
+            let attention = self.ca_ps_per_half_pair.checked_mul(prefill_pairs_doubled)?;
+            let cache = self.ck_ps_per_token.checked_mul(cached_tokens)?;
+            let requests = self.cs_ps_per_seq.checked_mul(seqs)?;
+            fixed.checked_add(attention)?.checked_add(cache)?.checked_add(requests)
+        };
+        SimDuration::from_ps(total().unwrap_or(u64::MAX))
     }
 
     /// By how much each step of a run of decode-only steps is longer than the one before, when `seqs` requests decode:

@@ -210,9 +210,14 @@ impl EventQueue {
         self.heap.peek().map_or(u128::MAX, |Reverse(pending)| pending.key)
     }
 
+    /// When the next event is due; `NEVER` when none is.
+    pub(super) fn next_at(&self) -> SimTime {
+        time_of(self.due.first().min(self.first_in_heap()))
+    }
+
     /// Whether nothing else is due at or before `now`.
     pub(super) fn is_clear_until(&self, now: SimTime) -> bool {
-        time_of(self.due.first().min(self.first_in_heap())) > now
+        self.next_at() > now
     }
 
     /// Takes the next event.

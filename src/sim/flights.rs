@@ -139,7 +139,16 @@ mod tests {
 
     fn flight(key: FlightKey, number: u64) -> Flight {
         let request = Request { id: RequestId(number), prompt_tokens: 1, output: OutputLength::new(1), worker: None };
-        Flight { key, request, source: 0, sent: SimTime::ZERO, pod: None, first_token_came: false, ttft_misses: 0 }
+        Flight {
+            key,
+            request,
+            source: 0,
+            sent: SimTime::ZERO,
+            pod: None,
+            seat: None,
+            first_token_came: false,
+            ttft_misses: 0,
+        }
     }
 
     proptest! {

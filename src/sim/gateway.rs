@@ -146,9 +146,9 @@ impl World<'_> {
         for _ in 0..=retries {
             let Some(pod) = self.pick_for(flight.request.id, room, &tried) else { break };
             match self.submit(&flight, pod) {
-                Ok(()) => {
+                Ok(seat) => {
                     let flight = self.traffic.flights.get_mut(key).expect("a request on its way is known");
-                    flight.pod = Some(pod);
+                    (flight.pod, flight.seat) = (Some(pod), Some(seat));
                     self.start_limit(GatewayLimit::Header, key);
                     return self.schedule_wake(pod);
                 }

@@ -2,7 +2,7 @@
 
 use crate::cluster::{PodId, PodState};
 use crate::record::{EventKind, SloQuantity};
-use crate::replica::{Engine, EngineEvent, Finished};
+use crate::replica::{Engine, EngineEvent, Finished, Quiet, Seat};
 use crate::sim::SimulateError;
 use crate::sim::event::Event;
 use crate::sim::flights::FlightKey;
@@ -83,24 +83,24 @@ impl World<'_> {
     }
 
     fn dispatch(&mut self, request: Request, source: usize) {
-        let (key, sent) = (self.traffic.flights.next_key(), self.now);
-        let mut flight = Flight { key, request, source, sent, pod: None, first_token_came: false, ttft_misses: 0 };
+        let (key, sent, first_token_came) = (self.traffic.flights.next_key(), self.now, false);
+        let mut flight = Flight { key, request, source, sent, pod: None, seat: None, first_token_came, ttft_misses: 0 };
         if self.gateway.is_some() {
             return self.enter_gateway(flight);
         }
         let Some(pod) = self.route(request.id) else {
             return self.fail(flight, Failure::Refused);
         };
-        if let Err(failure) = self.submit(&flight, pod) {
-            return self.fail(flight, failure);
+        match self.submit(&flight, pod) {
+            Ok(seat) => (flight.pod, flight.seat) = (Some(pod), Some(seat)),
+            Err(failure) => return self.fail(flight, failure),
         }
-        flight.pod = Some(pod);
         self.register(flight);
         self.schedule_wake(pod);
     }
 
     /// The engine of `pod` takes the request, or why it does not.
-    pub(super) fn submit(&mut self, flight: &Flight, pod: PodId) -> Result<(), Failure> {
+    pub(super) fn submit(&mut self, flight: &Flight, pod: PodId) -> Result<Seat, Failure> {
         let Flight { key, request, source, .. } = *flight;
         let arrives = self.now + self.run.router_latency;
         let accepting = self.deployment.pod(pod).is_some_and(|pod| pod.accepting);
@@ -113,13 +113,13 @@ impl World<'_> {
             engine.refuse(arrives);
             return Err(Failure::Rejected);
         }
-        engine.submit_with(arrives, Request { id: key.0, ..request }, attributes);
+        let seat = engine.submit_with(arrives, Request { id: key.0, ..request }, attributes);
         self.router.entered(pod);
         let now = self.now;
         if let Some(books) = &mut self.little {
             books.entered(request.id, now);
         }
-        Ok(())
+        Ok(seat)
     }
 
     /// The request is on its way; its client's patience runs.
@@ -182,19 +182,21 @@ impl World<'_> {
 
     fn wake_engine(&mut self, pod: PodId, events: &mut Vec<EngineEvent>) -> Result<(), SimulateError> {
         let (now, check) = (self.now, self.check);
-        let alone = self.queue.is_clear_until(now);
+        // An answer makes a client send or a gateway send on, or else nothing happens at its instant.
+        let but_for_answers = self.traffic.is_closed || self.gateway.is_some();
+        let quiet = Quiet { until: self.queue.next_at(), but_for_answers };
         let Some(host) = self.hosts.get_mut(pod.0 as usize).and_then(Option::as_mut) else { return Ok(()) };
         host.wake = None;
         let Some(engine) = host.engine.as_mut() else { return Ok(()) };
         events.clear();
-        engine.wake(now, events);
-        // The boundary's second half need not wait for the events to be taken: nobody acts on them, but on an answer's end.
-        let ended = matches!(events.last(), Some(EngineEvent::Finished(_)));
-        if alone && !ended && next_wake(engine) == Some((now, true)) {
-            engine.wake(now, events);
-        }
+        let reached = engine.wake_and_go_on(now, quiet, events);
         if check {
             engine.check().map_err(|message| self.broken("INV-2", message))?;
+        }
+        // Nothing else happened on the way there.
+        if reached > now {
+            self.count_requests_until(reached);
+            self.now = reached;
         }
         for event in events.iter() {
             self.on_engine_event(event);
@@ -353,8 +355,8 @@ impl World<'_> {
         let Some(flight) = self.traffic.flights.get(key).copied() else { return };
         let Some(pod) = flight.pod else { return self.fail(flight, failure) };
         let now = self.now;
-        if let Some(engine) = self.host_mut(pod).engine.as_mut() {
-            engine.abort(now, key.0);
+        if let (Some(engine), Some(seat)) = (self.host_mut(pod).engine.as_mut(), flight.seat) {
+            engine.abort(now, seat, key.0);
         }
         self.fail(flight, failure);
         self.schedule_wake(pod);

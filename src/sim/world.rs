@@ -8,7 +8,7 @@ use crate::record::{
     DecisionRecord, Event as RecordedEvent, EventKind, FleetSums, KvTotals, Latencies, LatencyRecorder, PodRecord,
     RequestTotals, SloMisses, SloTally, Timeline, TokenTotals,
 };
-use crate::replica::{Engine, exposition};
+use crate::replica::{Engine, Seat, exposition};
 use crate::scenario::{MetricSource, ResolvedRun};
 use crate::series::Exposition;
 use crate::sim::SimulateError;
@@ -24,7 +24,7 @@ use crate::sim::monitoring::{PodTarget, looked_at};
 use crate::sim::objectives::slo_tally;
 use crate::sim::rules::{LoadedGroup, load_rules};
 use crate::sim::shown::{shown_places, trigger_infos};
-use crate::traffic::{Request, TraceRow, TrafficSource};
+use crate::traffic::{Arrivals, Request, TraceRow, TrafficSource};
 use crate::units::{Seed, SimDuration, SimTime, Stream};
 use std::sync::Arc;
 
@@ -63,6 +63,8 @@ pub(super) struct World<'r> {
 /// Clients and the requests on their way.
 pub(super) struct TrafficState {
     pub(super) sources: Vec<TrafficSource>,
+    /// Whether any of them waits for answers before it sends on.
+    pub(super) is_closed: bool,
     /// Per source: the send time its pending `Arrival` event carries, so that it is scheduled once.
     pub(super) scheduled: Vec<Option<SimTime>>,
     pub(super) flights: Flights,
@@ -81,6 +83,8 @@ pub(super) struct Flight {
     pub(super) sent: SimTime,
     /// Where it is; `None` while the gateway has it.
     pub(super) pod: Option<PodId>,
+    /// Where it sits in that pod's engine.
+    pub(super) seat: Option<Seat>,
     pub(super) first_token_came: bool,
     /// The objectives that its first token, once it came, has missed.
     pub(super) ttft_misses: SloMisses,
@@ -248,6 +252,7 @@ impl<'r> World<'r> {
             queue: EventQueue::new(sources.len()),
             traffic: TrafficState {
                 scheduled: vec![None; sources.len()],
+                is_closed: run.traffic.iter().any(|spec| matches!(spec.arrivals, Arrivals::ClosedLoop { .. })),
                 sources,
                 flights: Flights::new(),
                 timeout_scheduled: false,

@@ -9,7 +9,7 @@ mod request;
 mod scheduler;
 
 use cache::Cache;
-use kedasim::replica::{EngineConfig, EngineEvent};
+use kedasim::replica::{EngineConfig, EngineEvent, Quiet};
 use kedasim::traffic::{Request, RequestAttributes, RequestId};
 use kedasim::units::{SimDuration, SimTime};
 use metrics::{Gauges, Metrics};
@@ -194,6 +194,12 @@ impl LiteralEngine {
         } else {
             self.start_step(now);
         }
+    }
+
+    /// One wake at a time, however quiet it is.
+    pub fn wake_and_go_on(&mut self, now: SimTime, _: Quiet, events: &mut Vec<EngineEvent>) -> SimTime {
+        self.wake(now, events);
+        now
     }
 
     /// Nothing to catch up with: every step has its own wake.

@@ -2,10 +2,11 @@
 
 pub mod settings;
 
-use kedasim::replica::{Engine, EngineConfig, EngineEvent, Finished, exposition};
+use kedasim::replica::{Engine, EngineConfig, EngineEvent, Finished, Seat, exposition};
 use kedasim::traffic::{OutputLength, Request, RequestAttributes, RequestId};
 use kedasim::units::SimTime;
 pub use settings::config;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 pub fn request(id: u64, prompt_tokens: u32, output: u32) -> Request {
@@ -22,12 +23,19 @@ pub struct Driver {
     pub config: Arc<EngineConfig>,
     pub events: Vec<EngineEvent>,
     pub now: SimTime,
+    seats: HashMap<u64, Seat>,
 }
 
 impl Driver {
     pub fn new(config: EngineConfig) -> Self {
         let config = Arc::new(config);
-        Driver { engine: Engine::new(config.clone()), config, events: Vec::new(), now: SimTime::ZERO }
+        Driver {
+            engine: Engine::new(config.clone()),
+            config,
+            events: Vec::new(),
+            now: SimTime::ZERO,
+            seats: HashMap::new(),
+        }
     }
 
     /// Runs all wakes before `to`, and those that end a step at `to`.
@@ -55,12 +63,21 @@ impl Driver {
 
     pub fn submit(&mut self, at: SimTime, request: Request) {
         self.advance(at);
-        self.engine.submit(at, request);
+        let seat = self.engine.submit(at, request);
+        self.seats.insert(request.id.0, seat);
     }
 
     pub fn submit_with(&mut self, at: SimTime, request: Request, attributes: RequestAttributes) {
         self.advance(at);
-        self.engine.submit_with(at, request, attributes);
+        let seat = self.engine.submit_with(at, request, attributes);
+        self.seats.insert(request.id.0, seat);
+    }
+
+    /// The client of this request leaves, if it ever was here.
+    pub fn abort(&mut self, at: SimTime, id: u64) {
+        if let Some(seat) = self.seats.get(&id) {
+            self.engine.abort(at, *seat, RequestId(id));
+        }
     }
 
     /// Runs until nothing is left to do.
