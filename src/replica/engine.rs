@@ -7,7 +7,8 @@
 //! A boundary between two steps is two wakes at the same instant: the first hands out the tokens of the step that ends,
 //! the second drains arrivals and starts the next step ([`Engine::next_wake_starts_step`] tells them apart). In between,
 //! the simulator delivers what else arrives at that instant, so that a request which arrives exactly on a boundary is
-//! drained before that boundary's schedule.
+//! drained before that boundary's schedule. Where it knows that nothing does, [`Engine::wake_and_go_on`] takes both, and the
+//! wakes after them, in one call.
 //!
 //! Async scheduling (`EngineCore.step_with_batch_queue`) makes the schedule of a step when the step before it starts. Here it
 //! is made when that one ends, but with what was known when it started: later arrivals are hidden, and who has emitted its
@@ -192,7 +193,7 @@ impl Engine {
     }
 
     /// The same engine where nobody ever looks at any series of [`crate::replica::exposition`] but those that are `true` in
-    /// `looked_at`: a histogram without one of them is not counted and shows zeros. At first all are looked at.
+    /// `looked_at`: a metric without one of them shows zeros, and a histogram is not counted. At first all are looked at.
     #[must_use]
     pub fn looked_at(mut self, looked_at: &[bool]) -> Self {
         self.metrics.count_only(looked_at);

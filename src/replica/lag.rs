@@ -76,13 +76,13 @@ impl Engine {
         self.unlink(slot);
         let computed = self.decodes.computed(self.live(slot).origin);
         self.decodes.leave(computed);
-        let held = self.decodes.block.for_tokens(computed);
-        self.free_blocks += held;
+        let full = self.decodes.block.full(computed);
+        let given = u32::from(self.decodes.block.partial(computed) == 0);
+        self.free_blocks += full + 1 - given;
         if self.config.scheduling.prefix_caching {
-            let given = self.decodes.block.full(computed) + 1 - held;
             debug_assert!(self.popped >= u64::from(given), "its block was taken");
             self.popped -= u64::from(given);
-            self.free_own(held + given, computed + self.foresight());
+            self.free_own(full + 1, computed + self.foresight());
         }
     }
 

@@ -51,8 +51,20 @@ pub(crate) struct Metrics {
     /// When the engine's metrics were made.
     created: f64,
     created_at_start: bool,
-    /// In the order of [`crate::replica::exposition`]; the second tells whether it has a `_created` beside it.
-    layout: Arc<[(Source, bool)]>,
+    /// In the order of [`crate::replica::exposition`].
+    layout: Arc<[Shown]>,
+}
+
+/// Most series that are filled in one go: for longer pieces the C library takes another way, which starts slowly.
+const LONGEST_FILL: usize = 200;
+
+/// What stands next in the exposition.
+#[derive(Clone, Copy, Debug)]
+enum Shown {
+    /// A metric, and whether it has a `_created` beside it.
+    Metric(Source, bool),
+    /// So many series at which nobody looks.
+    Unseen(usize),
 }
 
 /// The gauges as published.
@@ -82,7 +94,9 @@ impl Metrics {
             times: ProcessTimes::default(),
             created: 0.0,
             created_at_start: config.vllm_version < (0, 10),
-            layout: shown(config).map(|metric| (metric.source, metric.kind != MetricKind::Gauge)).collect(),
+            layout: shown(config)
+                .map(|metric| Shown::Metric(metric.source, metric.kind != MetricKind::Gauge))
+                .collect(),
         }
     }
 
@@ -96,21 +110,40 @@ impl Metrics {
     pub(crate) fn count_only(&mut self, looked_at: &[bool]) {
         self.counted = [false; BOUNDS.len()];
         let mut rest = looked_at;
-        for (source, has_created) in self.layout.iter() {
-            let own = match source {
-                Source::Samples(family) => self.histograms[*family as usize].counts.len() + 2,
-                Source::Completions => COMPLETIONS.len() + 3,
-                _ => 1,
+        let mut layout: Vec<Shown> = Vec::new();
+        for shown in self.layout.iter() {
+            let series = match shown {
+                Shown::Metric(source, has_created) => self.series_of(*source) + usize::from(*has_created),
+                Shown::Unseen(series) => *series,
             };
-            let (columns, others) = rest.split_at(own + usize::from(*has_created));
-            if let Source::Samples(family) = source {
-                self.counted[*family as usize] |= columns.contains(&true);
-            }
+            let (own, others) = rest.split_at(series);
             rest = others;
+            if own.contains(&true) {
+                layout.push(*shown);
+            } else if let Some(Shown::Unseen(before)) = layout.last_mut()
+                && *before + series <= LONGEST_FILL
+            {
+                *before += series;
+            } else {
+                layout.push(Shown::Unseen(series));
+            }
+            if let Shown::Metric(Source::Samples(family), _) = shown {
+                self.counted[*family as usize] |= own.contains(&true);
+            }
         }
+        self.layout = layout.into();
         self.counts_finished = Family::OF_FINISHED.iter().any(|family| self.counted[*family as usize]);
         if let Some(http) = &mut self.http {
             http.count_durations(rest.contains(&true));
+        }
+    }
+
+    /// Series of a metric, its `_created` apart.
+    fn series_of(&self, source: Source) -> usize {
+        match source {
+            Source::Samples(family) => self.histograms[family as usize].counts.len() + 2,
+            Source::Completions => COMPLETIONS.len() + 3,
+            _ => 1,
         }
     }
 
@@ -154,12 +187,19 @@ impl Metrics {
         row.clear();
         let run = run.filter(|(_, steps, decodes)| steps * decodes > 0);
         let in_run = run.map_or(0, |(_, steps, decodes)| steps * decodes);
-        for (source, has_created) in self.layout.iter() {
-            match self.value(*source, gauges, kv_usage, in_run) {
+        for shown in self.layout.iter() {
+            let (source, has_created) = match shown {
+                Shown::Metric(source, has_created) => (*source, *has_created),
+                Shown::Unseen(series) => {
+                    row.resize(row.len() + series, 0.0);
+                    continue;
+                }
+            };
+            match self.value(source, gauges, kv_usage, in_run) {
                 Some(value) => row.push(value),
-                None => self.write_histogram(*source, run, row),
+                None => self.write_histogram(source, run, row),
             }
-            if *has_created {
+            if has_created {
                 row.push(self.created);
             }
         }
@@ -202,9 +242,6 @@ impl Metrics {
     /// The buckets, the sum and the count of a family.
     fn write_samples(&self, family: Family, run: Option<(&Run, u64, u64)>, row: &mut Vec<f64>) {
         let histogram = &self.histograms[family as usize];
-        if !self.counted[family as usize] {
-            return row.extend(std::iter::repeat_n(0.0, histogram.counts.len() + 2));
-        }
         let gaps = run.filter(|_| family == Family::InterToken);
         let iterations = run.filter(|_| family == Family::IterationTokens);
         let mut cumulative = 0u64;

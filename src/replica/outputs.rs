@@ -174,12 +174,18 @@ impl Engine {
 
     #[inline(never)]
     fn drain_inbox_within_run(&mut self) {
-        while let Some(entered) = self.inbox.front().map(|slot| self.live(*slot).entered)
-            && entered <= self.step_start
-        {
-            let (foreseen, boundary) = self.arrival;
-            let boundary = if foreseen == entered { boundary } else { self.run.first_boundary_from(entered).1 };
-            self.drain_inbox(boundary, boundary);
+        let mut boundary = self.run.start;
+        while let Some(&slot) = self.inbox.front() {
+            let entered = self.live(slot).entered;
+            if entered > self.step_start {
+                return;
+            }
+            // Others may be drained at the same boundary.
+            if entered > boundary {
+                let (foreseen, drained) = self.arrival;
+                boundary = if foreseen == entered { drained } else { self.run.first_boundary_from(entered).1 };
+            }
+            self.drain_front(slot, boundary);
         }
     }
 
@@ -413,7 +419,10 @@ impl Engine {
             waiting: count(self.waiting.len() - unseen),
             used_blocks: self.config.kv_blocks - free_blocks,
         };
-        self.metrics.prefix_queries += std::mem::take(&mut self.unpublished_queries);
-        self.metrics.prefix_hits += std::mem::take(&mut self.unpublished_hits);
+        // Few schedules look anything up.
+        if self.unpublished_queries > 0 {
+            self.metrics.prefix_queries += std::mem::take(&mut self.unpublished_queries);
+            self.metrics.prefix_hits += std::mem::take(&mut self.unpublished_hits);
+        }
     }
 }

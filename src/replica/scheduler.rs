@@ -150,22 +150,29 @@ impl Engine {
     }
 
     #[inline(never)]
-    pub(super) fn drain_inbox(&mut self, until: SimTime, at: SimTime) {
+    fn drain_inbox(&mut self, until: SimTime, at: SimTime) {
         while let Some(&slot) = self.inbox.front()
             && self.live(slot).entered <= until
         {
-            self.inbox.pop_front();
-            let live = self.live_mut(slot);
-            live.queued = at;
-            live.place = Place::Waiting;
-            if self.config.scheduling.by_priority {
-                self.queue_by_rank(slot);
-            } else {
-                self.waiting.push_back(slot);
-            }
+            self.drain_front(slot, at);
         }
     }
 
+    /// The first of the inbox moves to the waiting queue, as of the boundary `at`.
+    #[inline]
+    pub(super) fn drain_front(&mut self, slot: Slot, at: SimTime) {
+        self.inbox.pop_front();
+        let live = self.live_mut(slot);
+        live.queued = at;
+        live.place = Place::Waiting;
+        if self.config.scheduling.by_priority {
+            self.queue_by_rank(slot);
+        } else {
+            self.waiting.push_back(slot);
+        }
+    }
+
+    #[inline(never)]
     fn queue_by_rank(&mut self, slot: Slot) {
         let rank = self.live(slot).rank();
         let place = self.waiting.partition_point(|other| self.live(*other).rank() < rank);
