@@ -48,7 +48,7 @@ impl HttpMetrics {
         let (count, _) = &mut self.by_status[usize::from(refused)];
         *count += 1;
         if *count == 1 {
-            self.note_first(refused, unix());
+            self.note_first(refused, unix);
         }
         if self.counts_durations {
             self.durations.observe(duration.as_ps(), 1);
@@ -57,7 +57,9 @@ impl HttpMetrics {
 
     /// The first one with this status has been counted.
     #[cold]
-    fn note_first(&mut self, refused: bool, unix: f64) {
+    #[inline(never)]
+    fn note_first(&mut self, refused: bool, unix: impl Fn() -> f64) {
+        let unix = unix();
         self.by_status[usize::from(refused)].1 = unix;
         if self.total() == 1 {
             self.first = unix;

@@ -61,7 +61,7 @@ impl Engine {
 
     /// Takes a running request away, out of the batch too if it is in it. `late`: the tokens of the step that just ended
     /// are known.
-    #[inline]
+    #[inline(always)]
     pub(super) fn release(&mut self, slot: Slot, late: bool) {
         let live = self.live(slot);
         if live.place == Place::Decoding && live.ties.is_none() {
@@ -72,6 +72,7 @@ impl Engine {
     }
 
     /// [`Self::release`] of a decode whose blocks are its own: it was given the one that its next token needs, if any.
+    #[inline]
     fn release_decode(&mut self, slot: Slot) {
         self.unlink(slot);
         let computed = self.decodes.computed(self.live(slot).origin);

@@ -303,7 +303,8 @@ impl Engine {
         let Some(finish) = self.finishes.pop() else { return };
         let (step, slot) = (finish.step(), finish.slot());
         // An entry may be a second one for the same slot and step.
-        if !self.stops_at(slot, step) || self.finished.contains(&slot) {
+        let is_second = !self.finished.is_empty() && self.finished.contains(&slot);
+        if is_second || !self.stops_at(slot, step) {
             return;
         }
         let silent = self.left_before(slot, now);

@@ -103,9 +103,9 @@ impl Run {
             regular / self.first_ps
         } else {
             // The inverse of `elapsed_ps` in doubles, in the form without cancellation; the integers have the last word.
-            let (h, g) = (regular as f64, self.growth_ps as f64);
-            let b = self.first_ps as f64 - g / 2.0;
-            (2.0 * h / (b + (b * b + 2.0 * g * h).sqrt())) as u64
+            let (h, g) = (rough(regular), rough(self.growth_ps));
+            let b = rough(self.first_ps) - g / 2.0;
+            (2.0 * h / (b + (b * b + 2.0 * g * h).sqrt())) as i64 as u64
         };
         let mut elapsed = self.elapsed_ps(steps);
         while elapsed > span_ps {
@@ -144,6 +144,12 @@ impl Run {
         }
         self.exact_elapsed_ps(steps)
     }
+}
+
+/// A number below 2^63 as a double, which takes one instruction where one of 64 bits takes many.
+#[inline]
+fn rough(ps: u64) -> f64 {
+    ps.min(i64::MAX as u64) as i64 as f64
 }
 
 /// When a decoding request stops: the step, then the slot, in one number that compares at once. The earliest is the greatest,

@@ -82,6 +82,7 @@ impl World<'_> {
         }
     }
 
+    #[inline(never)]
     fn add_requests_until(&mut self, next: SimTime) {
         let Some(mut books) = self.little.take() else { return };
         let span = ps(next.since(books.until));
