@@ -392,22 +392,33 @@ mod tests {
 
     #[test]
     fn blocks_of_a_run_are_those_of_its_steps() {
-        let mut decodes = Decodes::new(4);
-        decodes.advance(7);
-        for computed in [1, 2, 4, 4, 9, 15] {
-            decodes.join(computed);
-        }
-        let mut lengths = [1u64, 2, 4, 4, 9, 15];
-        let mut needed = 0;
-        for steps in 1..30 {
-            needed += lengths.iter().filter(|length| **length % 4 == 0).count() as u64;
-            lengths.iter_mut().for_each(|length| *length += 1);
-            assert_eq!(decodes.blocks_for(steps), needed, "{steps}");
-            // Exactly enough blocks allow the steps, one block fewer does not.
-            assert!(decodes.steps_within(needed, 100) >= steps);
-            if needed > decodes.blocks_for(steps - 1) {
-                assert_eq!(decodes.steps_within(needed - 1, 100), steps - 1);
+        // Powers of two and others, of one group and of several.
+        for size in [1u32, 3, 4, 16, 20, 48, 64] {
+            let mut decodes = Decodes::new(size);
+            decodes.advance(7);
+            let mut lengths = vec![1u64, 2, 4, 4, 9, 15, 16, 40, 63, 100];
+            for length in lengths.iter().chain(&[5, 48]) {
+                decodes.join(*length as u32);
             }
+            decodes.leave(48);
+            decodes.leave(5);
+            let (mut needed, mut taken) = (0, 0);
+            for steps in 1..150 {
+                needed += lengths.iter().filter(|length| **length % u64::from(size) == 0).count() as u64;
+                lengths.iter_mut().for_each(|length| *length += 1);
+                assert_eq!(decodes.blocks_for(steps), needed, "{size} {steps}");
+                // Exactly enough blocks allow the steps, one block fewer does not.
+                assert!(decodes.steps_within(needed, 200) >= steps);
+                if needed > decodes.blocks_for(steps - 1) {
+                    assert_eq!(decodes.steps_within(needed - 1, 200), steps - 1);
+                }
+            }
+            for steps in [1, 2, 15, 16, 17, 48, 50] {
+                taken += decodes.advance(steps);
+            }
+            assert_eq!((taken, decodes.steps_done, decodes.count), (needed, 156, 10), "{size}");
+            let due = lengths.iter().filter(|length| **length % u64::from(size) == 0).count() as u64;
+            assert_eq!((decodes.due(), decodes.cached), (due, lengths.iter().sum()), "{size}");
         }
     }
 }
