@@ -174,7 +174,7 @@ fn compare_looked_at(
     let series = exposition(config).series;
     let looked_at: Vec<bool> = (0..series.len()).map(|index| (index / 7 + calls.len()).is_multiple_of(3)).collect();
     let mut engine = Seated::new(Engine::new(config.clone()).looked_at(&looked_at));
-    let (own_events, own_rows, _) = run(&mut engine, calls, Some(calls.len() % 2 == 0));
+    let (own_events, own_rows, _) = run(&mut engine, calls, Some(calls.len().is_multiple_of(2)));
     prop_assert_eq!(own_events, events, "going on");
     for (index, (own, all)) in own_rows.iter().zip(rows).enumerate() {
         prop_assert_eq!(own.len(), all.len());
