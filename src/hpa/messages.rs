@@ -31,7 +31,7 @@ impl MetricSpec {
     pub fn described(&self) -> String {
         match self.target {
             MetricTarget::ExternalAverageValue(_) | MetricTarget::ExternalValue(_) => {
-                format!("external metric {}({})", self.name, self.shown_selector())
+                ["external metric ", &self.name, "(", self.shown_selector(), ")"].concat()
             }
             MetricTarget::PodsAverageValue(_) => format!("pods metric {}", self.name),
             // A container's average value is called like the pod's.

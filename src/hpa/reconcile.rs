@@ -122,7 +122,7 @@ fn from_metrics(flags: &ControllerFlags, spec: &HpaSpec, next: &mut HpaState, ob
         };
     };
     let described = spec.metrics[named].described();
-    let message = format!("the HPA was able to successfully calculate a replica count from {described}");
+    let message = ["the HPA was able to successfully calculate a replica count from ", &described].concat();
     next.set_scaling_active(ScalingActive::ValidMetricFound, message);
     // A negative proposal (a negative Value metric, before 1.34 any) counts as 0.
     let desired = largest.max(0);

@@ -291,6 +291,12 @@ pub fn target_labels(discovered: &Labels, rules: &[RelabelRule]) -> Option<Label
 /// shorter names first; with `honor_labels` the exposed one wins (`mutateSampleLabels`, `resolveConflictingExposedLabels`).
 /// A result without `__name__` makes Prometheus fail the whole scrape ([`scrape_failure`] tells).
 pub fn stored_labels(exposed: &Labels, target: &Labels, rules: &TargetRules) -> Option<Labels> {
+    // Nearly always there is nothing to decide, and a target's series then share its texts.
+    if rules.metric_relabel.is_empty()
+        && let Some(labels) = exposed.joined(target)
+    {
+        return (!labels.is_empty()).then_some(labels);
+    }
     let mut builder = Builder::of(exposed);
     let mut clashing: Vec<(&str, &str)> = Vec::new();
     for (name, value) in target.iter() {

@@ -47,14 +47,17 @@ pub(super) fn to_png(picture: &impl Picture) -> Result<Vec<u8>, String> {
 /// The filter that leaves more zeros: most pixels are as the one before them, but where lines go up and down, as the one above.
 /// To let the encoder try all filters takes twice the time of all else here.
 fn filter_for(row: &[u8], above: &[u8]) -> png::Filter {
-    // Words of four bytes tell it well enough.
-    let word = |bytes: &[u8]| u32::from_ne_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
-    let changes = |row: &[u8], other: &[u8]| -> u32 {
-        let pairs = row.chunks_exact(4).zip(other.chunks_exact(4));
-        pairs.map(|(own, other)| u32::from(word(own) != word(other))).sum()
-    };
     let is_up = changes(row, above) < changes(&row[BYTES_PER_PIXEL..], row);
     if is_up { png::Filter::Up } else { png::Filter::Sub }
+}
+
+/// How much differs: words of four bytes tell it well enough.
+fn changes(own: &[u8], other: &[u8]) -> u32 {
+    let mut count = 0;
+    for (own, other) in own.as_chunks::<4>().0.iter().zip(other.as_chunks::<4>().0) {
+        count += u32::from(own != other);
+    }
+    count
 }
 
 fn encoding(error: impl std::fmt::Display) -> String {
@@ -129,11 +132,20 @@ impl<'a> Stretch<'a> {
     /// to left ends where plotters has it end.
     fn cover_line(&mut self, from: BackendCoord, to: BackendCoord, (red, green, blue): (u8, u8, u8)) {
         let (from, to) = (self.here(from), self.here(to));
-        let rows = if from.1 == to.1 { from.1..=to.1 } else { from.1.min(to.1).max(0)..=from.1.max(to.1) };
-        let columns = if from.1 == to.1 { from.0.min(to.0 + 1)..from.0.max(to.0 + 1) } else { from.0..from.0 + 1 };
-        for row in *rows.start()..=(*rows.end()).min(self.held as i32 - 1) {
-            for pixel in self.row(row, columns.clone()).chunks_exact_mut(BYTES_PER_PIXEL) {
-                pixel.copy_from_slice(&[red, green, blue]);
+        if from.1 == to.1 {
+            let pixels = self.row(from.1, from.0.min(to.0 + 1)..from.0.max(to.0 + 1)).as_chunks_mut().0;
+            return pixels.fill([red, green, blue]);
+        }
+        let (low, high) = (from.1.min(to.1).max(0), from.1.max(to.1).min(self.held as i32 - 1));
+        if low <= high && (0..self.size.0 as i32).contains(&from.0) {
+            let width = self.size.0 as usize;
+            let (pixels, _) = self.pixels.as_chunks_mut::<BYTES_PER_PIXEL>();
+            for pixel in pixels[low as usize * width + from.0 as usize..]
+                .iter_mut()
+                .step_by(width)
+                .take((high - low + 1) as usize)
+            {
+                *pixel = [red, green, blue];
             }
         }
     }

@@ -347,11 +347,11 @@ impl Panel {
         self.values().fold(0.0, f64::min)..self.top()
     }
 
-    fn ticks(&self) -> Vec<f64> {
+    fn ticks(&self, range: &Range<f64>) -> Vec<f64> {
         match self.scale {
-            Scale::Linear => ticks::linear(&self.range(), 5, false),
-            Scale::Count => ticks::linear(&self.range(), 5, true),
-            Scale::Log => ticks::logarithmic(&self.range(), 6),
+            Scale::Linear => ticks::linear(range, 5, false),
+            Scale::Count => ticks::linear(range, 5, true),
+            Scale::Log => ticks::logarithmic(range, 6),
         }
     }
 
@@ -397,6 +397,7 @@ impl TimelinePlot {
     ) -> Result<(), String> {
         let (caption, body) = area.split_vertically(24);
         draw_caption(&caption, panel)?;
+        let range = panel.range();
         let mut chart = ChartBuilder::on(&body)
             .margin_right(RIGHT)
             .margin_left(8)
@@ -406,10 +407,9 @@ impl TimelinePlot {
             .set_label_area_size(LabelAreaPosition::Bottom, if is_last { AXIS_HEIGHT } else { 0 })
             .build_cartesian_2d(
                 Axis { range: 0.0..self.end, marks: ticks::time(self.end, 14, self.unit.seconds < 3600.0) },
-                Axis { range: panel.range(), marks: panel.ticks() },
+                Axis { range: range.clone(), marks: panel.ticks(&range) },
             )
             .map_err(drawing)?;
-        let range = panel.range();
         if self.warmup > 0.0 {
             let corners = [(0.0, range.start), (self.warmup.min(self.end), range.end)];
             chart.draw_series([Rectangle::new(corners, palette::SHADE.filled())]).map_err(drawing)?;

@@ -63,6 +63,22 @@ impl Labels {
     pub fn without_name(&self) -> Self {
         if self.metric_name().is_empty() { self.clone() } else { self.filtered(|name| name != NAME) }
     }
+    /// Both sets together, sharing their texts; `None` when a name is in both.
+    pub fn joined(&self, other: &Labels) -> Option<Self> {
+        let mut pairs = Vec::with_capacity(self.len() + other.len());
+        let mut rest = &*self.0;
+        for pair in other.0.iter() {
+            let before = rest.partition_point(|own| own.0 < pair.0);
+            pairs.extend_from_slice(&rest[..before]);
+            rest = &rest[before..];
+            if rest.first().is_some_and(|own| own.0 == pair.0) {
+                return None;
+            }
+            pairs.push(pair.clone());
+        }
+        pairs.extend_from_slice(rest);
+        Some(Labels(pairs.into()))
+    }
     /// With `name` set to `value` ("" removes it).
     #[must_use]
     pub fn with(&self, name: &str, value: &str) -> Self {
@@ -111,5 +127,18 @@ mod tests {
         assert_eq!(again.to_string(), r#"{a="3",c="2"}"#, "the last of a name counts, an empty one too");
         let changed = again.with("b", "new").with("c", "3").with("d", "").with("a", "");
         assert_eq!(changed.to_string(), r#"{b="new",c="3"}"#);
+    }
+
+    #[test]
+    fn sets_without_a_common_name_join() {
+        let few = Labels::from_pairs([("b", "1"), ("d", "2")]);
+        let more = Labels::from_pairs([("a", "3"), ("c", "4"), ("e", "5")]);
+        for (left, right) in [(&few, &more), (&more, &few)] {
+            let joined = left.joined(right);
+            assert_eq!(joined, Some(Labels::from_pairs(few.iter().chain(more.iter()))));
+        }
+        assert_eq!(few.joined(&Labels::default()), Some(few.clone()));
+        assert_eq!(Labels::default().joined(&few), Some(few.clone()));
+        assert_eq!(more.joined(&Labels::from_pairs([("e", "6")])), None);
     }
 }

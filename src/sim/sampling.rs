@@ -106,9 +106,9 @@ impl World<'_> {
 
 /// The smallest value that at least `percent` % of `values` do not exceed; empties `values`.
 fn take_quantile(values: &mut Vec<SimDuration>, percent: usize) -> Option<SimDuration> {
-    values.sort_unstable();
     let rank = (values.len() * percent).div_ceil(100);
-    let value = rank.checked_sub(1).and_then(|index| values.get(index)).copied();
+    let index = rank.checked_sub(1).filter(|index| *index < values.len());
+    let value = index.map(|index| *values.select_nth_unstable(index).1);
     values.clear();
     value
 }
