@@ -7,12 +7,9 @@ use crate::report::polygon::{PolygonFill, outline};
 use plotters::prelude::*;
 use plotters_backend::{BackendColor, BackendCoord, BackendStyle, DrawingErrorKind, rasterizer};
 use std::io::Write;
-use std::ops::Range;
 
 /// Rows by which a part's marks may stand out of its own: half a label, the end of a line.
 const OVERHANG: u32 = 20;
-/// The share of a pixel from which plotters takes it for covered.
-const COVERING: f64 = 1.0 - 1.0 / 256.0;
 const BYTES_PER_PIXEL: usize = 3;
 
 /// The picture as PNG.
@@ -91,11 +88,9 @@ fn draw_in_stretches(
 
 /// Some rows of a bitmap; what is drawn above and below them is lost.
 struct Stretch<'a> {
-    pixels: &'a mut [u8],
+    rows: BitMapBackend<'a>,
     /// The bitmap's row that is the first here.
     top: i32,
-    /// Rows here.
-    held: u32,
     /// Of the whole bitmap.
     size: (u32, u32),
     polygons: PolygonFill,
@@ -106,55 +101,17 @@ impl<'a> Stretch<'a> {
         let held = pixels.len() / BYTES_PER_PIXEL / size.0 as usize;
         let held = u32::try_from(held).expect("no more rows than the bitmap has");
         let top = i32::try_from(top).expect("coordinates are i32");
-        Stretch { pixels, top, held, size, polygons: PolygonFill::default() }
+        Stretch {
+            rows: BitMapBackend::with_buffer(pixels, (size.0, held)),
+            top,
+            size,
+            polygons: PolygonFill::default(),
+        }
     }
 
     fn here(&self, (x, y): BackendCoord) -> BackendCoord {
         (x, y - self.top)
     }
-
-    /// The rows as plotters draws on them.
-    fn rows(&mut self) -> BitMapBackend<'_> {
-        BitMapBackend::with_buffer(self.pixels, (self.size.0, self.held))
-    }
-
-    /// The bytes of `columns` in a row, or of what lies here of them.
-    fn row(&mut self, row: i32, columns: Range<i32>) -> &mut [u8] {
-        let (start, end) = (columns.start.max(0), columns.end.min(self.size.0 as i32));
-        if row < 0 || row >= self.held as i32 || start >= end {
-            return &mut [];
-        }
-        let before = row as usize * self.size.0 as usize;
-        &mut self.pixels[(before + start as usize) * BYTES_PER_PIXEL..(before + end as usize) * BYTES_PER_PIXEL]
-    }
-
-    /// A line along a row or a column, of one pixel's width, in a colour that covers: most of all that is drawn. One from right
-    /// to left ends where plotters has it end.
-    fn cover_line(&mut self, from: BackendCoord, to: BackendCoord, (red, green, blue): (u8, u8, u8)) {
-        let (from, to) = (self.here(from), self.here(to));
-        if from.1 == to.1 {
-            let pixels = self.row(from.1, from.0.min(to.0 + 1)..from.0.max(to.0 + 1)).as_chunks_mut().0;
-            return pixels.fill([red, green, blue]);
-        }
-        let (low, high) = (from.1.min(to.1).max(0), from.1.max(to.1).min(self.held as i32 - 1));
-        if low <= high && (0..self.size.0 as i32).contains(&from.0) {
-            let width = self.size.0 as usize;
-            let (pixels, _) = self.pixels.as_chunks_mut::<BYTES_PER_PIXEL>();
-            for pixel in pixels[low as usize * width + from.0 as usize..]
-                .iter_mut()
-                .step_by(width)
-                .take((high - low + 1) as usize)
-            {
-                *pixel = [red, green, blue];
-            }
-        }
-    }
-}
-
-/// A share of 256 of a colour over another, rounded as plotters does (`plotters_bitmap::bitmap_pixel::blend`).
-fn blend(under: u8, over: u8, share: u16) -> u8 {
-    let part = (u16::from(under.abs_diff(over)) * share / 256) as u8;
-    if over > under { under + part } else { under - part }
 }
 
 type Drawn = Result<(), DrawingErrorKind<<BitMapBackend<'static> as DrawingBackend>::ErrorType>>;
@@ -168,11 +125,11 @@ impl DrawingBackend for Stretch<'_> {
     }
 
     fn ensure_prepared(&mut self) -> Drawn {
-        Ok(())
+        self.rows.ensure_prepared()
     }
 
     fn present(&mut self) -> Drawn {
-        Ok(())
+        self.rows.present()
     }
 
     fn draw_pixel(&mut self, point: BackendCoord, color: BackendColor) -> Drawn {
@@ -180,27 +137,12 @@ impl DrawingBackend for Stretch<'_> {
         if color.alpha <= 0.0 {
             return Ok(());
         }
-        let (x, y) = self.here(point);
-        let [red, green, blue] = self.row(y, x..x + 1) else { return Ok(()) };
-        if color.alpha >= COVERING {
-            (*red, *green, *blue) = color.rgb;
-        } else {
-            let (share, over) = ((color.alpha * 256.0) as u16, color.rgb);
-            (*red, *green, *blue) =
-                (blend(*red, over.0, share), blend(*green, over.1, share), blend(*blue, over.2, share));
-        }
-        Ok(())
+        self.rows.draw_pixel(self.here(point), color)
     }
 
     fn draw_line<S: BackendStyle>(&mut self, from: BackendCoord, to: BackendCoord, style: &S) -> Drawn {
         if (from.0 == to.0 || from.1 == to.1) && style.stroke_width() == 1 {
-            let color = style.color();
-            if color.alpha >= 1.0 {
-                self.cover_line(from, to, color.rgb);
-                return Ok(());
-            }
-            let (from, to) = (self.here(from), self.here(to));
-            return self.rows().draw_line(from, to, style);
+            return self.rows.draw_line(self.here(from), self.here(to), style);
         }
         rasterizer::draw_line(self, from, to, style)
     }
@@ -213,8 +155,7 @@ impl DrawingBackend for Stretch<'_> {
         fill: bool,
     ) -> Drawn {
         if fill {
-            let (upper_left, bottom_right) = (self.here(upper_left), self.here(bottom_right));
-            return self.rows().draw_rect(upper_left, bottom_right, style, fill);
+            return self.rows.draw_rect(self.here(upper_left), self.here(bottom_right), style, fill);
         }
         rasterizer::draw_rect(self, upper_left, bottom_right, style, fill)
     }
@@ -260,7 +201,7 @@ impl DrawingBackend for Stretch<'_> {
 mod tests {
     use super::*;
     use crate::report::canvas::{Area, drawing, palette, write_text};
-    use proptest::prelude::*;
+    use std::ops::Range;
 
     /// Rising lines, turned text and a shade, in parts of `heights`, each standing out of its own rows a little.
     struct Sample {
@@ -335,30 +276,5 @@ mod tests {
         let frame = reader.next_frame(&mut pixels).expect("one frame");
         assert_eq!((frame.width, frame.height), (120, 200));
         assert!(pixels == whole(&picture));
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(500))]
-
-        #[test]
-        fn lines_and_pixels_are_those_of_plotters(
-            ends in prop::collection::vec(((-9..40i32, -9..60i32), (-9..40i32, -9..60i32)), 1..9),
-            alpha in prop::sample::select(vec![0.0, 0.003, 0.3, 0.77, 0.995, 0.998, 1.0]),
-            rgb in (any::<u8>(), any::<u8>(), any::<u8>()),
-        ) {
-            let color = BackendColor { alpha, rgb };
-            fn draw<DB: DrawingBackend>(back: &mut DB, ends: &[(BackendCoord, BackendCoord)], color: &BackendColor) {
-                for (from, to) in ends {
-                    let drawn = back.draw_line(*from, (to.0, from.1), color);
-                    let drawn = drawn.and_then(|()| back.draw_line((to.0, from.1), *to, color));
-                    drawn.and_then(|()| back.draw_pixel(*to, *color)).expect("a bitmap takes all");
-                }
-            }
-            let mut plotters = vec![200; 30 * 50 * BYTES_PER_PIXEL];
-            let mut own = plotters.clone();
-            draw(&mut BitMapBackend::with_buffer(&mut plotters, (30, 50)), &ends, &color);
-            draw(&mut Stretch::new(&mut own, 0, (30, 50)), &ends, &color);
-            prop_assert!(own == plotters);
-        }
     }
 }
