@@ -68,7 +68,6 @@ fn draw_in_stretches(
 ) -> Result<(), String> {
     let (width, height) = picture.size();
     let row_bytes = width as usize * BYTES_PER_PIXEL;
-    let white = vec![255; row_bytes];
     let (mut pixels, mut top) = (Vec::new(), 0);
     for (part, own) in picture.parts().into_iter().enumerate() {
         let first = own.start.saturating_sub(OVERHANG).max(top);
@@ -77,9 +76,8 @@ fn draw_in_stretches(
         pixels.drain(..done);
         top = first;
         let held = (own.end.saturating_add(OVERHANG).min(height) - top) as usize * row_bytes;
-        while pixels.len() < held {
-            pixels.extend_from_slice(&white);
-        }
+        pixels.reserve_exact(held.saturating_sub(pixels.len()));
+        pixels.resize(held.max(pixels.len()), 255);
         let area = Stretch::new(&mut pixels, top, (width, height)).into_drawing_area();
         picture.draw_part(part, &area, Joints::Apart)?;
     }
