@@ -2,7 +2,7 @@
 //! another room's state.
 //!
 //! Reading order: `simulate` (the loop), `event` (what can happen, and in which order at one instant), `world` (all
-//! state), then one file of handlers per subject: `requests`, `gateway`, `pods`, `monitoring`, `rules`, `usage`, `keda`, `control`,
+//! state; `flights` holds the requests on their way), then one file of handlers per subject: `requests`, `gateway`, `pods`, `monitoring`, `rules`, `usage`, `keda`, `control`,
 //! `sampling`, `settle`; `invariants` and `little` check, `shown` names what the policy asks for, `recording` hands over what Prometheus stores.
 //! A handler is three thoughts: observe the world, decide by a pure call into a room, apply the decision.
 
