@@ -34,6 +34,7 @@ mod resolve_world;
 mod resolved;
 mod rules_choice;
 mod run_inputs;
+mod same_world;
 mod scale_target;
 mod scenario_yaml;
 mod scheduling_choice;

@@ -78,7 +78,7 @@ impl World<'_> {
             let due = keda.and_then(|keda| self.advance(keda, &mut sync.asked.askings));
             let due = due.or_else(|| (sync.adapter_due > self.now).then_some(sync.adapter_due));
             if let Some(due) = due {
-                self.queue.push(due, Event::SyncAnswer);
+                self.queue.push(due, Event::SyncAnswer(self.control.policy));
                 self.control.sync = Some(sync);
                 return;
             }
@@ -114,7 +114,7 @@ impl World<'_> {
         self.control.hpa_synced = true;
         let spread = kubernetes.sync_latency_max.saturating_sub(kubernetes.sync_latency_min);
         let latency = kubernetes.sync_latency_min + self.control.sync_latency.duration_below(spread);
-        self.queue.push(self.now + kubernetes.sync_period + latency, Event::HpaSync);
+        self.queue.push(self.now + kubernetes.sync_period + latency, Event::HpaSync(self.control.policy));
     }
 
     /// The world as the controller sees it, without metrics.
@@ -283,7 +283,7 @@ impl World<'_> {
         let refused = decision.rescaled && self.deployment.spec_replicas != observation.spec_replicas;
         let decision = if refused { self.refused(decision, observation.spec_replicas) } else { decision };
         let reason = decision.reason.map(|reason| reason.sentence(&self.run.kubernetes.hpa));
-        self.recorded.push_decision(DecisionRecord::HpaSync(Box::new(HpaSync {
+        self.control.decided.push(DecisionRecord::HpaSync(Box::new(HpaSync {
             t: self.now,
             spec_replicas: observation.spec_replicas,
             status_replicas: observation.status_replicas,

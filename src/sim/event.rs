@@ -7,6 +7,10 @@ use crate::units::SimTime;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+/// Which of the policies that act on one world, counted from 0; a world of its own has only this one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct PolicyId(pub(super) u32);
+
 /// Something due at an instant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Event {
@@ -53,15 +57,15 @@ pub(super) enum Event {
     /// The group of recording rules at this position is due.
     EvaluateRules(usize),
     /// A push scaler's activity, of the trigger at this position, may have changed.
-    Push(usize),
+    Push(PolicyId, usize),
     /// KEDA's scale loop ticks.
-    KedaPoll,
+    KedaPoll(PolicyId),
     /// A poll that waits gets an answer.
-    PollAnswer,
+    PollAnswer(PolicyId),
     /// The HPA controller syncs.
-    HpaSync,
+    HpaSync(PolicyId),
     /// A sync that waits gets an answer.
-    SyncAnswer,
+    SyncAnswer(PolicyId),
     /// The schedule's write at this position is due.
     ScheduledScale(usize),
     /// A row of the timeline.
@@ -94,6 +98,18 @@ pub(super) enum PodStep {
 }
 
 impl Event {
+    /// Whose controllers act at this event; `None` for what happens to the world whatever they decide.
+    pub(super) fn policy(self) -> Option<PolicyId> {
+        match self {
+            Event::Push(policy, _)
+            | Event::KedaPoll(policy)
+            | Event::PollAnswer(policy)
+            | Event::HpaSync(policy)
+            | Event::SyncAnswer(policy) => Some(policy),
+            _ => None,
+        }
+    }
+
     /// Rank among events of one instant. Phases of scrapes, polls and syncs are drawn per seed, so no result hangs on a rank
     /// between them; the ranks make the order total.
     fn class(self) -> u8 {
@@ -119,9 +135,9 @@ impl Event {
             // A rule writes for those who ask Prometheus.
             Event::EvaluateRules(_) => 10,
             // A push that comes together with a poll finds its work done by neither: both ask the executor.
-            Event::Push(_) => 11,
-            Event::KedaPoll | Event::PollAnswer => 12,
-            Event::HpaSync | Event::SyncAnswer | Event::ScheduledScale(_) => 13,
+            Event::Push(..) => 11,
+            Event::KedaPoll(_) | Event::PollAnswer(_) => 12,
+            Event::HpaSync(_) | Event::SyncAnswer(_) | Event::ScheduledScale(_) => 13,
             // The timeline shows the instant's outcome.
             Event::Sample => 14,
             Event::End => 15,
@@ -210,6 +226,18 @@ impl EventQueue {
         self.heap.peek().map_or(u128::MAX, |Reverse(pending)| pending.key)
     }
 
+    /// Drops the pending events of all policies but those that `stay`.
+    pub(super) fn keep_policies(&mut self, stay: impl Fn(PolicyId) -> bool) {
+        self.heap.retain(|Reverse(pending)| pending.event.policy().is_none_or(&stay));
+    }
+
+    /// The policy whose controllers act next, if that is the next event and due at `now`.
+    pub(super) fn next_policy_at(&self, now: SimTime) -> Option<PolicyId> {
+        let Reverse(first) = self.heap.peek()?;
+        let is_next = first.key < self.due.first() && time_of(first.key) == now;
+        first.event.policy().filter(|_| is_next)
+    }
+
     /// When the next event is due; `NEVER` when none is.
     pub(super) fn next_at(&self) -> SimTime {
         time_of(self.due.first().min(self.first_in_heap()))
@@ -250,11 +278,16 @@ mod tests {
     #[test]
     fn one_instant_is_ordered_by_class_then_by_sequence() {
         let mut queue = EventQueue::new(1);
+        let own = PolicyId::default();
         let t = SimTime::from_secs(15);
         queue.push(SimTime::from_secs(20), Event::EngineStepEnd(PodId(0)));
-        for event in
-            [Event::Sample, Event::HpaSync, Event::Scrape(PodId(1), 0), Event::Scrape(PodId(0), 0), Event::KedaPoll]
-        {
+        for event in [
+            Event::Sample,
+            Event::HpaSync(own),
+            Event::Scrape(PodId(1), 0),
+            Event::Scrape(PodId(0), 0),
+            Event::KedaPoll(own),
+        ] {
             queue.push(t, event);
         }
         queue.push(t, Event::EngineStepEnd(PodId(2)));
@@ -263,8 +296,8 @@ mod tests {
             Event::EngineStepEnd(PodId(2)),
             Event::Scrape(PodId(1), 0),
             Event::Scrape(PodId(0), 0),
-            Event::KedaPoll,
-            Event::HpaSync,
+            Event::KedaPoll(own),
+            Event::HpaSync(own),
             Event::Sample,
             Event::EngineStepEnd(PodId(0)),
         ];

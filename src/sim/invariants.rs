@@ -7,7 +7,9 @@
 //! than it may and none that it could send on; INV-8 Little's law holds to the picosecond (`little`; with `--check`, at every row
 //! of the timeline and at the end).
 
+use crate::scenario::ResolvedRun;
 use crate::sim::SimulateError;
+use crate::sim::control_state::ControlState;
 use crate::sim::world::World;
 
 impl World<'_> {
@@ -16,7 +18,7 @@ impl World<'_> {
         self.requests_are_conserved()?;
         self.requests_are_on_ready_pods()?;
         self.requests_are_in_one_place()?;
-        self.replicas_are_within_bounds()
+        self.replicas_are_within_bounds_of(self.run, &self.control)
     }
 
     fn requests_are_conserved(&self) -> Result<(), SimulateError> {
@@ -42,10 +44,15 @@ impl World<'_> {
         Ok(())
     }
 
-    fn replicas_are_within_bounds(&self) -> Result<(), SimulateError> {
-        let (spec, hpa) = (self.deployment.spec_replicas, &self.run.kubernetes.hpa);
-        let idle = self.scaled_object().and_then(|own| own.idle_replicas);
-        if self.run.fixed_replicas || !self.control.hpa_synced || spec == 0 || Some(spec) == idle {
+    /// INV-5, of a policy and its controllers.
+    pub(super) fn replicas_are_within_bounds_of(
+        &self,
+        run: &ResolvedRun,
+        control: &ControlState,
+    ) -> Result<(), SimulateError> {
+        let (spec, hpa) = (self.deployment.spec_replicas, &run.kubernetes.hpa);
+        let idle = run.keda.as_ref().and_then(|keda| keda.scaled_object.idle_replicas);
+        if run.fixed_replicas || !control.hpa_synced || spec == 0 || Some(spec) == idle {
             return Ok(());
         }
         if (hpa.min_replicas..=hpa.max_replicas).contains(&spec) {

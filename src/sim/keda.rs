@@ -163,7 +163,7 @@ impl World<'_> {
     pub(super) fn continue_poll(&mut self) {
         let (Some(keda), Some(mut pending)) = (&self.run.keda, self.control.poll.take()) else { return };
         if let Some(due) = self.advance(keda, &mut pending.askings) {
-            self.queue.push(due, Event::PollAnswer);
+            self.queue.push(due, Event::PollAnswer(self.control.policy));
             self.control.poll = Some(pending);
             return;
         }
@@ -181,7 +181,7 @@ impl World<'_> {
         self.decide_scale(keda, (records.rest().collect(), active, error));
         let next = (started + keda.scaled_object.polling_interval).max(self.now);
         self.control.next_poll = Some(next);
-        self.queue.push(next, Event::KedaPoll);
+        self.queue.push(next, Event::KedaPoll(self.control.policy));
         if !std::mem::replace(&mut self.control.pushes_watched, true) {
             self.watch_pushes(keda);
         }
@@ -208,7 +208,7 @@ impl World<'_> {
                     *lost = true;
                 }
             }
-            self.queue.push(self.now, Event::SyncAnswer);
+            self.queue.push(self.now, Event::SyncAnswer(control.policy));
         }
     }
 
@@ -224,7 +224,7 @@ impl World<'_> {
         }
         self.control.pushes_watched = false;
         self.control.next_poll = Some(self.now);
-        self.queue.push(self.now, Event::KedaPoll);
+        self.queue.push(self.now, Event::KedaPoll(self.control.policy));
     }
 
     /// The executor decides on what was found, and the world follows.
@@ -250,7 +250,7 @@ impl World<'_> {
         let word = action.word();
         let record =
             KedaPoll { t, spec_replicas, metrics, active, error, rule, cooldown_end, action: word, new_replicas };
-        self.recorded.push_decision(DecisionRecord::KedaPoll(Box::new(record)));
+        self.control.decided.push(DecisionRecord::KedaPoll(Box::new(record)));
         if let Some(replicas) = action.replicas() {
             self.write_scale(replicas, ScaleSource::Keda, format!("KEDA {word} ({rule})"));
         }
@@ -271,7 +271,7 @@ impl World<'_> {
         let next = next_push(own, self.now);
         self.control.next_push[index] = next;
         if let Some(at) = next {
-            self.queue.push(at, Event::Push(index));
+            self.queue.push(at, Event::Push(self.control.policy, index));
         }
     }
 
@@ -318,7 +318,7 @@ impl World<'_> {
 
     /// What a recent decision recorded of the trigger, if it was asked.
     fn latest_record(&self, trigger: &Trigger) -> Option<&MetricRecord> {
-        let recent = self.recorded.decisions.iter().rev().take(2);
+        let recent = self.control.decided.decisions.iter().rev().take(2);
         recent
             .flat_map(DecisionRecord::metrics)
             .find(|record| record.trigger == trigger.metric_name.as_str() && !record.query.is_empty())

@@ -3,6 +3,7 @@
 use crate::cluster::{Pod, PodId, PodState, TerminationMode};
 use crate::record::{EventKind, PodRecord, ScaleSource};
 use crate::replica::{Engine, ProcessTimes};
+use crate::sim::control_state::ScaleWrite;
 use crate::sim::event::{Event, PodStep};
 use crate::sim::flights::FlightKey;
 use crate::sim::requests::Failure;
@@ -48,19 +49,34 @@ impl World<'_> {
         }
     }
 
-    /// Writes `spec.replicas`; the controllers notice after their latencies.
-    pub(super) fn write_scale(&mut self, replicas: i32, source: ScaleSource, reason: String) {
+    /// Writes `spec.replicas`.
+    pub(super) fn write_scale(&mut self, to: i32, source: ScaleSource, reason: String) {
         let from = self.deployment.spec_replicas;
-        if replicas == from {
+        if to == from {
             return;
         }
-        self.deployment.spec_replicas = replicas;
+        self.deployment.spec_replicas = to;
         self.control.last_change = self.now;
-        self.note(EventKind::Scaled { from, to: replicas, source, reason });
-        let (create, status) = self.deployment.latencies();
-        self.queue.push(self.now + create, Event::ReconcileDeployment);
-        // The status follows the pods it counts.
-        self.queue.push(self.now + create + status, Event::UpdateStatus);
+        let scaled = EventKind::Scaled { from, to, source, reason };
+        self.control.decided.push_scaled(self.recorded.events.len(), self.now, scaled);
+        self.control.writes.push(ScaleWrite { from, to });
+    }
+
+    /// The world follows what the controllers in place have written at this instant.
+    pub(super) fn follow_writes(&mut self) {
+        let writes = std::mem::take(&mut self.control.writes);
+        self.follow(&writes);
+    }
+
+    /// `spec.replicas` is what was written, and the ReplicaSet controller notices after its latencies.
+    pub(super) fn follow(&mut self, writes: &[ScaleWrite]) {
+        for write in writes {
+            self.deployment.spec_replicas = write.to;
+            let (create, status) = self.deployment.latencies();
+            self.queue.push(self.now + create, Event::ReconcileDeployment);
+            // The status follows the pods it counts.
+            self.queue.push(self.now + create + status, Event::UpdateStatus);
+        }
     }
 
     /// A schedule known in advance takes the place of the autoscaler.

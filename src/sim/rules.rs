@@ -8,6 +8,7 @@ use crate::sim::event::Event;
 use crate::sim::world::World;
 
 /// A loaded group.
+#[derive(Clone)]
 pub(super) struct LoadedGroup {
     pub(super) id: RuleGroupId,
     /// Per rule: whether its last evaluation failed.

@@ -11,6 +11,7 @@ impl World<'_> {
     /// Writes a row, checks the invariants, and ends the run when it has settled.
     pub(super) fn on_sample(&mut self) -> Result<(), SimulateError> {
         let row = self.sample_row();
+        self.control.note_cells(self.recorded.timeline.rows.len());
         self.recorded.timeline.rows.push(row);
         self.check_invariants()?;
         self.littles_law_holds()?;
@@ -47,7 +48,8 @@ impl World<'_> {
             spec_replicas: self.deployment.spec_replicas,
             status_replicas: self.deployment.status_replicas,
             ready_replicas: self.deployment.ready_replicas(),
-            triggers: self.trigger_cells(),
+            // Each policy has its own (`Decided::fill_cells`).
+            triggers: Arc::default(),
             running,
             waiting,
             kv_usage,
@@ -57,17 +59,6 @@ impl World<'_> {
 }
 
 impl World<'_> {
-    /// The triggers' last values and thresholds; those of the row before where nothing has changed.
-    fn trigger_cells(&self) -> Arc<[(Option<f64>, f64)]> {
-        let cells = || self.control.last_values.iter().copied().zip(self.control.thresholds.iter().copied());
-        let bits = |(value, threshold): (Option<f64>, f64)| (value.map(f64::to_bits), threshold.to_bits());
-        let before = self.recorded.timeline.rows.last().map(|row| &row.triggers);
-        match before.filter(|before| before.iter().copied().map(bits).eq(cells().map(bits))) {
-            Some(same) => Arc::clone(same),
-            None => cells().collect(),
-        }
-    }
-
     /// Adds the fleet's state to the sums of which means are made.
     fn sum_fleet(&mut self, waiting: u64) {
         let (mut usage, mut ready) = (0.0, 0u32);
@@ -97,7 +88,7 @@ impl World<'_> {
     /// Whether there could be more replicas, and at the last sync no metric proposed more than there were.
     fn nobody_asks_for_more(&self) -> bool {
         let replicas = self.deployment.spec_replicas;
-        let last = self.recorded.decisions.iter().rev().find_map(DecisionRecord::sync);
+        let last = self.control.decided.decisions.iter().rev().find_map(DecisionRecord::sync);
         let asks = |own: &i32| *own > replicas;
         replicas < self.run.kubernetes.hpa.max_replicas
             && last.is_some_and(|sync| !sync.metrics.iter().filter_map(|own| own.proposal).any(|own| asks(&own)))

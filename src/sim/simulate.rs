@@ -4,6 +4,7 @@ use crate::cluster::StartupPlan;
 use crate::hpa::tolerance_band;
 use crate::prometheus::{QueryId, SelectorMatch, StoredRow};
 use crate::record::{EventKind, LoadStep, OpenRequest, RunInfo, RunRecord, SelectorRecord};
+use crate::replica::EngineEvent;
 use crate::scenario::ResolvedRun;
 use crate::sim::event::Event;
 use crate::sim::expected::ExpectedCounters;
@@ -11,7 +12,7 @@ use crate::sim::fluid::{Fluid, MeanResponse};
 use crate::sim::loop_info::loop_info;
 use crate::sim::recording::Recorder;
 use crate::sim::shown::trigger_infos;
-use crate::sim::world::World;
+use crate::sim::world::{Recorded, World};
 use crate::traffic::{RequestId, TraceRow, TrafficSource};
 use crate::units::SimTime;
 use thiserror::Error;
@@ -117,41 +118,12 @@ fn run_to_end(world: World<'_>, recorder: Option<Recorder<'_>>) -> Result<RunRec
 fn ended<'w>(mut world: World<'w>, mut recorder: Option<Recorder<'_>>) -> Result<World<'w>, SimulateError> {
     let mut engine_events = Vec::new();
     while let Some((at, event)) = world.queue.pop() {
-        if at < world.now {
-            return Err(world.broken("INV-3", format!("{event:?} is due at {at}")));
+        world.reach(at, event)?;
+        if event == Event::End {
+            break;
         }
-        world.count_requests_until(at);
-        world.now = at;
-        match event {
-            Event::EngineStepEnd(pod) | Event::EngineStepStart(pod) => world.on_engine_wake(pod, &mut engine_events)?,
-            Event::PodStep(pod, step) => world.on_pod_step(pod, step),
-            Event::ReconcileDeployment => world.on_reconcile_deployment(),
-            Event::UpdateStatus => world.deployment.update_status(),
-            Event::ClientTimeout => world.on_client_timeout(),
-            Event::Arrival(source) => world.on_arrival(source)?,
-            Event::FaultStarts(fault) => world.on_fault_starts(fault),
-            Event::FaultEnds(fault) => world.on_fault_ends(fault),
-            Event::PrometheusBack => world.on_prometheus_back(),
-            Event::KedaBack => world.on_keda_back(),
-            Event::TargetFound(pod) => world.on_target_found(pod),
-            Event::TargetLost(pod) => world.on_target_lost(pod),
-            Event::Scrape(pod, pool) => world.on_scrape(pod, pool),
-            Event::ScrapeSignals => world.on_scrape_signals(),
-            Event::GatewayTimeout(limit) => world.on_gateway_timeout(limit),
-            Event::GatewayRelease => world.on_gateway_release(),
-            Event::GatewayPoll => world.on_gateway_poll(),
-            Event::ScrapeGateway => world.on_scrape_gateway(),
-            Event::ScrapeUsage => world.on_scrape_usage(),
-            Event::EvaluateRules(group) => world.on_evaluate_rules(group),
-            Event::Push(trigger) => world.on_push(trigger),
-            Event::KedaPoll => world.on_keda_poll(),
-            Event::PollAnswer => world.continue_poll(),
-            Event::HpaSync => world.on_hpa_sync(),
-            Event::SyncAnswer => world.continue_sync(),
-            Event::ScheduledScale(position) => world.on_scheduled_scale(position),
-            Event::Sample => world.on_sample()?,
-            Event::End => break,
-        }
+        world.handle(event, &mut engine_events)?;
+        world.follow_writes();
         if world.check {
             world.check_invariants()?;
         }
@@ -167,14 +139,62 @@ fn ended<'w>(mut world: World<'w>, mut recorder: Option<Recorder<'_>>) -> Result
     Ok(world)
 }
 
-/// Closes the books.
-fn finish(mut world: World<'_>) -> RunRecord {
-    let end = world.now;
-    let exhausted = world.traffic.sources.iter().all(TrafficSource::exhausted) && world.traffic.flights.is_empty();
-    if let Some(at) = world.traffic.last_send.filter(|_| exhausted) {
-        world.recorded.events.push(crate::record::Event { t: at, kind: EventKind::TrafficStopped });
-        world.recorded.events.sort_by_key(|event| event.t);
+impl World<'_> {
+    /// The clock goes on to `event`.
+    pub(super) fn reach(&mut self, at: SimTime, event: Event) -> Result<(), SimulateError> {
+        if at < self.now {
+            return Err(self.broken("INV-3", format!("{event:?} is due at {at}")));
+        }
+        self.count_requests_until(at);
+        self.now = at;
+        Ok(())
     }
+
+    /// Does what is due now.
+    pub(super) fn handle(&mut self, event: Event, engine_events: &mut Vec<EngineEvent>) -> Result<(), SimulateError> {
+        match event {
+            Event::EngineStepEnd(pod) | Event::EngineStepStart(pod) => self.on_engine_wake(pod, engine_events)?,
+            Event::PodStep(pod, step) => self.on_pod_step(pod, step),
+            Event::ReconcileDeployment => self.on_reconcile_deployment(),
+            Event::UpdateStatus => self.deployment.update_status(),
+            Event::ClientTimeout => self.on_client_timeout(),
+            Event::Arrival(source) => self.on_arrival(source)?,
+            Event::FaultStarts(fault) => self.on_fault_starts(fault),
+            Event::FaultEnds(fault) => self.on_fault_ends(fault),
+            Event::PrometheusBack => self.on_prometheus_back(),
+            Event::KedaBack => self.on_keda_back(),
+            Event::TargetFound(pod) => self.on_target_found(pod),
+            Event::TargetLost(pod) => self.on_target_lost(pod),
+            Event::Scrape(pod, pool) => self.on_scrape(pod, pool),
+            Event::ScrapeSignals => self.on_scrape_signals(),
+            Event::GatewayTimeout(limit) => self.on_gateway_timeout(limit),
+            Event::GatewayRelease => self.on_gateway_release(),
+            Event::GatewayPoll => self.on_gateway_poll(),
+            Event::ScrapeGateway => self.on_scrape_gateway(),
+            Event::ScrapeUsage => self.on_scrape_usage(),
+            Event::EvaluateRules(group) => self.on_evaluate_rules(group),
+            Event::Push(_, trigger) => self.on_push(trigger),
+            Event::KedaPoll(_) => self.on_keda_poll(),
+            Event::PollAnswer(_) => self.continue_poll(),
+            Event::HpaSync(_) => self.on_hpa_sync(),
+            Event::SyncAnswer(_) => self.continue_sync(),
+            Event::ScheduledScale(position) => self.on_scheduled_scale(position),
+            Event::Sample => self.on_sample()?,
+            Event::End => {}
+        }
+        Ok(())
+    }
+}
+
+fn finish(mut world: World<'_>) -> RunRecord {
+    close_books(&mut world);
+    let recorded = std::mem::take(&mut world.recorded);
+    record_of(&mut world, recorded)
+}
+
+/// Files what is still open.
+pub(super) fn close_books(world: &mut World<'_>) {
+    let end = world.now;
     let living: Vec<_> = world.deployment.pods.iter().map(|pod| pod.id).collect();
     for id in living {
         world.archive_pod(id, end);
@@ -188,18 +208,26 @@ fn finish(mut world: World<'_>) -> RunRecord {
         world.recorded.kv.mean_usage = world.recorded.kv_sum / world.recorded.kv_samples as f64;
     }
     world.judge_open();
-    let open_requests = open_requests(&world);
-    world.recorded.requests.in_flight = open_requests.len() as u64;
-    let selectors = selectors(&world);
+}
+
+/// The record of the policy whose controllers are in place, from the world's.
+pub(super) fn record_of(world: &mut World<'_>, mut recorded: Recorded) -> RunRecord {
+    let mut decided = std::mem::take(&mut world.control.decided);
+    decided.fill_cells(&mut recorded.timeline.rows);
+    let mut events = decided.take_events(recorded.events);
+    let exhausted = world.traffic.sources.iter().all(TrafficSource::exhausted) && world.traffic.flights.is_empty();
+    if let Some(at) = world.traffic.last_send.filter(|_| exhausted) {
+        events.push(crate::record::Event { t: at, kind: EventKind::TrafficStopped });
+        events.sort_by_key(|event| event.t);
+    }
+    let open_requests = open_requests(world);
+    recorded.requests.in_flight = open_requests.len() as u64;
     let unsettled = world.run.duration.is_none() && !world.run.fixed_replicas && world.never_settles();
-    let info = RunInfo { unsettled, ..info(world.run, end) };
-    let loop_info = loop_info(world.run);
-    let recorded = world.recorded;
     RunRecord {
-        info,
-        loop_info,
-        decisions: recorded.decisions,
-        events: recorded.events,
+        info: RunInfo { unsettled, ..info(world.run, world.now) },
+        loop_info: loop_info(world.run),
+        decisions: decided.decisions,
+        events,
         timeline: recorded.timeline,
         pods: recorded.pods,
         requests: recorded.requests,
@@ -210,7 +238,7 @@ fn finish(mut world: World<'_>) -> RunRecord {
         kv: recorded.kv,
         slo: recorded.slo,
         fleet: recorded.fleet,
-        selectors,
+        selectors: selectors(world),
     }
 }
 

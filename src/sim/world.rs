@@ -1,31 +1,28 @@
 //! All state of one run.
 
 use crate::cluster::{Deployment, PodId, PodUsage, Router};
-use crate::hpa::HpaState;
-use crate::keda::{KedaState, ScaledObjectSpec};
+use crate::keda::ScaledObjectSpec;
 use crate::prometheus::{PrometheusServer, QueryId, TargetId};
 use crate::record::{
-    DecisionRecord, Event as RecordedEvent, EventKind, FleetSums, KvTotals, Latencies, LatencyRecorder, PodRecord,
-    RequestTotals, SloMisses, SloTally, Timeline, TokenTotals,
+    Event as RecordedEvent, EventKind, FleetSums, KvTotals, Latencies, LatencyRecorder, PodRecord, RequestTotals,
+    SloMisses, SloTally, Timeline, TokenTotals,
 };
 use crate::replica::{Engine, Seat, exposition};
 use crate::scenario::{MetricSource, ResolvedRun};
 use crate::series::Exposition;
 use crate::sim::SimulateError;
-use crate::sim::control::PendingSync;
-use crate::sim::event::{Event, EventQueue};
+use crate::sim::control_state::ControlState;
+use crate::sim::event::{Event, EventQueue, PolicyId};
 use crate::sim::expected::ExpectedCounters;
 use crate::sim::flights::{FlightKey, Flights};
 use crate::sim::fluid::Fluid;
 use crate::sim::gateway::GatewayState;
-use crate::sim::keda::PendingPoll;
 use crate::sim::little::LittleBooks;
 use crate::sim::monitoring::{PodTarget, looked_at};
 use crate::sim::objectives::slo_tally;
 use crate::sim::rules::{LoadedGroup, load_rules};
-use crate::sim::shown::{shown_places, trigger_infos};
 use crate::traffic::{Arrivals, Request, TraceRow, TrafficSource};
-use crate::units::{Seed, SimDuration, SimTime, Stream};
+use crate::units::{Seed, SimDuration, SimTime};
 use std::sync::Arc;
 
 /// What KEDA's operator needs from a new ScaledObject to its HPA: API round trips and the build of the scalers.
@@ -61,6 +58,7 @@ pub(super) struct World<'r> {
 }
 
 /// Clients and the requests on their way.
+#[derive(Clone)]
 pub(super) struct TrafficState {
     pub(super) sources: Vec<TrafficSource>,
     /// Whether any of them waits for answers before it sends on.
@@ -91,6 +89,7 @@ pub(super) struct Flight {
 }
 
 /// What runs on a pod: the engine while its process lives, and Prometheus' view of it.
+#[derive(Clone)]
 pub(super) struct Host {
     /// From port open to process end.
     pub(super) engine: Option<Engine>,
@@ -109,6 +108,7 @@ pub(super) struct Host {
 }
 
 /// Prometheus and the queries.
+#[derive(Clone)]
 pub(super) struct MonitoringState {
     pub(super) server: PrometheusServer,
     /// One per trigger; `None` for one that asks no query, an error for one that Prometheus refuses.
@@ -129,42 +129,10 @@ pub(super) struct MonitoringState {
     pub(super) seed: Seed,
 }
 
-/// Controllers' memory.
-pub(super) struct ControlState {
-    pub(super) hpa: HpaState,
-    pub(super) hpa_synced: bool,
-    /// Untouched without KEDA.
-    pub(super) keda: KedaState,
-    /// When the ScaledObject was created.
-    pub(super) created: SimTime,
-    /// When KEDA's scale loop ticks next; an event for another instant is of a loop that has ended.
-    pub(super) next_poll: Option<SimTime>,
-    /// The poll that waits for answers.
-    pub(super) poll: Option<PendingPoll>,
-    /// The sync that waits for answers.
-    pub(super) sync: Option<PendingSync>,
-    /// Whether KEDA has opened the streams of its push scalers.
-    pub(super) pushes_watched: bool,
-    /// Per trigger: when its activity is looked at next, as `next_poll`.
-    pub(super) next_push: Vec<Option<SimTime>>,
-    /// Activations that came while a poll had the lock.
-    pub(super) waiting_pushes: usize,
-    pub(super) sync_latency: Stream,
-    pub(super) last_change: SimTime,
-    /// Of each trigger (or metric of a plain HPA), and of the formula if there is one: the last value that a sync or poll saw.
-    pub(super) last_values: Vec<Option<f64>>,
-    /// Per trigger: whether its last answer was nothing that a number could be made of, which `ignoreNullValues` reads as 0.
-    pub(super) null_answers: Vec<bool>,
-    /// Their targets.
-    pub(super) thresholds: Vec<f64>,
-    /// Per metric of the HPA that is not KEDA's: where it stands among `last_values`.
-    pub(super) places: Vec<Option<usize>>,
-}
-
-/// What has been recorded.
-#[derive(Default)]
+/// What has been recorded of the world, whatever the policy.
+#[derive(Clone, Default)]
 pub(super) struct Recorded {
-    pub(super) decisions: Vec<DecisionRecord>,
+    /// But for the writes of the scale, which are the policy's.
     pub(super) events: Vec<RecordedEvent>,
     pub(super) timeline: Timeline,
     pub(super) pods: Vec<PodRecord>,
@@ -184,21 +152,6 @@ pub(super) struct Recorded {
     /// All requests, those of the warm-up included, for the invariants.
     pub(super) sent_in_all: u64,
     pub(super) ended_in_all: u64,
-}
-
-/// How far back the last decision of the same kind stands at most, to share its texts.
-const SHARED_WITHIN: usize = 8;
-
-impl Recorded {
-    /// Adds a decision.
-    pub(super) fn push_decision(&mut self, mut decision: DecisionRecord) {
-        let kind = std::mem::discriminant(&decision);
-        let recent = self.decisions.iter().rev().take(SHARED_WITHIN);
-        if let Some(earlier) = recent.into_iter().find(|own| std::mem::discriminant(*own) == kind) {
-            decision.share(earlier);
-        }
-        self.decisions.push(decision);
-    }
 }
 
 impl<'r> World<'r> {
@@ -245,7 +198,6 @@ impl<'r> World<'r> {
                 TrafficSource::with_number(spec, run.seed, number)
             })
             .collect();
-        let thresholds: Vec<f64> = trigger_infos(run).iter().map(|own| own.threshold).collect();
         let mut world = World {
             run,
             now: SimTime::ZERO,
@@ -278,24 +230,7 @@ impl<'r> World<'r> {
                 row: Vec::new(),
                 seed: run.seed,
             },
-            control: ControlState {
-                hpa: HpaState::default(),
-                hpa_synced: false,
-                keda: scaled_object.map(KedaState::new).unwrap_or_default(),
-                created: SimTime::ZERO,
-                next_poll: None,
-                poll: None,
-                sync: None,
-                pushes_watched: false,
-                next_push: vec![None; scaled_object.map_or(0, |own| own.triggers.len())],
-                waiting_pushes: 0,
-                sync_latency: run.seed.stream("hpa-sync-latency", 0),
-                last_change: SimTime::ZERO,
-                last_values: vec![None; thresholds.len()],
-                null_answers: vec![false; scaled_object.map_or(0, |own| own.triggers.len())],
-                thresholds,
-                places: shown_places(run),
-            },
+            control: ControlState::new(run, PolicyId::default()),
             chosen_pods: vec![None; run.faults.len()],
             recorded: Recorded { slo: slo_tally(run), ..Recorded::default() },
             check,
@@ -303,6 +238,32 @@ impl<'r> World<'r> {
         };
         world.schedule_first_events();
         Ok(world)
+    }
+
+    /// A copy of the world for another policy. Worlds that are looked at beyond their policy's record are not copied.
+    pub(super) fn for_policy(&self, run: &'r ResolvedRun, control: ControlState) -> World<'r> {
+        let World { expected, fluid, sent, gateway, little, .. } = self;
+        let is_plain = expected.is_none() && fluid.is_none() && sent.is_none() && gateway.is_none() && little.is_none();
+        assert!(is_plain, "only plain worlds are shared");
+        World {
+            run,
+            now: self.now,
+            queue: self.queue.clone(),
+            traffic: self.traffic.clone(),
+            deployment: self.deployment.clone(),
+            hosts: self.hosts.clone(),
+            router: self.router.clone(),
+            expected: None,
+            fluid: None,
+            sent: None,
+            gateway: None,
+            monitoring: self.monitoring.clone(),
+            control,
+            chosen_pods: self.chosen_pods.clone(),
+            recorded: self.recorded.clone(),
+            check: self.check,
+            little: None,
+        }
     }
 
     fn schedule_first_events(&mut self) {
@@ -337,11 +298,12 @@ impl<'r> World<'r> {
     /// interval where polls move the target. KEDA's operator creates the HPA a moment later and starts its scale loop right
     /// after, with a poll at once (`scaledobject_controller.go`, `reconcileScaledObject`; `scale_handler.go`,
     /// `startScaleLoop`). The HPA controller first syncs one period after it sees the HPA (hpa.md section 3).
-    fn apply_policy(&mut self) {
+    pub(super) fn apply_policy(&mut self) {
         let (seed, sync_period) = (self.run.seed, self.run.kubernetes.sync_period);
+        let policy = self.control.policy;
         let Some(spec) = self.scaled_object() else {
             let created = SimTime::ZERO + seed.stream("policy-applied", 0).duration_below(sync_period);
-            self.queue.push(created + sync_period, Event::HpaSync);
+            self.queue.push(created + sync_period, Event::HpaSync(policy));
             return;
         };
         let polls_matter = spec.min_replicas == 0
@@ -354,8 +316,8 @@ impl<'r> World<'r> {
         let hpa_created = self.keda_acts_at(hpa_created);
         self.control.created = created;
         self.control.next_poll = Some(hpa_created);
-        self.queue.push(hpa_created, Event::KedaPoll);
-        self.queue.push(hpa_created + sync_period, Event::HpaSync);
+        self.queue.push(hpa_created, Event::KedaPoll(policy));
+        self.queue.push(hpa_created + sync_period, Event::HpaSync(policy));
     }
 
     /// KEDA's policy, if KEDA is there.

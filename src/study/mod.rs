@@ -9,6 +9,7 @@ mod confirm;
 mod confirm_effect;
 mod confirm_findings;
 mod confirm_knobs;
+mod many_runs;
 mod oracle;
 mod replications;
 mod stability;

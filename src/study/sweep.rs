@@ -7,7 +7,7 @@ use crate::manifest::{Bundle, Input, Value};
 use crate::scenario::{
     Overrides, ResolvedRun, SweepFile, at_reference, attach_profile, attach_traffic, replace_scenario, resolve,
 };
-use crate::sim::simulate;
+use crate::study::many_runs::run_many;
 use crate::traffic::{Arrivals, Trace};
 use crate::units::{Diagnostic, Diagnostics, Seed, Severity};
 use rayon::prelude::*;
@@ -63,6 +63,9 @@ pub fn run_sweep(sweep: &SweepFile, jobs: usize) -> Result<SweepOutcome, Diagnos
 /// Points whose resolved runs are kept from the check until they run; those of a larger grid are resolved again.
 const KEPT_POINTS: usize = 1000;
 
+/// Runs (a point and a seed each) that are resolved at a time.
+const RUNS_AT_A_TIME: usize = 1000;
+
 /// The runs, and the warnings of their points.
 type Grid = (Vec<SweepPoint>, Vec<(Diagnostic, usize)>);
 
@@ -71,22 +74,63 @@ fn run_grid(sweep: &SweepFile, bundle: &Bundle) -> Result<Grid, Diagnostics> {
     // A point that does not resolve is reported before any time goes into the others.
     let trace = OnceLock::new();
     let resolved = in_order((0..size).into_par_iter().map(|index| {
-        let mut run = resolve_point(sweep, bundle, index)?;
+        let mut run = resolve_lean(sweep, bundle, index, &trace)?;
         let diagnostics = std::mem::take(&mut run.diagnostics);
-        share_trace(&mut run, &trace);
-        // What only the files of a single run tell.
-        run.policy_text = String::new();
-        run.provenance = Vec::new();
         Ok((diagnostics, (size <= KEPT_POINTS).then_some(run)))
     }))?;
     let (diagnostics, runs): (Vec<Diagnostics>, Vec<Option<ResolvedRun>>) = resolved.into_iter().unzip();
-    let seeds = sweep.seeds.len();
-    let points = in_order((0..size * seeds).into_par_iter().map(|index| {
-        let (point, seed) = (index / seeds, sweep.seeds[index % seeds]);
-        let run = runs[point].clone().map_or_else(|| resolve_point(sweep, bundle, point), Ok)?;
-        run_point(sweep, run, point, seed)
-    }))?;
+    let mut points = Vec::with_capacity(size * sweep.seeds.len());
+    let at_a_time = (RUNS_AT_A_TIME / sweep.seeds.len().max(1)).max(1);
+    for start in (0..size).step_by(at_a_time) {
+        let end = size.min(start + at_a_time);
+        let block = in_order((start..end).into_par_iter().map(|index| match &runs[index] {
+            Some(run) => Ok(run.clone()),
+            None => resolve_lean(sweep, bundle, index, &trace),
+        }))?;
+        points.extend(run_block(sweep, start, &block)?);
+    }
     Ok((points, distinct_warnings(diagnostics)))
+}
+
+/// The point at `index`, without what only the files of a single run tell.
+fn resolve_lean(
+    sweep: &SweepFile,
+    bundle: &Bundle,
+    index: usize,
+    trace: &OnceLock<Arc<Trace>>,
+) -> Result<ResolvedRun, Diagnostics> {
+    let mut run = resolve_point(sweep, bundle, index)?;
+    share_trace(&mut run, trace);
+    run.policy_text = String::new();
+    run.provenance = Vec::new();
+    Ok(run)
+}
+
+/// Runs the points from `start` on, each with all seeds.
+fn run_block(sweep: &SweepFile, start: usize, points: &[ResolvedRun]) -> Result<Vec<SweepPoint>, Diagnostics> {
+    // Seed by seed, so that runs which may share a world stand together.
+    let seeded = sweep.seeds.iter().flat_map(|seed| points.iter().map(|run| (Seed(*seed), run)));
+    let runs: Vec<ResolvedRun> = seeded.map(|(seed, run)| ResolvedRun { seed, ..run.clone() }).collect();
+    let point_of = |index: usize| start + index % points.len();
+    let mut outcomes: Vec<_> = run_many(&runs, |index, record| SweepPoint {
+        values: values_at(sweep, point_of(index)).into_iter().map(value_text).collect(),
+        seed: runs[index].seed.0,
+        summary: summarize(record, &runs[index].analysis),
+    })
+    .into_iter()
+    .map(Some)
+    .collect();
+    let in_grid_order = (0..points.len()).flat_map(|point| (0..sweep.seeds.len()).map(move |seed| (seed, point)));
+    in_grid_order
+        .map(|(seed, point)| {
+            let index = seed * points.len() + point;
+            let outcome = outcomes[index].take().expect("each run has one outcome");
+            outcome.map_err(|error| {
+                let message = format!("seed {}: {error}", runs[index].seed.0);
+                at_point(sweep, &values_at(sweep, point_of(index)), Diagnostic::error(None, "", message).into())
+            })
+        })
+        .collect()
 }
 
 /// The points' recorded trace is one and the same as a rule: it is kept once.
@@ -194,16 +238,6 @@ fn named_axes(sweep: &SweepFile, mut found: Diagnostics) -> Diagnostics {
         }
     }
     found
-}
-
-fn run_point(sweep: &SweepFile, run: ResolvedRun, index: usize, seed: u64) -> Result<SweepPoint, Diagnostics> {
-    let run = ResolvedRun { seed: Seed(seed), ..run };
-    let values = values_at(sweep, index);
-    let record = simulate(&run, false).map_err(|error| {
-        at_point(sweep, &values, Diagnostic::error(None, "", format!("seed {seed}: {error}")).into())
-    })?;
-    let summary = summarize(&record, &run.analysis);
-    Ok(SweepPoint { values: values.into_iter().map(value_text).collect(), seed, summary })
 }
 
 /// The errors of `found`, each saying at which point.
