@@ -705,7 +705,7 @@ fn sweep() -> SweepOutcome {
                 let mut summary = summary();
                 summary.flapping.flaps_per_hour = (x * 3) as f64 + 4.25 / (y + 1) as f64 + seed as f64 / 10.0;
                 let values = vec![(*threshold).to_owned(), (*window).to_owned()];
-                points.push(SweepPoint { values, seed, summary });
+                points.push(SweepPoint { values, seed, summary, same_as: points.len() });
             }
         }
     }

@@ -1,11 +1,19 @@
 //! Policies that share a world get, to the last bit, the records that each of them gets alone.
 
-use kedasim::manifest::Bundle;
+use kedasim::analysis::summarize;
+use kedasim::manifest::{Bundle, Input, Value};
 use kedasim::record::{DecisionRecord, RunRecord};
-use kedasim::scenario::{Overrides, ResolvedRun, resolve};
+use kedasim::scenario::{Overrides, ResolvedRun, SweepAxis, SweepFile, replace_scenario, resolve};
 use kedasim::sim::{SharedWorld, simulate};
-use kedasim::units::{Seed, SimTime};
+use kedasim::study::run_sweep;
+use kedasim::units::{Located, Seed, SimTime, Span};
 use proptest::prelude::*;
+use std::path::{Path, PathBuf};
+
+/// A path inside the repository.
+fn repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
 
 const DEPLOYMENT: &str = r#"
 apiVersion: apps/v1
@@ -235,4 +243,50 @@ fn what_the_world_depends_on_is_not_shared() {
     assert!(!open_end.shares_world_with(&open_end), "its end depends on what the policy does");
     let fixed = ResolvedRun { fixed_replicas: true, ..own.clone() };
     assert!(!fixed.shares_world_with(&fixed) && !own.shares_world_with(&fixed), "nobody scales");
+}
+
+/// A grid over a threshold, a window of less than a sync period, and the scrapes, which are the world's.
+#[test]
+fn a_sweep_has_the_summaries_of_single_runs_and_knows_its_equal_points() {
+    let axis = |path: &str, values: Vec<Value>| SweepAxis {
+        path: Located::new(path.to_owned(), Span::new("s.yaml", 5, 3)),
+        values,
+    };
+    let window = "spec.advanced.horizontalPodAutoscalerConfig.behavior.scaleUp.stabilizationWindowSeconds";
+    let text = |value: &str| Value::Str(value.to_owned());
+    let sweep = SweepFile {
+        name: "s".to_owned(),
+        policy: Located::new(repository("policies/opt-125m"), Span::new("s.yaml", 3, 3)),
+        scenario: Some(Located::new(
+            repository("policies/sweeps/scenarios/near-a-step.yaml"),
+            Span::new("s.yaml", 4, 3),
+        )),
+        signals: None,
+        axes: vec![
+            axis("Scenario:spec.prometheus.scrapeInterval", vec![text("15s"), text("30s")]),
+            axis("spec.triggers[0].metadata.threshold", vec![text("5"), text("8")]),
+            axis(window, vec![Value::Int(0), Value::Int(15), Value::Int(60)]),
+        ],
+        seeds: vec![1, 2],
+        heatmap: None,
+    };
+    let outcome = run_sweep(&sweep, 2).unwrap_or_else(|found| panic!("{found}"));
+    assert_eq!(outcome.points.len(), 24);
+    for (index, point) in outcome.points.iter().enumerate() {
+        let mut bundle = Bundle::load(&[Input::Path(repository("policies/opt-125m"))]).expect("a shipped policy");
+        replace_scenario(&mut bundle, &repository("policies/sweeps/scenarios/near-a-step.yaml")).expect("shipped");
+        for (axis, value) in sweep.axes.iter().zip(&point.values) {
+            let typed =
+                if axis.path.value == window { Value::Int(value.parse().expect("a number")) } else { text(value) };
+            bundle.set(&axis.path.value, typed).expect("as the sweep does");
+        }
+        let overrides = Overrides { seed: Some(Seed(point.seed)), ..Overrides::default() };
+        let run = resolve(&bundle, &overrides).unwrap_or_else(|found| panic!("{found}"));
+        let alone = summarize(&simulate(&run, false).unwrap_or_else(|error| panic!("{error}")), &run.analysis);
+        assert_eq!(format!("{:?}", point.summary), format!("{alone:?}"), "point {index}");
+    }
+    // A window of 15 s holds one sync, as one of 0 does; a minute holds several. Scrapes are the world's: never the same.
+    let same: Vec<usize> = outcome.points.iter().step_by(2).map(|point| point.same_as / 2).collect();
+    assert_eq!(same, [0, 0, 2, 3, 3, 5, 6, 6, 8, 9, 9, 11]);
+    assert!(outcome.points.iter().all(|point| outcome.points[point.same_as].seed == point.seed));
 }

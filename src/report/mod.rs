@@ -36,6 +36,7 @@ mod stability_plot;
 mod stability_text;
 mod stability_words;
 mod survival_report;
+mod sweep_same;
 mod sweep_text;
 mod text;
 mod ticks;

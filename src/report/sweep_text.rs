@@ -2,6 +2,7 @@
 
 use crate::report::columns::{Side, columns};
 use crate::report::heatmap::short_names;
+use crate::report::sweep_same::same_points_text;
 use crate::report::text::count;
 use crate::report::{ResultsRow, results_table};
 use crate::study::SweepOutcome;
@@ -24,8 +25,8 @@ pub fn sweep_text(outcome: &SweepOutcome) -> String {
     let figures: Vec<(usize, &str)> =
         FIGURES.iter().filter_map(|(name, shown)| table.figure(name).ok().map(|index| (index, *shown))).collect();
     let mut lines: Vec<Vec<String>> = Vec::new();
-    let axes = short_names(&table.axes).into_iter();
-    lines.push(axes.chain(figures.iter().map(|(_, shown)| (*shown).to_owned())).collect());
+    let axes = short_names(&table.axes);
+    lines.push(axes.iter().cloned().chain(figures.iter().map(|(_, shown)| (*shown).to_owned())).collect());
     for point in table.rows.chunk_by(|left, right| left.values == right.values) {
         let means =
             figures.iter().map(|(index, _)| mean(point, *index).map_or("-".to_owned(), |mean| format!("{mean:.2}")));
@@ -36,6 +37,7 @@ pub fn sweep_text(outcome: &SweepOutcome) -> String {
     let seeds = count(seeds, "seed");
     let mut text = format!("sweep {}: {runs}, means over {seeds}\n\n", outcome.name);
     text.push_str(&columns(&lines, "", |_| Side::Right));
+    text.push_str(&same_points_text(outcome, &axes));
     text.push_str(&findings_text(outcome));
     text
 }

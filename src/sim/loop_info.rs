@@ -12,6 +12,11 @@ const SIZE_DRAWS: u32 = 4000;
 
 /// The loop's settings and the load of `run`.
 pub fn loop_info(run: &ResolvedRun) -> LoopInfo {
+    loop_info_under(run, load_info(&run.traffic))
+}
+
+/// The loop's settings of `run`, whose load is known.
+pub(super) fn loop_info_under(run: &ResolvedRun, load: LoadInfo) -> LoopInfo {
     let hpa = &run.kubernetes.hpa;
     let windows = hpa.behavior.as_ref().map(|(up, down)| (up.stabilization_window, down.stabilization_window));
     let (up, down) = windows.unwrap_or((SimDuration::ZERO, run.kubernetes.flags.downscale_stabilization));
@@ -28,7 +33,7 @@ pub fn loop_info(run: &ResolvedRun) -> LoopInfo {
         lookback: run.monitoring.server.lookback,
         grace_period: run.cluster.termination.grace,
         queries: queries(run),
-        load: load(&run.traffic),
+        load,
     }
 }
 
@@ -85,7 +90,8 @@ fn counted(names: &[String]) -> Counted {
     }
 }
 
-fn load(sources: &[TrafficSpec]) -> LoadInfo {
+/// The load of these sources.
+pub(super) fn load_info(sources: &[TrafficSpec]) -> LoadInfo {
     let laws: Option<Vec<Vec<(SimTime, f64)>>> = sources.iter().map(rate_law).collect();
     LoadInfo {
         law: laws.map(|laws| summed(sources, &laws)),

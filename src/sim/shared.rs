@@ -55,19 +55,10 @@ impl<'r> SharedWorld<'r> {
         parted: &mut dyn FnMut(SharedWorld<'r>),
         done: &mut dyn FnMut(usize, Result<RunRecord, SimulateError>),
     ) {
-        let ended = self.go_on(parted);
-        if ended.is_ok() {
-            close_books(&mut self.world);
-        }
-        let policies = self.policies();
-        for (number, policy) in policies.iter().enumerate() {
-            self.put_in_place(*policy);
-            let record = ended.clone().map(|()| {
-                let is_last = number + 1 == policies.len();
-                let recorded = &mut self.world.recorded;
-                let recorded = if is_last { std::mem::take(recorded) } else { recorded.clone() };
-                record_of(&mut self.world, recorded)
-            });
+        let books = self.go_on(parted).map(|()| close_books(&mut self.world));
+        for policy in self.policies() {
+            self.put_in_place(policy);
+            let record = books.clone().map(|books| record_of(&mut self.world, books));
             done(policy.0 as usize, record);
         }
     }

@@ -3,18 +3,18 @@
 use crate::cluster::StartupPlan;
 use crate::hpa::tolerance_band;
 use crate::prometheus::{QueryId, SelectorMatch, StoredRow};
-use crate::record::{EventKind, LoadStep, OpenRequest, RunInfo, RunRecord, SelectorRecord};
+use crate::record::{EventKind, Latencies, LoadInfo, LoadStep, OpenRequest, RunInfo, RunRecord, SelectorRecord};
 use crate::replica::EngineEvent;
 use crate::scenario::ResolvedRun;
 use crate::sim::event::Event;
 use crate::sim::expected::ExpectedCounters;
 use crate::sim::fluid::{Fluid, MeanResponse};
-use crate::sim::loop_info::loop_info;
+use crate::sim::loop_info::{load_info, loop_info_under};
 use crate::sim::recording::Recorder;
 use crate::sim::shown::trigger_infos;
 use crate::sim::world::{Recorded, World};
 use crate::traffic::{RequestId, TraceRow, TrafficSource};
-use crate::units::SimTime;
+use crate::units::{SimDuration, SimTime};
 use thiserror::Error;
 
 /// A run that could not be completed.
@@ -187,13 +187,21 @@ impl World<'_> {
 }
 
 fn finish(mut world: World<'_>) -> RunRecord {
-    close_books(&mut world);
-    let recorded = std::mem::take(&mut world.recorded);
-    record_of(&mut world, recorded)
+    let books = close_books(&mut world);
+    record_of(&mut world, books)
+}
+
+/// What is the same in the records of all policies on a world.
+#[derive(Clone)]
+pub(super) struct ClosedBooks {
+    recorded: Recorded,
+    latencies: Latencies,
+    load: LoadInfo,
+    startup_p50: SimDuration,
 }
 
 /// Files what is still open.
-pub(super) fn close_books(world: &mut World<'_>) {
+pub(super) fn close_books(world: &mut World<'_>) -> ClosedBooks {
     let end = world.now;
     let living: Vec<_> = world.deployment.pods.iter().map(|pod| pod.id).collect();
     for id in living {
@@ -208,10 +216,18 @@ pub(super) fn close_books(world: &mut World<'_>) {
         world.recorded.kv.mean_usage = world.recorded.kv_sum / world.recorded.kv_samples as f64;
     }
     world.judge_open();
+    let mut recorded = std::mem::take(&mut world.recorded);
+    ClosedBooks {
+        latencies: std::mem::take(&mut recorded.latencies).finish(),
+        recorded,
+        load: load_info(&world.run.traffic),
+        startup_p50: StartupPlan::median_duration(&world.run.cluster),
+    }
 }
 
-/// The record of the policy whose controllers are in place, from the world's.
-pub(super) fn record_of(world: &mut World<'_>, mut recorded: Recorded) -> RunRecord {
+/// The record of the policy whose controllers are in place.
+pub(super) fn record_of(world: &mut World<'_>, books: ClosedBooks) -> RunRecord {
+    let ClosedBooks { mut recorded, latencies, load, startup_p50 } = books;
     let mut decided = std::mem::take(&mut world.control.decided);
     decided.fill_cells(&mut recorded.timeline.rows);
     let mut events = decided.take_events(recorded.events);
@@ -224,8 +240,8 @@ pub(super) fn record_of(world: &mut World<'_>, mut recorded: Recorded) -> RunRec
     recorded.requests.in_flight = open_requests.len() as u64;
     let unsettled = world.run.duration.is_none() && !world.run.fixed_replicas && world.never_settles();
     RunRecord {
-        info: RunInfo { unsettled, ..info(world.run, world.now) },
-        loop_info: loop_info(world.run),
+        info: RunInfo { unsettled, ..info(world.run, world.now, startup_p50) },
+        loop_info: loop_info_under(world.run, load),
         decisions: decided.decisions,
         events,
         timeline: recorded.timeline,
@@ -233,7 +249,7 @@ pub(super) fn record_of(world: &mut World<'_>, mut recorded: Recorded) -> RunRec
         requests: recorded.requests,
         open_requests,
         lost_after_first_token: recorded.lost_after_first_token,
-        latencies: recorded.latencies.finish(),
+        latencies,
         tokens: recorded.tokens,
         kv: recorded.kv,
         slo: recorded.slo,
@@ -285,7 +301,7 @@ fn selectors_of(world: &World<'_>, query: QueryId, name: &str, place: &str) -> V
     found.map(record).collect()
 }
 
-fn info(run: &ResolvedRun, end: SimTime) -> RunInfo {
+fn info(run: &ResolvedRun, end: SimTime, startup_p50: SimDuration) -> RunInfo {
     let (min_replicas, max_replicas) = run.replica_bounds();
     RunInfo {
         policy: run.policy.clone(),
@@ -299,7 +315,7 @@ fn info(run: &ResolvedRun, end: SimTime) -> RunInfo {
         gpus_per_replica: run.gpus_per_replica,
         min_replicas,
         max_replicas,
-        startup_p50: StartupPlan::median_duration(&run.cluster),
+        startup_p50,
         triggers: trigger_infos(run),
         fixed_replicas: run.fixed_replicas,
         paused: run.keda.as_ref().is_some_and(|keda| keda.scaled_object.annotations.paused),

@@ -1,10 +1,11 @@
 //! Many runs, in parallel, on one world as long as their policies write the same scales.
 
-use crate::record::RunRecord;
+use crate::record::{EventKind, RunRecord};
 use crate::scenario::ResolvedRun;
 use crate::sim::{SharedWorld, SimulateError, simulate};
-use crate::units::SimDuration;
+use crate::units::{SimDuration, SimTime};
 use rayon::Scope;
+use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 /// Decisions that the policies of one world may make in all: they are kept until its end, some 0.8 kB each.
@@ -49,6 +50,34 @@ fn worlds(runs: &[ResolvedRun]) -> Vec<Vec<usize>> {
         }
     }
     worlds
+}
+
+/// Of each run, the first one whose world went the same way to the end: it is the same one, and the same scales were written on
+/// it at the same instants.
+pub(super) fn same_as(runs: &[ResolvedRun], writes: &[&[ScaleWritten]]) -> Vec<usize> {
+    let mut firsts: HashMap<&[ScaleWritten], Vec<usize>> = HashMap::new();
+    let mut same = Vec::with_capacity(runs.len());
+    for (index, (run, written)) in runs.iter().zip(writes).enumerate() {
+        let firsts = firsts.entry(written).or_default();
+        let known = firsts.iter().copied().find(|first| run.shares_world_with(&runs[*first]));
+        same.push(known.unwrap_or(index));
+        if known.is_none() {
+            firsts.push(index);
+        }
+    }
+    same
+}
+
+/// When `spec.replicas` became what.
+pub(super) type ScaleWritten = (SimTime, i32);
+
+/// The writes of the scale in `record`.
+pub(super) fn writes_of(record: &RunRecord) -> Vec<ScaleWritten> {
+    let written = record.events.iter().filter_map(|event| match event.kind {
+        EventKind::Scaled { to, .. } => Some((event.t, to)),
+        _ => None,
+    });
+    written.collect()
 }
 
 /// Syncs and polls of a run.

@@ -7,7 +7,7 @@ use crate::manifest::{Bundle, Input, Value};
 use crate::scenario::{
     Overrides, ResolvedRun, SweepFile, at_reference, attach_profile, attach_traffic, replace_scenario, resolve,
 };
-use crate::study::many_runs::run_many;
+use crate::study::many_runs::{ScaleWritten, run_many, same_as, writes_of};
 use crate::traffic::{Arrivals, Trace};
 use crate::units::{Diagnostic, Diagnostics, Seed, Severity};
 use rayon::prelude::*;
@@ -22,6 +22,9 @@ pub struct SweepPoint {
     pub seed: u64,
     /// What came out.
     pub summary: Summary,
+    /// Position of the first point, of this seed, of which it is proven that it had the same replicas at every instant and so the
+    /// same requests; its own when there is none. Points that stand more than some hundred apart in the grid are not compared.
+    pub same_as: usize,
 }
 
 /// All runs, in grid order (first axis slowest), seeds innermost.
@@ -112,25 +115,33 @@ fn run_block(sweep: &SweepFile, start: usize, points: &[ResolvedRun]) -> Result<
     let seeded = sweep.seeds.iter().flat_map(|seed| points.iter().map(|run| (Seed(*seed), run)));
     let runs: Vec<ResolvedRun> = seeded.map(|(seed, run)| ResolvedRun { seed, ..run.clone() }).collect();
     let point_of = |index: usize| start + index % points.len();
-    let mut outcomes: Vec<_> = run_many(&runs, |index, record| SweepPoint {
-        values: values_at(sweep, point_of(index)).into_iter().map(value_text).collect(),
-        seed: runs[index].seed.0,
-        summary: summarize(record, &runs[index].analysis),
-    })
-    .into_iter()
-    .map(Some)
-    .collect();
-    let in_grid_order = (0..points.len()).flat_map(|point| (0..sweep.seeds.len()).map(move |seed| (seed, point)));
-    in_grid_order
-        .map(|(seed, point)| {
-            let index = seed * points.len() + point;
-            let outcome = outcomes[index].take().expect("each run has one outcome");
+    let outcomes = run_many(&runs, |index, record| {
+        let point = SweepPoint {
+            values: values_at(sweep, point_of(index)).into_iter().map(value_text).collect(),
+            seed: runs[index].seed.0,
+            summary: summarize(record, &runs[index].analysis),
+            same_as: 0,
+        };
+        (point, writes_of(record))
+    });
+    let writes: Vec<&[ScaleWritten]> =
+        outcomes.iter().map(|own| own.as_ref().map_or(&[][..], |(_, writes)| writes.as_slice())).collect();
+    let same_as = same_as(&runs, &writes);
+    let seeds = sweep.seeds.len();
+    let place = |index: usize| point_of(index) * seeds + index / points.len();
+    let mut placed: Vec<(usize, Result<SweepPoint, Diagnostics>)> = Vec::with_capacity(outcomes.len());
+    for (index, outcome) in outcomes.into_iter().enumerate() {
+        let outcome = outcome.map(|(point, _)| SweepPoint { same_as: place(same_as[index]), ..point });
+        placed.push((
+            place(index),
             outcome.map_err(|error| {
                 let message = format!("seed {}: {error}", runs[index].seed.0);
                 at_point(sweep, &values_at(sweep, point_of(index)), Diagnostic::error(None, "", message).into())
-            })
-        })
-        .collect()
+            }),
+        ));
+    }
+    placed.sort_by_key(|(place, _)| *place);
+    placed.into_iter().map(|(_, outcome)| outcome).collect()
 }
 
 /// The points' recorded trace is one and the same as a rule: it is kept once.
