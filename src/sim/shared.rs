@@ -13,7 +13,11 @@ use crate::sim::control_state::{ControlState, ScaleWrite};
 use crate::sim::event::{Event, PolicyId};
 use crate::sim::simulate::{close_books, record_of};
 use crate::sim::world::World;
+use crate::units::SimTime;
 use std::collections::BTreeMap;
+
+/// Requests that a world draws before its start, for all its copies: 16 bytes each.
+const REQUESTS_AHEAD: usize = 1_000_000;
 
 /// A world and the policies that act on it.
 pub struct SharedWorld<'r> {
@@ -38,7 +42,11 @@ impl<'r> SharedWorld<'r> {
     pub fn new(runs: &[&'r ResolvedRun]) -> Result<Self, SimulateError> {
         let (first, rest) = runs.split_first().expect("a world has a policy");
         assert!(rest.iter().all(|run| run.shares_world_with(first)), "the policies act on one world");
-        let world = World::new(first, false, false)?;
+        let mut world = World::new(first, false, false)?;
+        let end = first.duration.map_or(SimTime::NEVER, |duration| SimTime::ZERO + duration);
+        for source in &mut world.traffic.sources {
+            source.draw_ahead(end, REQUESTS_AHEAD);
+        }
         let mut shared = SharedWorld { world, others: BTreeMap::new(), writers: Vec::new(), engine_events: Vec::new() };
         for (policy, run) in (1..).map(PolicyId).zip(rest) {
             shared.others.insert(policy, (run, ControlState::new(run, policy)));

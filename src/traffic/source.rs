@@ -20,12 +20,38 @@ pub struct TrafficSource {
 /// What is pending, by kind of arrivals.
 #[derive(Clone, Debug)]
 enum Kind {
-    /// Drawn arrivals with drawn lengths.
-    Open { arrivals: OpenLoop, sent: u64, prompts: Stream, outputs: Stream },
+    /// Drawn arrivals with drawn lengths; `sent` of them are taken.
+    Open { ahead: Arc<[DrawnRequest]>, sent: usize, drawing: Drawing },
     /// Workers that wait for responses.
     Closed(ClosedLoop),
     /// Rows of a trace; `sent` of them are taken.
     Recorded { trace: Arc<Trace>, sent: usize },
+}
+
+/// A request that was drawn before it is due.
+#[derive(Clone, Copy, Debug)]
+struct DrawnRequest {
+    at: SimTime,
+    prompt_tokens: u32,
+    output_tokens: u32,
+}
+
+/// What requests are drawn from, in order.
+#[derive(Clone, Debug)]
+struct Drawing {
+    arrivals: OpenLoop,
+    prompts: Stream,
+    outputs: Stream,
+}
+
+impl Drawing {
+    /// The next request; `None` once the sending has stopped.
+    fn draw(&mut self, spec: &TrafficSpec) -> Option<DrawnRequest> {
+        let at = self.arrivals.next()?;
+        self.arrivals.advance();
+        let prompt_tokens = spec.prompt.draw(&mut self.prompts);
+        Some(DrawnRequest { at, prompt_tokens, output_tokens: spec.output.draw(&mut self.outputs) })
+    }
 }
 
 impl TrafficSource {
@@ -55,18 +81,38 @@ impl TrafficSource {
             }
             Arrivals::Recorded(trace) => Kind::Recorded { trace: Arc::clone(trace), sent: 0 },
             Arrivals::Poisson { .. } | Arrivals::Gamma { .. } | Arrivals::Stages(_) => Kind::Open {
-                arrivals: OpenLoop::new(&spec.arrivals, spec.start, spec.stop, stream("arrival-gaps")),
+                ahead: Arc::default(),
                 sent: 0,
-                prompts: stream("prompt-lengths"),
-                outputs: stream("output-lengths"),
+                drawing: Drawing {
+                    arrivals: OpenLoop::new(&spec.arrivals, spec.start, spec.stop, stream("arrival-gaps")),
+                    prompts: stream("prompt-lengths"),
+                    outputs: stream("output-lengths"),
+                },
             },
         };
         TrafficSource { spec: spec.clone(), number, kind }
     }
+    /// Draws the requests that are sent before `end`, but no more than `most` of them, so that copies of this source share them
+    /// and do not draw them again. Nothing else changes: they are the ones that [`Self::pop`] would have drawn.
+    ///
+    /// # Panics
+    /// When a request was taken already.
+    pub fn draw_ahead(&mut self, end: SimTime, most: usize) {
+        let Kind::Open { ahead, sent, drawing } = &mut self.kind else { return };
+        assert!(*sent == 0 && ahead.is_empty(), "requests are drawn ahead of the first one");
+        let mut drawn = Vec::new();
+        while drawn.len() < most && drawing.arrivals.next().is_some_and(|at| at < end) {
+            drawn.extend(drawing.draw(&self.spec));
+        }
+        *ahead = drawn.into();
+    }
     /// When the next request is sent; `None` when nothing is pending (for good, or until a worker's response arrives).
     pub fn next_arrival(&self) -> Option<SimTime> {
         match &self.kind {
-            Kind::Open { arrivals, .. } => arrivals.next(),
+            Kind::Open { ahead, sent, drawing } => match ahead.get(*sent) {
+                Some(drawn) => Some(drawn.at),
+                None => drawing.arrivals.next(),
+            },
             Kind::Closed(workers) => workers.next(),
             Kind::Recorded { trace, sent } => {
                 let at = self.spec.start.saturating_add(trace.rows.get(*sent)?.at.since(SimTime::ZERO));
@@ -81,16 +127,12 @@ impl TrafficSource {
     pub fn pop(&mut self) -> Request {
         assert!(self.next_arrival().is_some(), "no request is pending");
         match &mut self.kind {
-            Kind::Open { arrivals, sent, prompts, outputs } => {
-                arrivals.advance();
-                let id = RequestId::open_loop(self.number, *sent);
+            Kind::Open { ahead, sent, drawing } => {
+                let drawn = ahead.get(*sent).copied().or_else(|| drawing.draw(&self.spec));
+                let DrawnRequest { prompt_tokens, output_tokens, .. } = drawn.expect("a request is pending");
+                let id = RequestId::open_loop(self.number, *sent as u64);
                 *sent += 1;
-                Request {
-                    id,
-                    prompt_tokens: self.spec.prompt.draw(prompts),
-                    output: OutputLength::new(self.spec.output.draw(outputs)),
-                    worker: None,
-                }
+                Request { id, prompt_tokens, output: OutputLength::new(output_tokens), worker: None }
             }
             Kind::Closed(workers) => workers.pop(&self.spec.prompt, &self.spec.output),
             Kind::Recorded { trace, sent } => {

@@ -215,6 +215,27 @@ proptest! {
     }
 
     #[test]
+    fn requests_drawn_ahead_are_those_that_come(
+        rate in 0.5..20.0f64, cv in 0.0..3.0f64, seed in any::<u64>(), end in 0..40u64, most in 0..300usize, copied in 0..250usize,
+    ) {
+        for arrivals in [
+            Arrivals::Poisson { rate },
+            Arrivals::Gamma { rate, cv },
+            Arrivals::Stages(vec![(SimDuration::from_secs(9), rate), (SimDuration::from_secs(9), cv)]),
+        ] {
+            let spec = spec(arrivals);
+            let mut ahead = TrafficSource::new(&spec, Seed(seed));
+            ahead.draw_ahead(SimTime::from_secs(end), most);
+            let expected = take(&mut TrafficSource::new(&spec, Seed(seed)), 400);
+            let mut found = take(&mut ahead, copied);
+            let mut copy = ahead.clone();
+            found.extend(take(&mut copy, 400 - copied));
+            prop_assert_eq!(&found, &expected);
+            prop_assert_eq!(take(&mut ahead, 400 - copied), &expected[copied.min(expected.len())..]);
+        }
+    }
+
+    #[test]
     fn response_times_do_not_change_what_a_worker_sends(
         workers in 1..6u32, think in 0..9000u64,
         fast in proptest::collection::vec(1..500u64, 1..5), slow in proptest::collection::vec(500..20_000u64, 1..5),
