@@ -45,6 +45,8 @@ fn the_sweep_of_the_readme_says_what_the_readme_says() {
     for threshold in ["3", "4", "5", "6", "7", "8", "9"] {
         assert_eq!(flaps(threshold, "0"), flaps(threshold, "15"), "windows of 0 and 15 s are the same policy");
     }
+    let listed = "  scaleUp.stabilizationWindowSeconds 0, 15 for each threshold of 3, 4, 5, 6, 7, 8, 9\n";
+    assert!(printed.contains(listed), "{printed}");
     let near_the_step = ["5", "6"];
     for threshold in near_the_step {
         let (none, some, long) = (flaps(threshold, "0"), flaps(threshold, "30"), flaps(threshold, "90"));
