@@ -6,7 +6,7 @@ use crate::sim::{SharedWorld, SimulateError, simulate};
 use crate::units::{SimDuration, SimTime};
 use rayon::Scope;
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Decisions that the policies of one world may make in all: they are kept until its end, some 0.8 kB each.
 const DECISIONS_TOGETHER: u64 = 100_000;
@@ -95,15 +95,15 @@ fn run_together<'s>(scope: &Scope<'s>, runs: &'s [ResolvedRun], together: Vec<us
     }
     let own: Vec<&ResolvedRun> = together.iter().map(|index| &runs[*index]).collect();
     match SharedWorld::new(&own) {
-        Ok(world) => run_world(scope, world, together, done),
+        Ok(world) => run_world(scope, world, together.into(), done),
         Err(error) => together.into_iter().for_each(|index| done(index, Err(error.clone()))),
     }
 }
 
 /// Runs a world; those that part from it run beside it.
-fn run_world<'s>(scope: &Scope<'s>, world: SharedWorld<'s>, together: Vec<usize>, done: Done<'s>) {
+fn run_world<'s>(scope: &Scope<'s>, world: SharedWorld<'s>, together: Arc<[usize]>, done: Done<'s>) {
     let mut parted = |part: SharedWorld<'s>| {
-        let together = together.clone();
+        let together = Arc::clone(&together);
         scope.spawn(move |scope| run_world(scope, part, together, done));
     };
     world.run_to_end(&mut parted, &mut |number, record| done(together[number], record));
