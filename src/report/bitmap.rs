@@ -4,8 +4,10 @@
 use crate::report::canvas::{Joints, PNG_MARK, Picture};
 use crate::report::font;
 use crate::report::polygon::{PolygonFill, outline};
+use crate::report::stamp::{Pixel, Stamps};
 use plotters::prelude::*;
-use plotters_backend::{BackendColor, BackendCoord, BackendStyle, DrawingErrorKind, rasterizer};
+use plotters::style::text_anchor::{HPos, VPos};
+use plotters_backend::{BackendColor, BackendCoord, BackendStyle, BackendTextStyle, DrawingErrorKind, rasterizer};
 use std::io::Write;
 
 /// Rows by which a part's marks may stand out of its own: half a label, the end of a line.
@@ -68,7 +70,7 @@ fn draw_in_stretches(
 ) -> Result<(), String> {
     let (width, height) = picture.size();
     let row_bytes = width as usize * BYTES_PER_PIXEL;
-    let (mut pixels, mut top) = (Vec::new(), 0);
+    let (mut pixels, mut top, mut stamps) = (Vec::new(), 0, Stamps::default());
     for (part, own) in picture.parts().into_iter().enumerate() {
         let first = own.start.saturating_sub(OVERHANG).max(top);
         let done = pixels.len().min((first - top) as usize * row_bytes);
@@ -78,7 +80,7 @@ fn draw_in_stretches(
         let held = (own.end.saturating_add(OVERHANG).min(height) - top) as usize * row_bytes;
         pixels.reserve_exact(held.saturating_sub(pixels.len()));
         pixels.resize(held.max(pixels.len()), 255);
-        let area = Stretch::new(&mut pixels, top, (width, height)).into_drawing_area();
+        let area = Stretch::new(&mut pixels, &mut stamps, top, (width, height)).into_drawing_area();
         picture.draw_part(part, &area, Joints::Apart)?;
     }
     finished(&pixels)
@@ -86,7 +88,8 @@ fn draw_in_stretches(
 
 /// Some rows of a bitmap; what is drawn above and below them is lost.
 struct Stretch<'a> {
-    rows: BitMapBackend<'a>,
+    pixels: &'a mut [u8],
+    stamps: &'a mut Stamps,
     /// The bitmap's row that is the first here.
     top: i32,
     /// Of the whole bitmap.
@@ -95,20 +98,62 @@ struct Stretch<'a> {
 }
 
 impl<'a> Stretch<'a> {
-    fn new(pixels: &'a mut [u8], top: u32, size: (u32, u32)) -> Self {
-        let held = pixels.len() / BYTES_PER_PIXEL / size.0 as usize;
-        let held = u32::try_from(held).expect("no more rows than the bitmap has");
+    fn new(pixels: &'a mut [u8], stamps: &'a mut Stamps, top: u32, size: (u32, u32)) -> Self {
         let top = i32::try_from(top).expect("coordinates are i32");
-        Stretch {
-            rows: BitMapBackend::with_buffer(pixels, (size.0, held)),
-            top,
-            size,
-            polygons: PolygonFill::default(),
-        }
+        Stretch { pixels, stamps, top, size, polygons: PolygonFill::default() }
+    }
+
+    /// The rows as a bitmap of their own.
+    fn rows(&mut self) -> BitMapBackend<'_> {
+        let held = self.pixels.len() / BYTES_PER_PIXEL / self.size.0 as usize;
+        let held = u32::try_from(held).expect("no more rows than the bitmap has");
+        BitMapBackend::with_buffer(self.pixels, (self.size.0, held))
     }
 
     fn here(&self, (x, y): BackendCoord) -> BackendCoord {
         (x, y - self.top)
+    }
+
+    fn polygon<S: BackendStyle>(&mut self, vertices: &[BackendCoord], style: &S) -> Drawn {
+        let mut polygons = std::mem::take(&mut self.polygons);
+        let drawn = polygons.fill(self, vertices, style);
+        self.polygons = polygons;
+        drawn
+    }
+}
+
+/// Where pixels are stamped.
+struct Stamped<'a> {
+    pixels: &'a mut [[u8; BYTES_PER_PIXEL]],
+    width: u32,
+    top: i32,
+    color: BackendColor,
+}
+
+impl<'a> Stamped<'a> {
+    fn new(pixels: &'a mut [u8], width: u32, top: i32, color: BackendColor) -> Self {
+        Stamped { pixels: pixels.as_chunks_mut().0, width, top, color }
+    }
+
+    /// As plotters' bitmap draws a pixel of the colour, `covered` of it.
+    fn put(&mut self, (x, y): BackendCoord, covered: f64) {
+        let (Ok(x), Ok(row)) = (u32::try_from(x), usize::try_from(y - self.top)) else { return };
+        if x >= self.width {
+            return;
+        }
+        let Some(pixel) = self.pixels.get_mut(row * self.width as usize + x as usize) else { return };
+        let (red, green, blue) = self.color.rgb;
+        let alpha = self.color.alpha * covered;
+        if alpha >= 1.0 - 1.0 / 256.0 {
+            *pixel = [red, green, blue];
+            return;
+        }
+        // `as` makes negative ones 0.
+        let share = (alpha * 256.0) as i32;
+        for (there, new) in pixel.iter_mut().zip([red, green, blue]) {
+            let (old, new) = (i32::from(*there), i32::from(new));
+            *there = (old + (new - old) * share / 256) as u8;
+        }
     }
 }
 
@@ -123,24 +168,22 @@ impl DrawingBackend for Stretch<'_> {
     }
 
     fn ensure_prepared(&mut self) -> Drawn {
-        self.rows.ensure_prepared()
+        Ok(())
     }
 
     fn present(&mut self) -> Drawn {
-        self.rows.present()
+        Ok(())
     }
 
     fn draw_pixel(&mut self, point: BackendCoord, color: BackendColor) -> Drawn {
-        // Most pixels of a letter's box.
-        if color.alpha <= 0.0 {
-            return Ok(());
-        }
-        self.rows.draw_pixel(self.here(point), color)
+        let point = self.here(point);
+        self.rows().draw_pixel(point, color)
     }
 
     fn draw_line<S: BackendStyle>(&mut self, from: BackendCoord, to: BackendCoord, style: &S) -> Drawn {
         if (from.0 == to.0 || from.1 == to.1) && style.stroke_width() == 1 {
-            return self.rows.draw_line(self.here(from), self.here(to), style);
+            let (from, to) = (self.here(from), self.here(to));
+            return self.rows().draw_line(from, to, style);
         }
         rasterizer::draw_line(self, from, to, style)
     }
@@ -153,7 +196,8 @@ impl DrawingBackend for Stretch<'_> {
         fill: bool,
     ) -> Drawn {
         if fill {
-            return self.rows.draw_rect(self.here(upper_left), self.here(bottom_right), style, fill);
+            let (upper_left, bottom_right) = (self.here(upper_left), self.here(bottom_right));
+            return self.rows().draw_rect(upper_left, bottom_right, style, fill);
         }
         rasterizer::draw_rect(self, upper_left, bottom_right, style, fill)
     }
@@ -176,22 +220,50 @@ impl DrawingBackend for Stretch<'_> {
             let all: Vec<BackendCoord> = [from, to, third].into_iter().chain(points).collect();
             return self.fill_polygon(rasterizer::polygonize(&all, style.stroke_width()), &style.color());
         }
-        // The segment of a line: thousands of them.
-        if from != to {
-            let mut polygons = std::mem::take(&mut self.polygons);
-            let drawn = polygons.fill(self, &outline(from, to, style.stroke_width()), &style.color());
-            self.polygons = polygons;
-            return drawn;
+        if from == to {
+            return Ok(());
         }
-        Ok(())
+        // The segment of a line: thousands of them.
+        let color = style.color();
+        if color.alpha >= 1.0
+            && let Some(pixels) = self.stamps.segment(from, to, style.stroke_width())
+        {
+            let mut stamped = Stamped::new(self.pixels, self.size.0, self.top, color);
+            for pixel in pixels {
+                stamped.put((from.0 + pixel.at.0, from.1 + pixel.at.1), pixel.covered);
+            }
+            return Ok(());
+        }
+        self.polygon(&outline(from, to, style.stroke_width()), &color)
     }
 
     fn fill_polygon<S: BackendStyle, I: IntoIterator<Item = BackendCoord>>(&mut self, vertices: I, style: &S) -> Drawn {
         let vertices: Vec<BackendCoord> = vertices.into_iter().collect();
-        let mut polygons = std::mem::take(&mut self.polygons);
-        let drawn = polygons.fill(self, &vertices, style);
-        self.polygons = polygons;
-        drawn
+        self.polygon(&vertices, style)
+    }
+
+    /// As plotters draws it, letter by letter.
+    fn draw_text<S: BackendTextStyle>(&mut self, text: &str, style: &S, at: BackendCoord) -> Drawn {
+        let ((left, top), (right, bottom)) =
+            style.layout_box(text).map_err(|error| DrawingErrorKind::FontError(Box::new(error)))?;
+        let across = match style.anchor().h_pos {
+            HPos::Left => 0,
+            HPos::Right => left - right,
+            HPos::Center => (left - right) / 2,
+        };
+        let down = match style.anchor().v_pos {
+            VPos::Top => 0,
+            VPos::Center => (top - bottom) / 2,
+            VPos::Bottom => top - bottom,
+        };
+        let (turn, mut stamped) = (style.transform(), Stamped::new(self.pixels, self.size.0, self.top, style.color()));
+        self.stamps.for_letters(text, style.size() as f32, |letter, place| {
+            for &Pixel { at: (x, y), covered } in &letter.pixels {
+                let (x, y) = turn.transform(x + place + across - left, y + down - top);
+                stamped.put((at.0 + x, at.1 + y), covered);
+            }
+        });
+        Ok(())
     }
 }
 
@@ -199,6 +271,7 @@ impl DrawingBackend for Stretch<'_> {
 mod tests {
     use super::*;
     use crate::report::canvas::{Area, drawing, palette, write_text};
+    use proptest::prelude::*;
     use std::ops::Range;
 
     /// Rising lines, turned text and a shade, in parts of `heights`, each standing out of its own rows a little.
@@ -262,6 +335,85 @@ mod tests {
             });
             assert_eq!(gathered, Ok(()));
             assert!(rows == whole(&picture), "parts of {:?} rows", picture.heights);
+        }
+    }
+
+    /// A picture of 150 x 110 pixels, drawn by plotters and here.
+    fn both(draw: impl Fn(&mut dyn FnMut(&Drawing))) -> (Vec<u8>, Vec<u8>) {
+        let size = (150, 110);
+        let blank = || vec![255; (size.0 * size.1) as usize * BYTES_PER_PIXEL];
+        let (mut expected, mut found) = (blank(), blank());
+        let plain = BitMapBackend::with_buffer(&mut expected, size).into_drawing_area();
+        let mut stamps = Stamps::default();
+        let own = Stretch::new(&mut found, &mut stamps, 0, size).into_drawing_area();
+        draw(&mut |drawing| {
+            drawing.on(&plain);
+            drawing.on(&own);
+        });
+        drop((plain, own));
+        (expected, found)
+    }
+
+    enum Drawing<'a> {
+        Line(&'a [BackendCoord], ShapeStyle),
+        Text(&'a str, &'a TextStyle<'a>, BackendCoord),
+    }
+
+    impl Drawing<'_> {
+        fn on<DB: DrawingBackend>(&self, area: &Area<DB>) {
+            let drawn = match self {
+                // As `plot` draws lines.
+                Drawing::Line(points, style) => {
+                    points.windows(2).try_for_each(|ends| area.draw(&PathElement::new(ends.to_vec(), *style)))
+                }
+                Drawing::Text(text, style, at) => area.draw_text(text, style, *at),
+            };
+            drawn.expect("a bitmap takes all");
+        }
+    }
+
+    #[test]
+    fn letters_are_those_of_plotters() {
+        font::register();
+        let turns = [FontTransform::None, FontTransform::Rotate90, FontTransform::Rotate270];
+        let places = [(HPos::Left, VPos::Top), (HPos::Center, VPos::Center), (HPos::Right, VPos::Bottom)];
+        let texts =
+            ["AVA To. We, \"Ty\" {fi} 0123456789", "gjpqy|\u{2014}\u{d7}\u{2026} @#%&()[]~", "\u{e4}\u{df}\u{4e2d}"];
+        for size in [12, 14, 16, 20] {
+            for turn in turns.iter().cycle().take(3) {
+                for (horizontal, vertical) in places {
+                    for (text, color) in
+                        texts.iter().zip([palette::INK.mix(1.0), palette::BLUE.mix(0.4), BLACK.mix(1.0)])
+                    {
+                        let style = ("sans-serif", size).into_font().transform(turn.clone()).color(&color);
+                        let style = style.pos(plotters::style::text_anchor::Pos::new(horizontal, vertical));
+                        let (expected, found) = both(|draw| draw(&Drawing::Text(text, &style, (70, 50))));
+                        assert!(expected.iter().any(|byte| *byte != 255), "{text} is seen");
+                        assert!(expected == found, "{text} of {size} pixels");
+                    }
+                }
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(1000))]
+
+        #[test]
+        fn segments_are_those_of_plotters(
+            points in prop::collection::vec((-9..160i32, -9..120i32), 2..5),
+            steps in prop::collection::vec((-50..51i32, -50..51i32), 0..20),
+            width in 1..5u32,
+            alpha in prop::sample::select(vec![0.3, 1.0]),
+        ) {
+            let mut points = points;
+            for (right, down) in steps {
+                let (x, y) = *points.last().expect("two at least");
+                points.push((x + right, y + down));
+            }
+            let style = ShapeStyle::from(palette::ORANGE.mix(alpha)).stroke_width(width);
+            let (expected, found) = both(|draw| draw(&Drawing::Line(&points, style)));
+            prop_assert!(expected == found);
         }
     }
 

@@ -1,4 +1,4 @@
-//! From a drawing to SVG text; colours and text styles that all charts share. PNG is made in `bitmap`.
+//! What all charts share: colours, text styles, and what can be drawn. `svg` and `bitmap` make the files.
 
 use crate::report::font;
 use plotters::coord::Shift;
@@ -42,28 +42,8 @@ pub(super) trait Picture {
     fn draw_part<DB: DrawingBackend>(&self, part: usize, area: &Area<DB>, joints: Joints) -> Result<(), String>;
 }
 
-/// The picture as SVG.
-pub(super) fn to_svg(picture: &impl Picture) -> Result<String, String> {
-    font::register();
-    let mut text = String::new();
-    {
-        let root = SVGBackend::with_string(&mut text, picture.size()).into_drawing_area();
-        root.fill(&WHITE).map_err(drawing)?;
-        for part in 0..picture.parts().len() {
-            picture.draw_part(part, &root, Joints::Joined)?;
-        }
-        root.present().map_err(drawing)?;
-    }
-    if !text.ends_with('\n') {
-        text.push('\n');
-    }
-    text.push_str(SVG_MARK);
-    text.push('\n');
-    Ok(text)
-}
-
 /// Last line of every SVG of ours.
-const SVG_MARK: &str = "<!-- drawn by kedasim -->";
+pub(super) const SVG_MARK: &str = "<!-- drawn by kedasim -->";
 /// Keyword and text of a text chunk in every PNG of ours.
 pub(super) const PNG_MARK: (&str, &str) = ("Software", "kedasim");
 

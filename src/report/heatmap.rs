@@ -1,9 +1,9 @@
 //! The heatmap of a sweep: two axes, the mean over all runs of a cell printed in it.
 
 use crate::report::ResultsTable;
-use crate::report::bitmap;
-use crate::report::canvas::{self, Area, Joints, Picture, centred, drawing, palette, shortened, write_text};
+use crate::report::canvas::{Area, Joints, Picture, centred, drawing, palette, shortened, write_text};
 use crate::report::text::number;
+use crate::report::{bitmap, svg};
 use plotters::prelude::*;
 use plotters::style::text_anchor::HPos;
 use std::ops::Range;
@@ -112,7 +112,7 @@ impl Heatmap {
     /// # Errors
     /// What the drawing library could not do.
     pub fn svg(&self) -> Result<String, String> {
-        canvas::to_svg(self)
+        svg::to_svg(self)
     }
 
     /// As PNG.

@@ -1,6 +1,6 @@
 //! What a person or a program reads: one exporter a file. Writes whole files or none; concludes nothing of its own.
 //!
-//! Reading order: `json` (summary.json), `text` and `markdown`, `csv_tables`, `plot` and `heatmap` on `canvas` and `bitmap`, `directory`, `lint_text`, `lint_json`,
+//! Reading order: `json` (summary.json), `text` and `markdown`, `csv_tables`, `plot` and `heatmap` on `canvas`, `svg` and `bitmap`, `directory`, `lint_text`, `lint_json`,
 //! `sarif` and `github_annotations`.
 
 mod bitmap;
@@ -35,7 +35,9 @@ mod stability_json;
 mod stability_plot;
 mod stability_text;
 mod stability_words;
+mod stamp;
 mod survival_report;
+mod svg;
 mod sweep_same;
 mod sweep_text;
 mod text;

@@ -4,7 +4,8 @@ use crate::record::{RunInfo, Timeline, TimelineRow, TriggerInfo};
 use crate::report::bitmap;
 use crate::report::canvas::{self, Area, Joints, Picture, drawing, palette, shortened, write_text};
 use crate::report::text::{number, run_names};
-use crate::report::ticks::{self, Axis};
+use crate::report::ticks::Axis;
+use crate::report::{svg, ticks};
 use crate::units::math;
 use plotters::element::{Drawable, PointCollection};
 use plotters::prelude::*;
@@ -103,7 +104,7 @@ impl TimelinePlot {
     /// # Errors
     /// What the drawing library could not do.
     pub fn svg(&self) -> Result<String, String> {
-        canvas::to_svg(self)
+        svg::to_svg(self)
     }
 
     /// As PNG.

@@ -1,10 +1,10 @@
 //! The bifurcation picture of a map: load to the right, the replica counts visited upwards, and flaps per hour below.
 
 use crate::analysis::{STABLE, StabilityClass, StabilityRow, band_edges, noise_free_bands, stability_bands};
-use crate::report::bitmap;
-use crate::report::canvas::{self, Area, Joints, Picture, centred, drawing, palette, write_text};
+use crate::report::canvas::{Area, Joints, Picture, centred, drawing, palette, write_text};
 use crate::report::text::number;
 use crate::report::ticks;
+use crate::report::{bitmap, svg};
 use crate::study::StabilityMap;
 use crate::units::math;
 use plotters::prelude::*;
@@ -53,7 +53,7 @@ impl<'m> StabilityPlot<'m> {
     /// # Errors
     /// What the drawing library could not do.
     pub fn svg(&self) -> Result<String, String> {
-        canvas::to_svg(self)
+        svg::to_svg(self)
     }
 
     /// As PNG.
