@@ -1,74 +1,61 @@
-//! The lines of `decisions.jsonl` and their reader.
+//! The lines of `decisions.jsonl` and their reader; `decision_writer` writes them.
 //!
 //! JSON has no NaN and no infinities: such a number is null and its text stands beside it (`valueText`). The sentences
-//! (`why`, `explanation`) are made from the numbers when a line is written, and passed over when it is read. What a line has
-//! in common with the lines before it is not made again, see `written_once`.
+//! (`why`, `explanation`) are passed over when a line is read: the numbers say the same.
 
 use crate::hpa::{Condition, Direction, LimitReason, Policy, PolicyKind, Recommendation, WindowReason};
-use crate::record::lines::{check_version, write_line};
-use crate::record::reasons::{ToleranceBand, explain_poll, explain_sync, metric_why, policy_word, word};
-use crate::record::written_once::WrittenOnce;
-use crate::record::{DecisionRecord, HpaSync, KedaPoll, MetricRecord, RunRecord};
+use crate::record::lines::check_version;
+use crate::record::reasons::{policy_word, word};
+use crate::record::{DecisionRecord, HpaSync, KedaPoll, MetricRecord};
 use crate::units::{SimDuration, SimTime};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use serde_json::value::RawValue;
 use std::borrow::Cow;
-use std::io::{self, Write};
 
-/// `T` is a text that many lines have in common: as it is read, or as JSON.
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct MetricLine<'a, T> {
-    trigger: T,
-    query: T,
+struct MetricLine<'a> {
+    trigger: Cow<'a, str>,
+    query: Cow<'a, str>,
     query_time: SimTime,
     value: Option<f64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     value_text: Option<String>,
     milli: Option<i64>,
     /// In the metric's own unit.
     target: f64,
     #[serde(rename = "type")]
-    target_type: T,
+    target_type: Cow<'a, str>,
     proposal: Option<i32>,
     ratio: Option<f64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     ratio_text: Option<String>,
     within_tolerance: Option<bool>,
     #[serde(default)]
-    trigger_kind: T,
+    trigger_kind: Cow<'a, str>,
     #[serde(default)]
     active: Option<bool>,
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default)]
     fallback: bool,
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default)]
     cached: bool,
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default)]
     null_as_zero: bool,
     error: Option<Cow<'a, str>>,
-    /// Of syncs only.
-    #[serde(skip_deserializing, skip_serializing_if = "Option::is_none")]
-    why: Option<String>,
 }
 
-/// `T` as in [`MetricLine`]; `R` and `C` are the lists of recommendations and conditions.
-#[derive(Serialize, Deserialize)]
-#[serde(
-    rename_all = "camelCase",
-    bound(deserialize = "T: Deserialize<'de> + Default, R: Deserialize<'de>, C: Deserialize<'de> + Default")
-)]
-struct HpaLine<'a, T, R, C> {
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct HpaLine<'a> {
     t: SimTime,
-    kind: Cow<'a, str>,
-    metrics: Vec<MetricLine<'a, T>>,
+    metrics: Vec<MetricLine<'a>>,
     metric_desired: Option<i32>,
     stabilized: Option<i32>,
     new_replicas: i32,
     rescaled: bool,
     conditions: ConditionsLine<'a>,
     reason: Option<Cow<'a, str>>,
-    recommendations: R,
+    recommendations: Vec<RecommendationLine>,
     bound_by: Cow<'a, str>,
     spec_replicas: i32,
     status_replicas: i32,
@@ -78,14 +65,12 @@ struct HpaLine<'a, T, R, C> {
     #[serde(default)]
     limit: Option<LimitLine<'a>>,
     #[serde(default)]
-    status_conditions: C,
-    #[serde(skip_deserializing)]
-    explanation: String,
+    status_conditions: Vec<StatusConditionLine<'a>>,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct ConditionsLine<'a> {
+pub(super) struct ConditionsLine<'a> {
     able_to_scale: Cow<'a, str>,
     scaling_active: Option<Cow<'a, str>>,
     scaling_limited: Option<Cow<'a, str>>,
@@ -99,7 +84,7 @@ pub(super) struct RecommendationLine {
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct WindowLine<'a> {
+pub(super) struct WindowLine<'a> {
     /// `scaleUp` or `scaleDown`.
     direction: Cow<'a, str>,
     window_seconds: SimDuration,
@@ -111,7 +96,7 @@ struct WindowLine<'a> {
 /// Fields that a kind has not are absent.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct LimitLine<'a> {
+pub(super) struct LimitLine<'a> {
     /// `policy`, `disabled`, `builtIn`, `maxReplicas` or `minReplicas`.
     kind: Cow<'a, str>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -145,55 +130,19 @@ pub(super) struct StatusConditionLine<'a> {
     message: Cow<'a, str>,
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", bound(deserialize = "T: Deserialize<'de> + Default"))]
-struct PollLine<'a, T> {
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PollLine<'a> {
     t: SimTime,
-    kind: Cow<'a, str>,
-    metrics: Vec<MetricLine<'a, T>>,
+    metrics: Vec<MetricLine<'a>>,
     active: bool,
     error: bool,
     rule: Cow<'a, str>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     cooldown_end: Option<SimTime>,
     action: Cow<'a, str>,
     spec_replicas: i32,
     new_replicas: i32,
-    #[serde(skip_deserializing)]
-    explanation: String,
-}
-
-/// Lines as they are read.
-type ReadMetricLine<'a> = MetricLine<'a, Cow<'a, str>>;
-type ReadHpaLine<'a> = HpaLine<'a, Cow<'a, str>, Vec<RecommendationLine>, Vec<StatusConditionLine<'a>>>;
-type ReadPollLine<'a> = PollLine<'a, Cow<'a, str>>;
-/// Lines as they are written.
-type WrittenMetricLine<'a> = MetricLine<'a, &'a RawValue>;
-type WrittenHpaLine<'a> = HpaLine<'a, &'a RawValue, &'a [Box<RawValue>], &'a RawValue>;
-type WrittenPollLine<'a> = PollLine<'a, &'a RawValue>;
-
-/// Writes `decisions.jsonl`: one line per HPA sync and per KEDA poll.
-///
-/// # Errors
-/// Those of `out`.
-pub fn write_decisions(record: &RunRecord, out: &mut impl Write) -> io::Result<()> {
-    let band = ToleranceBand::from(record.info.tolerance_band);
-    let (mut written, mut text) = (WrittenOnce::default(), Vec::new());
-    for decision in &record.decisions {
-        written.learn(decision);
-        match decision {
-            DecisionRecord::HpaSync(sync) => write_line(out, &mut text, &hpa_line(sync, &band, &written))?,
-            DecisionRecord::KedaPoll(poll) => write_line(out, &mut text, &poll_line(poll, &written))?,
-        }
-    }
-    Ok(())
-}
-
-/// As [`write_decisions`], to a text.
-pub fn decisions_to_jsonl(record: &RunRecord) -> String {
-    let mut out = Vec::new();
-    write_decisions(record, &mut out).expect("writing to memory does not fail");
-    String::from_utf8(out).expect("JSON is UTF-8")
 }
 
 /// Reads `decisions.jsonl` back.
@@ -211,11 +160,11 @@ fn read_decision(line: &str) -> Result<DecisionRecord, String> {
     check_version(version.unwrap_or(0))?;
     match value["kind"].as_str() {
         Some("hpaSync") => {
-            let line: ReadHpaLine = serde_json::from_value(value).map_err(|error| error.to_string())?;
+            let line: HpaLine = serde_json::from_value(value).map_err(|error| error.to_string())?;
             read_sync(line).map(|sync| DecisionRecord::HpaSync(Box::new(sync)))
         }
         Some("kedaPoll") => {
-            let line: ReadPollLine = serde_json::from_value(value).map_err(|error| error.to_string())?;
+            let line: PollLine = serde_json::from_value(value).map_err(|error| error.to_string())?;
             Ok(DecisionRecord::KedaPoll(Box::new(KedaPoll {
                 t: line.t,
                 spec_replicas: line.spec_replicas,
@@ -232,7 +181,7 @@ fn read_decision(line: &str) -> Result<DecisionRecord, String> {
     }
 }
 
-fn read_sync(line: ReadHpaLine<'_>) -> Result<HpaSync, String> {
+fn read_sync(line: HpaLine<'_>) -> Result<HpaSync, String> {
     let ConditionsLine { able_to_scale, scaling_active, scaling_limited } = line.conditions;
     Ok(HpaSync {
         t: line.t,
@@ -312,7 +261,7 @@ fn read_condition(line: StatusConditionLine<'_>) -> Result<Condition, String> {
     })
 }
 
-fn read_metric(line: ReadMetricLine<'_>) -> Result<MetricRecord, String> {
+fn read_metric(line: MetricLine<'_>) -> Result<MetricRecord, String> {
     Ok(MetricRecord {
         value: read_number(line.value, line.value_text.as_deref())?,
         ratio: read_number(line.ratio, line.ratio_text.as_deref())?,
@@ -360,35 +309,17 @@ fn intern(word: &str) -> Result<&'static str, String> {
     Ok(word)
 }
 
-fn hpa_line<'a>(sync: &'a HpaSync, band: &ToleranceBand, written: &'a WrittenOnce) -> WrittenHpaLine<'a> {
-    let metric = |metric| metric_line(metric, Some(metric_why(metric, sync, band)), written);
-    HpaLine {
-        t: sync.t,
-        kind: "hpaSync".into(),
-        metrics: sync.metrics.iter().map(metric).collect(),
-        metric_desired: sync.metric_desired,
-        stabilized: sync.stabilized,
-        new_replicas: sync.new_replicas,
-        rescaled: sync.rescaled,
-        conditions: ConditionsLine {
-            able_to_scale: sync.able_to_scale.into(),
-            scaling_active: sync.scaling_active.map(Cow::Borrowed),
-            scaling_limited: sync.scaling_limited.map(Cow::Borrowed),
-        },
-        reason: sync.reason.as_deref().map(Cow::Borrowed),
-        recommendations: written.recommendations(),
-        bound_by: sync.bound_by.into(),
-        spec_replicas: sync.spec_replicas,
-        status_replicas: sync.status_replicas,
-        ready_replicas: sync.ready_replicas,
-        window: sync.window.map(window_line),
-        limit: sync.limit.map(limit_line),
-        status_conditions: written.conditions(),
-        explanation: explain_sync(sync),
+/// A sync's reason words as they stand in its line.
+pub(super) fn conditions_line(sync: &HpaSync) -> ConditionsLine<'static> {
+    ConditionsLine {
+        able_to_scale: sync.able_to_scale.into(),
+        scaling_active: sync.scaling_active.map(Cow::Borrowed),
+        scaling_limited: sync.scaling_limited.map(Cow::Borrowed),
     }
 }
 
-fn window_line(reason: WindowReason) -> WindowLine<'static> {
+/// What a window did as it stands in a line.
+pub(super) fn window_line(reason: WindowReason) -> WindowLine<'static> {
     WindowLine {
         direction: word(reason.direction).into(),
         window_seconds: reason.window,
@@ -398,7 +329,8 @@ fn window_line(reason: WindowReason) -> WindowLine<'static> {
     }
 }
 
-fn limit_line(reason: LimitReason) -> LimitLine<'static> {
+/// What limited the count as it stands in a line.
+pub(super) fn limit_line(reason: LimitReason) -> LimitLine<'static> {
     let plain = |kind: &'static str, limit| LimitLine { kind: kind.into(), limit: Some(limit), ..LimitLine::default() };
     match reason {
         LimitReason::Policy { direction, index, policy, period_start, limit } => LimitLine {
@@ -435,57 +367,4 @@ pub(super) fn condition_line(condition: &Condition) -> StatusConditionLine<'_> {
         reason: condition.reason.into(),
         message: condition.message.as_str().into(),
     }
-}
-
-fn poll_line<'a>(poll: &'a KedaPoll, written: &'a WrittenOnce) -> WrittenPollLine<'a> {
-    PollLine {
-        t: poll.t,
-        kind: "kedaPoll".into(),
-        metrics: poll.metrics.iter().map(|metric| metric_line(metric, None, written)).collect(),
-        active: poll.active,
-        error: poll.error,
-        rule: poll.rule.into(),
-        cooldown_end: poll.cooldown_end,
-        action: poll.action.into(),
-        spec_replicas: poll.spec_replicas,
-        new_replicas: poll.new_replicas,
-        explanation: explain_poll(poll),
-    }
-}
-
-fn metric_line<'a>(metric: &'a MetricRecord, why: Option<String>, written: &'a WrittenOnce) -> WrittenMetricLine<'a> {
-    MetricLine {
-        trigger: written.text(&metric.trigger),
-        query: written.text(&metric.query),
-        query_time: metric.query_time,
-        value: metric.value.and_then(finite),
-        value_text: metric.value.and_then(non_finite_text),
-        milli: metric.milli,
-        target: metric.target_milli as f64 / 1000.0,
-        target_type: written.text(&metric.target_type),
-        proposal: metric.proposal,
-        ratio: metric.ratio.and_then(finite),
-        ratio_text: metric.ratio.and_then(non_finite_text),
-        within_tolerance: metric.within_tolerance,
-        trigger_kind: written.text(&metric.kind),
-        active: metric.active,
-        fallback: metric.fallback,
-        cached: metric.cached,
-        null_as_zero: metric.null_as_zero,
-        error: metric.error.as_deref().map(Cow::Borrowed),
-        why,
-    }
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
-fn is_false(value: &bool) -> bool {
-    !*value
-}
-
-fn finite(value: f64) -> Option<f64> {
-    value.is_finite().then_some(value)
-}
-
-fn non_finite_text(value: f64) -> Option<String> {
-    (!value.is_finite()).then(|| value.to_string())
 }

@@ -6,7 +6,6 @@
 use crate::record::{Event, EventKind, RunRecord};
 use crate::units::SimTime;
 use serde::{Deserialize, Serialize};
-use std::io::{self, Write};
 
 /// Version of the layout of every file a run leaves.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -122,18 +121,9 @@ fn event_line(event: &Event) -> String {
     }
 }
 
-/// Writes one line with the version of its layout in front; `text` is memory that lines share.
-pub(super) fn write_line(out: &mut impl Write, text: &mut Vec<u8>, value: &impl Serialize) -> io::Result<()> {
-    text.clear();
-    serde_json::to_writer(&mut *text, value).expect("our own line structs always serialise");
-    let fields = text.strip_prefix(b"{").expect("our own line structs are objects with fields");
-    write!(out, "{{\"schemaVersion\":{SCHEMA_VERSION},")?;
-    out.write_all(fields)?;
-    out.write_all(b"\n")
-}
-
+/// One line with the version of its layout in front.
 fn line(value: &impl Serialize) -> String {
-    let mut out = Vec::new();
-    write_line(&mut out, &mut Vec::new(), value).expect("writing to memory does not fail");
-    String::from_utf8(out).expect("JSON is UTF-8")
+    let text = serde_json::to_string(value).expect("our own line structs always serialise");
+    let fields = text.strip_prefix('{').expect("our own line structs are objects with fields");
+    format!("{{\"schemaVersion\":{SCHEMA_VERSION},{fields}\n")
 }

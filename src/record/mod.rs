@@ -4,9 +4,11 @@
 
 mod common_text;
 mod decision_lines;
+mod decision_writer;
 mod decisions;
 mod events;
 mod fleet_means;
+mod json_text;
 mod latency;
 mod lines;
 mod loop_info;
@@ -22,7 +24,8 @@ mod timeline;
 mod written_once;
 
 pub use common_text::CommonText;
-pub use decision_lines::{decisions_from_jsonl, decisions_to_jsonl, write_decisions};
+pub use decision_lines::decisions_from_jsonl;
+pub use decision_writer::{decisions_to_jsonl, write_decisions};
 pub use decisions::{DecisionRecord, HpaSync, KedaPoll, MetricRecord};
 pub use events::{Event, EventKind, ScaleSource};
 pub use fleet_means::FleetSums;

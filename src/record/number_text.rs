@@ -3,21 +3,32 @@
 
 use std::fmt::Write as _;
 
+/// A whole number.
+pub(super) fn push_whole(out: &mut String, number: impl itoa::Integer) {
+    out.push_str(itoa::Buffer::new().format(number));
+}
+
 /// A number in milli units, exactly.
 pub(super) fn push_milli(out: &mut String, milli: i64) {
     if milli < 0 {
         out.push('-');
     }
-    let size = milli.unsigned_abs();
-    write!(out, "{}", size / 1000).expect("writing to memory does not fail");
-    let mut thousandths = size % 1000;
-    if thousandths > 0 {
+    push_decimal(out, milli.unsigned_abs(), 3);
+}
+
+/// So many units of `10^-decimals`, without trailing zeros.
+fn push_decimal(out: &mut String, count: u64, decimals: u32) {
+    let mut unit = 10_u64.pow(decimals);
+    push_whole(out, count / unit);
+    let mut rest = count % unit;
+    if rest > 0 {
         out.push('.');
     }
-    while thousandths > 0 {
-        let digit = u32::try_from(thousandths / 100).ok().and_then(|digit| char::from_digit(digit, 10));
-        out.push(digit.expect("the hundreds of what is below 1000 are one digit"));
-        thousandths = thousandths % 100 * 10;
+    while rest > 0 {
+        unit /= 10;
+        let digit = u32::try_from(rest / unit).ok().and_then(|digit| char::from_digit(digit, 10));
+        out.push(digit.expect("what is below ten units is one digit of them"));
+        rest %= unit;
     }
 }
 
@@ -47,8 +58,7 @@ pub(super) fn push_ratio(out: &mut String, ratio: f64, within: Option<bool>, (lo
 fn push_first_that(out: &mut String, value: f64, right: impl Fn(f64) -> bool) {
     let start = out.len();
     for decimals in decimals(value)..=12 {
-        push_rounded(out, value, decimals);
-        if out[start..].parse().is_ok_and(&right) {
+        if right(push_rounded(out, value, decimals)) {
             return;
         }
         out.truncate(start);
@@ -56,7 +66,7 @@ fn push_first_that(out: &mut String, value: f64, right: impl Fn(f64) -> bool) {
     push_short(out, value);
 }
 
-fn decimals(value: f64) -> usize {
+fn decimals(value: f64) -> u32 {
     match value.abs() {
         size if size >= 0.1 || size == 0.0 => 2,
         size if size >= 0.01 => 3,
@@ -65,10 +75,46 @@ fn decimals(value: f64) -> usize {
     }
 }
 
-fn push_rounded(out: &mut String, value: f64, decimals: usize) {
+/// As `{:.}` rounds, without trailing zeros; returns the number that is shown.
+fn push_rounded(out: &mut String, value: f64, decimals: u32) -> f64 {
     let start = out.len();
-    write!(out, "{value:.decimals$}").expect("writing to memory does not fail");
+    if let Some(count) = rounded(value.abs(), decimals) {
+        if value.is_sign_negative() {
+            out.push('-');
+        }
+        push_decimal(out, count, decimals);
+        // Both are exact, so that their quotient is what the text reads back as.
+        return (count as f64 / 10_u64.pow(decimals) as f64).copysign(value);
+    }
+    let digits = decimals as usize;
+    write!(out, "{value:.digits$}").expect("writing to memory does not fail");
     drop_trailing_zeros(out, start);
+    out[start..].parse().expect("it was written as a number")
+}
+
+/// A number that is not negative in units of `10^-decimals`, up to 12 of them, to the nearest and of two as near the even one, as
+/// `{:.}` rounds it, in whole numbers only: that takes a tenth of the time. `None` for those that are no exact f64 then.
+fn rounded(value: f64, decimals: u32) -> Option<u64> {
+    const MANTISSA_BITS: u32 = f64::MANTISSA_DIGITS - 1;
+    let exponent = (value.to_bits() >> MANTISSA_BITS) as u32;
+    let mantissa = value.to_bits() & ((1 << MANTISSA_BITS) - 1);
+    // The number is `mantissa` / 2^`shift`.
+    let (mantissa, shift) = match exponent {
+        0 => (mantissa, 1074),
+        _ => (mantissa | 1 << MANTISSA_BITS, 1075_u32.checked_sub(exponent)?),
+    };
+    let units = u128::from(mantissa) * 10_u128.pow(decimals);
+    if shift == 0 {
+        return None;
+    }
+    // Below half a unit: the product is less than 2^93.
+    if shift > 100 {
+        return Some(0);
+    }
+    let (whole, rest, half) = (units >> shift, units & ((1 << shift) - 1), 1 << (shift - 1));
+    let up = rest > half || (rest == half && whole % 2 == 1);
+    let count = whole + u128::from(up);
+    (count < 1 << f64::MANTISSA_DIGITS).then_some(count as u64)
 }
 
 /// Of the decimals of the number that begins at `start`, where there are any.
@@ -83,6 +129,35 @@ fn drop_trailing_zeros(out: &mut String, start: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(20_000))]
+
+        #[test]
+        fn numbers_are_rounded_as_the_library_does(
+            value in prop_oneof![
+                any::<f64>(),
+                -100.0..100.0_f64,
+                -1e16..1e16_f64,
+                // Halves of a unit, and their neighbours.
+                (-4_000_000..4_000_000_i64, 0..20_u32, -1..2_i32).prop_map(|(count, bits, beside)| {
+                    let half = count as f64 / f64::from(1_u32 << bits);
+                    f64::from_bits(half.to_bits().saturating_add_signed(beside.into()))
+                }),
+                (-4_000_000..4_000_000_i64, 0..13_u32).prop_map(|(count, decimals)| count as f64 / 10_u64.pow(decimals) as f64),
+            ],
+            decimals in 0..13_u32,
+        ) {
+            let digits = decimals as usize;
+            let mut expected = format!("{value:.digits$}");
+            drop_trailing_zeros(&mut expected, 0);
+            let mut text = String::new();
+            let shown = push_rounded(&mut text, value, decimals);
+            prop_assert_eq!(&text, &expected);
+            prop_assert_eq!(shown.to_bits(), expected.parse::<f64>().expect("a number").to_bits());
+        }
+    }
 
     fn pushed(push: impl FnOnce(&mut String)) -> String {
         // What stands before a number stays as it is.

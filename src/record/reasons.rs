@@ -7,7 +7,7 @@
 //! Each sentence grows in one text, part by part.
 
 use crate::hpa::{Direction, LimitReason, PolicyKind, WindowReason};
-use crate::record::number_text::{push_milli, push_quotient, push_ratio, push_short, short_text};
+use crate::record::number_text::{push_milli, push_quotient, push_ratio, push_short, push_whole, short_text};
 use crate::record::{HpaSync, KedaPoll, MetricRecord};
 use crate::units::SimDuration;
 use std::fmt::{self, Write as _};
@@ -56,7 +56,7 @@ pub fn metric_why(metric: &MetricRecord, sync: &HpaSync, band: &ToleranceBand) -
     }
     // A total says it before its ratio.
     if Shape::of(metric) != Shape::Total {
-        push(&mut out, format_args!(" -> {proposal}"));
+        push_proposal(&mut out, proposal);
     }
     push_asked(&mut out, metric, sync);
     out
@@ -68,13 +68,16 @@ fn push_total(out: &mut String, metric: &MetricRecord, sync: &HpaSync, (proposal
     if keeps {
         out.push_str(", ratio ");
     } else {
-        push(out, format_args!(" -> {proposal} (ratio "));
+        push_proposal(out, proposal);
+        out.push_str(" (ratio ");
     }
     push_shown_ratio(out, metric, band);
-    push(out, format_args!(" against {}", replicas(sync.status_replicas)));
+    out.push_str(" against ");
+    push_counted(out, sync.status_replicas, "replica");
     push_verdict(out, metric, band);
     if keeps {
-        push(out, format_args!(": keeps them -> {proposal}"));
+        out.push_str(": keeps them");
+        push_proposal(out, proposal);
     } else {
         out.push(')');
     }
@@ -88,7 +91,10 @@ fn push_ratio_of_pods(out: &mut String, metric: &MetricRecord, sync: &HpaSync, b
     push_shown_ratio(out, metric, band);
     push_verdict(out, metric, band);
     match metric.within_tolerance {
-        Some(true) => push(out, format_args!(": keeps {}", replicas(sync.spec_replicas))),
+        Some(true) => {
+            out.push_str(": keeps ");
+            push_counted(out, sync.spec_replicas, "replica");
+        }
         Some(false) => {
             out.push_str("; x ");
             push_ready_product(out, metric, sync);
@@ -136,8 +142,8 @@ fn push_causes(out: &mut String, sync: &HpaSync) {
             } else {
                 ("below", "minReplicas")
             };
-            let (found, new) = (replicas(sync.spec_replicas), sync.new_replicas);
-            push(out, format_args!("{found} found, {side} {bound} {new}: metrics are not looked at"));
+            push_counted(out, sync.spec_replicas, "replica");
+            push(out, format_args!(" found, {side} {bound} {}: metrics are not looked at", sync.new_replicas));
         }
         None => push_failures(out, sync),
     }
@@ -181,7 +187,9 @@ pub fn poll_cause(poll: &KedaPoll) -> String {
         },
         _ => "nothing to do",
     };
-    push(&mut out, format_args!(": {what} ({})", poll.rule));
+    for part in [": ", what, " (", poll.rule, ")"] {
+        out.push_str(part);
+    }
     out
 }
 
@@ -254,7 +262,12 @@ fn push_in_short(out: &mut String, metric: &MetricRecord, sync: &HpaSync) {
             push(out, format_args!("ratio {}", ratio()));
         }
     }
-    push(out, format_args!(" -> {proposal}"));
+    push_proposal(out, proposal);
+}
+
+fn push_proposal(out: &mut String, proposal: i32) {
+    out.push_str(" -> ");
+    push_whole(out, proposal);
 }
 
 /// How a metric becomes a count.
@@ -311,7 +324,8 @@ fn push_division(out: &mut String, metric: &MetricRecord) {
 /// `2 ready pods = 3.32`, the ratio times so many.
 fn push_ready_product(out: &mut String, metric: &MetricRecord, sync: &HpaSync) {
     let ready = sync.ready_replicas;
-    push(out, format_args!("{} = ", Counted { count: ready, noun: "ready pod" }));
+    push_counted(out, ready, "ready pod");
+    out.push_str(" = ");
     push_quotient(out, metric.ratio.unwrap_or(f64::NAN) * f64::from(ready));
 }
 
@@ -379,7 +393,8 @@ fn push_proposals(out: &mut String, sync: &HpaSync, desired: i32) {
     let Some(winner) = winner else { return push(out, format_args!("the metrics propose {desired}")) };
     let metric = &sync.metrics[winner];
     out.push_str(&metric.trigger);
-    push(out, format_args!(" proposes {desired}"));
+    out.push_str(" proposes ");
+    push_whole(out, desired);
     if metric.within_tolerance == Some(true) {
         out.push_str(", within tolerance");
     }
@@ -393,7 +408,10 @@ fn push_proposals(out: &mut String, sync: &HpaSync, desired: i32) {
         has_others = true;
         out.push_str(&metric.trigger);
         match metric.proposal {
-            Some(proposal) => push(out, format_args!(" {proposal}")),
+            Some(proposal) => {
+                out.push(' ');
+                push_whole(out, proposal);
+            }
             None => out.push_str(" failed"),
         }
     }
@@ -485,8 +503,14 @@ fn push_limit(out: &mut String, sync: &HpaSync) {
         Some(LimitReason::BuiltIn { limit }) => {
             push(out, format_args!("; without behavior at most {limit}, twice the count or 4"));
         }
-        Some(LimitReason::MaxReplicas(count)) => push(out, format_args!("; maxReplicas {count}")),
-        Some(LimitReason::MinReplicas(count)) => push(out, format_args!("; minReplicas {count}")),
+        Some(LimitReason::MaxReplicas(count)) => {
+            out.push_str("; maxReplicas ");
+            push_whole(out, count);
+        }
+        Some(LimitReason::MinReplicas(count)) => {
+            out.push_str("; minReplicas ");
+            push_whole(out, count);
+        }
     }
 }
 
@@ -499,9 +523,12 @@ fn active_triggers(poll: &KedaPoll) -> impl Iterator<Item = &MetricRecord> {
 
 fn push_outcome(out: &mut String, before: i32, after: i32) {
     if before == after {
-        push(out, format_args!("; stays at {after}"));
+        out.push_str("; stays at ");
+        push_whole(out, after);
     } else {
-        push(out, format_args!("; {before} -> {after}"));
+        out.push_str("; ");
+        push_whole(out, before);
+        push_proposal(out, after);
     }
 }
 
@@ -532,19 +559,13 @@ fn seconds(time: SimDuration) -> SimDuration {
     SimDuration::from_secs_f64(tenths / 10.0)
 }
 
-fn replicas(count: i32) -> Counted {
-    Counted { count, noun: "replica" }
-}
-
 /// `1 replica`, `2 replicas`.
-struct Counted {
-    count: i32,
-    noun: &'static str,
-}
-
-impl fmt::Display for Counted {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{} {}{}", self.count, self.noun, if self.count == 1 { "" } else { "s" })
+fn push_counted(out: &mut String, count: i32, noun: &str) {
+    push_whole(out, count);
+    out.push(' ');
+    out.push_str(noun);
+    if count != 1 {
+        out.push('s');
     }
 }
 

@@ -2,7 +2,6 @@
 
 use crate::record::{RunRecord, Timeline, TimelineRow};
 use crate::units::{SimDuration, SimTime};
-use std::fmt::{Display, Write as _};
 use std::io::{self, Write};
 
 const BEFORE_TRIGGERS: [&str; 5] = ["t", "offered_rps", "spec_replicas", "status_replicas", "ready_replicas"];
@@ -13,21 +12,22 @@ const AFTER_TRIGGERS: [&str; 4] = ["running", "waiting", "kv_usage", "ttft_p95_s
 ///
 /// # Errors
 /// Those of `out`.
-pub fn write_timeline(record: &RunRecord, out: impl Write) -> io::Result<()> {
-    let mut writer = csv::Writer::from_writer(out);
+pub fn write_timeline(record: &RunRecord, mut out: impl Write) -> io::Result<()> {
     let triggers = &record.info.triggers;
     let trigger_columns =
         triggers.iter().flat_map(|trigger| [format!("{}_value", trigger.name), format!("{}_threshold", trigger.name)]);
     let header = BEFORE_TRIGGERS.map(str::to_owned).into_iter().chain(trigger_columns);
     let header: Vec<String> = header.chain(AFTER_TRIGGERS.map(str::to_owned)).collect();
+    let mut writer = csv::Writer::from_writer(&mut out);
     writer.write_record(&header)?;
-    let mut cells = Cells { texts: vec![Cell::default(); header.len()], next: 0 };
+    writer.flush()?;
+    drop(writer);
+    let mut cells = Cells { texts: vec![Cell::default(); header.len()], next: 0, line: Vec::new() };
     for row in &record.timeline.rows {
         assert_eq!(row.triggers.len(), triggers.len(), "a timeline row has one pair per trigger");
-        cells.fill(row);
-        writer.write_record(cells.texts.iter().map(|cell| cell.text.as_bytes()))?;
+        out.write_all(cells.line(row))?;
     }
-    writer.flush()
+    out.flush()
 }
 
 /// As [`write_timeline`], to a text.
@@ -42,16 +42,29 @@ pub fn timeline_to_csv(record: &RunRecord) -> String {
 struct Cells {
     texts: Vec<Cell>,
     next: usize,
+    line: Vec<u8>,
 }
 
 #[derive(Clone, Default)]
 struct Cell {
     /// Which number `text` is of; the empty cell has none.
     bits: Option<u64>,
-    text: String,
+    text: Vec<u8>,
 }
 
 impl Cells {
+    /// The row's line with its end. Numbers hold nothing that a table would have to quote.
+    fn line(&mut self, row: &TimelineRow) -> &[u8] {
+        self.fill(row);
+        self.line.clear();
+        for cell in &self.texts {
+            self.line.extend_from_slice(&cell.text);
+            self.line.push(b',');
+        }
+        *self.line.last_mut().expect("a row has cells") = b'\n';
+        &self.line
+    }
+
     fn fill(&mut self, row: &TimelineRow) {
         self.next = 0;
         // Nearly always whole, and then its text is that of the integer.
@@ -77,24 +90,38 @@ impl Cells {
 
     /// Shortest text that reads back as the same number; `NaN`, `inf` and `-inf` as such.
     fn number(&mut self, value: Option<f64>) {
-        self.put(value.map(f64::to_bits), value);
+        self.put(value.map(f64::to_bits), |text| value.map_or(Ok(()), |value| write_shortest(text, value)));
     }
 
     fn count(&mut self, count: u64) {
-        self.put(Some(count), Some(count));
+        self.put(Some(count), |text| text.write_all(itoa::Buffer::new().format(count).as_bytes()));
     }
 
-    fn put(&mut self, bits: Option<u64>, value: Option<impl Display>) {
+    fn put(&mut self, bits: Option<u64>, write: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) {
         let cell = &mut self.texts[self.next];
         self.next += 1;
         if cell.bits != bits {
             cell.bits = bits;
             cell.text.clear();
-            if let Some(value) = value {
-                write!(cell.text, "{value}").expect("writing to memory does not fail");
-            }
+            write(&mut cell.text).expect("writing to memory does not fail");
         }
     }
+}
+
+/// As `{}` writes it, at half its cost: with the digits of serde_json, which are the same unless a number lies just between two
+/// shortest texts. It has at most 18 decimal digits then, hence at most 25 binary places.
+fn write_shortest(text: &mut Vec<u8>, value: f64) -> io::Result<()> {
+    const PLACES: f64 = (1_u64 << 25) as f64;
+    let whole = value as i64;
+    if whole.unsigned_abs() < 1 << 53 && (whole as f64).to_bits() == value.to_bits() {
+        return text.write_all(itoa::Buffer::new().format(whole).as_bytes());
+    }
+    let parts = value * PLACES;
+    let may_lie_between = (parts as i64) as f64 == parts;
+    if may_lie_between || !(1e-4..1e9).contains(&value.abs()) {
+        return write!(text, "{value}");
+    }
+    Ok(serde_json::to_writer(text, &value)?)
 }
 
 /// Reads `timeline.csv` back: the triggers' names and the rows.
@@ -162,4 +189,44 @@ fn cell<T: std::str::FromStr>(record: &csv::StringRecord, column: usize) -> Resu
 
 fn optional(record: &csv::StringRecord, column: usize) -> Result<Option<f64>, String> {
     if record.get(column).unwrap_or_default().is_empty() { Ok(None) } else { cell(record, column).map(Some) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(20_000))]
+
+        #[test]
+        fn numbers_are_those_of_the_library(
+            value in prop_oneof![
+                any::<f64>(),
+                -100.0..100.0_f64,
+                -2e9..2e9_f64,
+                -2e16..2e16_f64,
+                -2e-4..2e-4_f64,
+                (any::<i32>(), 0..12_u32).prop_map(|(count, decimals)| f64::from(count) / 10_u64.pow(decimals) as f64),
+                // Those that may lie between two shortest texts.
+                (any::<i64>(), 0..63_u32, 0..60_u32).prop_map(|(count, cut, bits)| {
+                    (count >> cut) as f64 / (1_u64 << bits) as f64
+                }),
+                prop::sample::select(vec![
+                    3_593_265_902_060_321.0 / 4.0,
+                    1.0 + 1.0 / f64::from(1 << 17),
+                    0.0,
+                    -0.0,
+                    f64::NAN,
+                    f64::INFINITY,
+                    f64::NEG_INFINITY,
+                    1e-4,
+                ]),
+            ],
+        ) {
+            let mut text = Vec::new();
+            write_shortest(&mut text, value).expect("writing to memory does not fail");
+            prop_assert_eq!(String::from_utf8(text).expect("digits"), value.to_string());
+        }
+    }
 }
