@@ -90,6 +90,12 @@ fn width_bits(micros: u64) -> u32 {
     (SINGLE - 1).leading_zeros() - (micros | (SINGLE - 1)).leading_zeros()
 }
 
+/// The place of the bucket around `micros`, which is by so many bits wider than 1.
+#[inline]
+fn place_of(micros: u64, width_bits: u32) -> usize {
+    PER_POWER * width_bits as usize + (micros >> width_bits) as usize
+}
+
 impl LatencyRecorder {
     /// Adds one latency.
     #[inline]
@@ -101,14 +107,13 @@ impl LatencyRecorder {
     pub fn record_many(&mut self, latency: SimDuration, count: u64) {
         let own_ps = latency.as_ps();
         let micros = own_ps / 1_000_000;
-        self.count_at(micros, width_bits(micros), count);
+        self.count_at(place_of(micros, width_bits(micros)), count);
         self.min_ps = self.min_ps.min(own_ps);
         self.max_ps = self.max_ps.max(own_ps);
         self.sum_ps += u128::from(own_ps) * u128::from(count);
     }
     #[inline]
-    fn count_at(&mut self, micros: u64, width_bits: u32, count: u64) {
-        let place = PER_POWER * width_bits as usize + (micros >> width_bits) as usize;
+    fn count_at(&mut self, place: usize, count: u64) {
         match self.counts.get_mut(place) {
             Some(own) => *own += count,
             None => self.count_beyond(place, count),
@@ -127,20 +132,21 @@ impl LatencyRecorder {
         }
         let (first, growth) = (first.as_ps(), growth.as_ps());
         let last = first + growth * (steps - 1);
-        let (mut index, mut from_ps) = (0, first);
-        loop {
+        let (mut left, mut from_ps) = (steps, first);
+        while left > 0 {
             let micros = from_ps / 1_000_000;
             let bits = width_bits(micros);
-            // The first picosecond that falls into the next bucket.
-            let edge_ps = (((micros >> bits) + 1) << bits).saturating_mul(1_000_000);
-            if last < edge_ps {
-                self.count_at(micros, bits, (steps - index) * count);
-                break;
+            // Buckets of one width lie side by side: the next begins where this one ends.
+            let (mut place, beyond) = (place_of(micros, bits), PER_POWER * (bits as usize + 2));
+            let mut edge_ps = (((micros >> bits) + 1) << bits).saturating_mul(1_000_000);
+            while left > 0 && from_ps < edge_ps && place < beyond {
+                let in_bucket = if last < edge_ps { left } else { (edge_ps - 1 - from_ps) / growth + 1 };
+                self.count_at(place, in_bucket * count);
+                left -= in_bucket;
+                from_ps += growth * in_bucket;
+                place += 1;
+                edge_ps = edge_ps.saturating_add(1_000_000 << bits);
             }
-            let in_bucket = (edge_ps - 1 - from_ps) / growth + 1;
-            self.count_at(micros, bits, in_bucket * count);
-            index += in_bucket;
-            from_ps += growth * in_bucket;
         }
         self.min_ps = self.min_ps.min(first);
         self.max_ps = self.max_ps.max(last);
@@ -181,6 +187,9 @@ mod tests {
             (56_000_000_000, 0, 9, 2),
             (1_999_999_999, 7_654_321, 777, 5),
             (2_046_000_000, 1_000_000, 4, 1),
+            // Over many edges, and over whole buckets.
+            (1_000_000, 3_210_987, 60_000, 2),
+            (16_000_000_000, 41_234_567, 3_000, 256),
         ];
         for (first, growth, steps, count) in cases {
             let (mut series, mut single) = (LatencyRecorder::default(), LatencyHistogram::default());
