@@ -137,10 +137,8 @@ fn run_of(own: &Policy, triggers: usize, faults: usize, seed: u64) -> ResolvedRu
          {{profile: opt-125m-cpu}}\n  traffic: {LOAD}\n  client: {{timeout: 90s}}\n  {}\n  {signals}\n",
         FAULTS[faults]
     );
-    let bundle = Bundle::from_text(
-        &[&scaled_object, DEPLOYMENT, &scenario].map(|part| part.trim_start()).join("\n---\n"),
-        "p.yaml",
-    );
+    let bundle =
+        Bundle::from_text(&[&scaled_object, DEPLOYMENT, &scenario].map(str::trim_start).join("\n---\n"), "p.yaml");
     let bundle = bundle.unwrap_or_else(|found| panic!("malformed:\n{found}"));
     let overrides = Overrides { seed: Some(Seed(seed)), ..Overrides::default() };
     resolve(&bundle, &overrides).unwrap_or_else(|found| panic!("does not resolve:\n{found}"))

@@ -71,6 +71,7 @@ impl DueTree {
     }
 
     /// Takes the leaf of the smallest key: nothing is due of it any more.
+    #[inline(always)]
     pub(super) fn take_first(&mut self) -> usize {
         let mut leaf = 0;
         for nodes in self.levels.iter().rev() {

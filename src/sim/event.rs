@@ -249,6 +249,7 @@ impl EventQueue {
     }
 
     /// Takes the next event.
+    #[inline(always)]
     pub(super) fn pop(&mut self) -> Option<(SimTime, Event)> {
         let in_tree = self.due.first();
         if self.first_in_heap() < in_tree {

@@ -63,9 +63,13 @@ impl World<'_> {
     }
 
     /// The world follows what the controllers in place have written at this instant.
+    #[inline]
     pub(super) fn follow_writes(&mut self) {
-        let writes = std::mem::take(&mut self.control.writes);
-        self.follow(&writes);
+        // Hardly ever.
+        if !self.control.writes.is_empty() {
+            let writes = std::mem::take(&mut self.control.writes);
+            self.follow(&writes);
+        }
     }
 
     /// `spec.replicas` is what was written, and the ReplicaSet controller notices after its latencies.

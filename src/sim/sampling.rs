@@ -26,19 +26,21 @@ impl World<'_> {
     fn sample_row(&mut self) -> TimelineRow {
         let now = self.now;
         let (mut running, mut waiting, mut usage_sum, mut serving) = (0, 0, 0.0, 0u32);
-        for host in self.hosts.iter().flatten() {
-            let Some(engine) = &host.engine else { continue };
+        let mut usages = vec![0.0; self.hosts.len()];
+        for (host, own_usage) in self.hosts.iter().zip(&mut usages) {
+            let Some(engine) = host.as_ref().and_then(|host| host.engine.as_ref()) else { continue };
             let (own_running, own_waiting, usage) = engine.gauges(now);
             running += u64::from(own_running);
             waiting += u64::from(own_waiting);
             usage_sum += usage;
+            *own_usage = usage;
             serving += 1;
         }
         let kv_usage = if serving == 0 { 0.0 } else { usage_sum / f64::from(serving) };
         if self.measured(now) {
             self.recorded.kv_sum += kv_usage;
             self.recorded.kv_samples += 1;
-            self.sum_fleet(waiting);
+            self.sum_fleet(waiting, &usages);
         }
         let ttft_p95 = take_quantile(&mut self.recorded.ttfts_since_row, 95).map(SimDuration::as_secs_f64);
         let sent = std::mem::take(&mut self.recorded.sent_since_row);
@@ -59,12 +61,11 @@ impl World<'_> {
 }
 
 impl World<'_> {
-    /// Adds the fleet's state to the sums of which means are made.
-    fn sum_fleet(&mut self, waiting: u64) {
+    /// Adds the fleet's state to the sums of which means are made; `usages` are those of the KV caches, by pod number.
+    fn sum_fleet(&mut self, waiting: u64, usages: &[f64]) {
         let (mut usage, mut ready) = (0.0, 0u32);
         for pod in self.deployment.pods.iter().filter(|pod| pod.is_ready()) {
-            let engine = self.host(pod.id).and_then(|host| host.engine.as_ref());
-            usage += engine.map_or(0.0, |engine| engine.gauges(self.now).2);
+            usage += usages.get(pod.id.0 as usize).copied().unwrap_or_default();
             ready += 1;
         }
         let held = self.gateway.as_ref().map_or(0, |state| state.gateway.held().len() as u64);

@@ -161,7 +161,7 @@ impl<'r> SharedWorld<'r> {
     /// A row of the timeline, and what it means to the policies that are not in place.
     fn sample(&mut self) -> Result<(), SimulateError> {
         let row = self.world.recorded.timeline.rows.len();
-        self.world.handle(Event::Sample, &mut self.engine_events)?;
+        self.world.on_sample()?;
         for (run, control) in self.others.values_mut() {
             control.note_cells(row);
             self.world.replicas_are_within_bounds_of(run, control)?;

@@ -141,6 +141,7 @@ fn ended<'w>(mut world: World<'w>, mut recorder: Option<Recorder<'_>>) -> Result
 
 impl World<'_> {
     /// The clock goes on to `event`.
+    #[inline(always)]
     pub(super) fn reach(&mut self, at: SimTime, event: Event) -> Result<(), SimulateError> {
         if at < self.now {
             return Err(self.broken("INV-3", format!("{event:?} is due at {at}")));
@@ -150,7 +151,8 @@ impl World<'_> {
         Ok(())
     }
 
-    /// Does what is due now.
+    /// Does what is due now. Part of both loops, which a call for each event would slow down.
+    #[inline(always)]
     pub(super) fn handle(&mut self, event: Event, engine_events: &mut Vec<EngineEvent>) -> Result<(), SimulateError> {
         match event {
             Event::EngineStepEnd(pod) | Event::EngineStepStart(pod) => self.on_engine_wake(pod, engine_events)?,

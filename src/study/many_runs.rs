@@ -95,16 +95,16 @@ fn run_together<'s>(scope: &Scope<'s>, runs: &'s [ResolvedRun], together: Vec<us
     }
     let own: Vec<&ResolvedRun> = together.iter().map(|index| &runs[*index]).collect();
     match SharedWorld::new(&own) {
-        Ok(world) => run_world(scope, world, together.into(), done),
+        Ok(world) => run_world(scope, world, &together.into(), done),
         Err(error) => together.into_iter().for_each(|index| done(index, Err(error.clone()))),
     }
 }
 
 /// Runs a world; those that part from it run beside it.
-fn run_world<'s>(scope: &Scope<'s>, world: SharedWorld<'s>, together: Arc<[usize]>, done: Done<'s>) {
+fn run_world<'s>(scope: &Scope<'s>, world: SharedWorld<'s>, together: &Arc<[usize]>, done: Done<'s>) {
     let mut parted = |part: SharedWorld<'s>| {
-        let together = Arc::clone(&together);
-        scope.spawn(move |scope| run_world(scope, part, together, done));
+        let together = Arc::clone(together);
+        scope.spawn(move |scope| run_world(scope, part, &together, done));
     };
     world.run_to_end(&mut parted, &mut |number, record| done(together[number], record));
 }
