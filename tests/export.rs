@@ -168,19 +168,7 @@ fn files_that_a_run_was_made_from_are_kept() {
     assert_eq!(made_again("files-scenario", &arguments), ["scenario.yaml", "signals-1.csv", "traffic.csv"]);
 }
 
-const DEPLOYMENT: &str = r#"apiVersion: apps/v1
-kind: Deployment
-metadata: {name: vllm}
-spec:
-  selector: {matchLabels: {app: vllm}}
-  template:
-    metadata: {labels: {app: vllm}}
-    spec:
-      containers:
-        - name: server
-          args: [serve, facebook/opt-125m, --served-model-name=opt-125m, --max-model-len=512]
-          resources: {requests: {cpu: "2"}, limits: {cpu: "4"}}
-"#;
+const DEPLOYMENT: &str = include_str!("support/vllm_deployment.yaml");
 
 const SCENARIO: &str = "apiVersion: kedasim.dev/v1alpha1
 kind: Scenario

@@ -6,21 +6,7 @@ use kedasim::scenario::{MetricSource, Overrides, ResolvedRun, resolve};
 use kedasim::sim::simulate;
 use kedasim::units::{Seed, SimDuration, SimTime};
 
-const DEPLOYMENT: &str = r#"
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: vllm}
-spec:
-  selector: {matchLabels: {app: vllm}}
-  template:
-    metadata: {labels: {app: vllm}}
-    spec:
-      containers:
-        - name: server
-          args: [serve, facebook/opt-125m, --served-model-name=opt-125m, --max-model-len=512]
-          resources: {requests: {cpu: "2"}, limits: {cpu: "4"}}
-          readinessProbe: {tcpSocket: {port: 8000}, periodSeconds: 10}
-"#;
+const DEPLOYMENT: &str = include_str!("support/vllm_deployment.yaml");
 
 fn hpa(name: &str, bounds: &str, metrics: &str) -> String {
     format!(

@@ -15,21 +15,7 @@ fn repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
-const DEPLOYMENT: &str = r#"
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: vllm}
-spec:
-  selector: {matchLabels: {app: vllm}}
-  template:
-    metadata: {labels: {app: vllm}}
-    spec:
-      containers:
-        - name: server
-          args: [serve, facebook/opt-125m, --served-model-name=opt-125m, --max-model-len=512]
-          resources: {requests: {cpu: "2", memory: 4Gi}, limits: {cpu: "4"}}
-          readinessProbe: {tcpSocket: {port: 8000}, periodSeconds: 10}
-"#;
+const DEPLOYMENT: &str = include_str!("support/vllm_deployment.yaml");
 
 /// A load that comes, peaks and goes, within 40 minutes.
 const LOAD: &str = "{arrivals: {stages: [{duration: 4m, rate: 0.3}, {duration: 8m, rate: 2.5}, {duration: 6m, rate: 1}, {duration: 9m, rate: 0.1}]}, \
@@ -50,7 +36,7 @@ const TRIGGERS: [&str; 7] = [
     "- {type: external-push, metadata: {scalerAddress: queue:9090}}\n  - {type: external-push, metadata: {scalerAddress: queue:9091}}",
 ];
 
-/// What makes the worlds different, by [`Policy::world`].
+/// What makes worlds different.
 const FAULTS: [&str; 5] = [
     "",
     "faults: [{prometheusDown: {}, at: 7m, for: 3m}]",
@@ -121,8 +107,7 @@ fn base() -> Policy {
 fn run_of(own: &Policy, triggers: usize, faults: usize, seed: u64) -> ResolvedRun {
     let Policy { threshold, min, max, polling, cooldown, up_window, down_window, down_pods, .. } = own;
     let triggers_text = TRIGGERS[triggers].replace("\"T\"", &format!("\"{threshold}\""));
-    // A trigger of cpu keeps KEDA from scaling to zero by itself.
-    let fallback = if own.fallback && triggers < 3 { "fallback: {failureThreshold: 3, replicas: 2}" } else { "" };
+    let fallback = if own.fallback { "fallback: {failureThreshold: 3, replicas: 2}" } else { "" };
     let paused = if own.paused { "annotations: {autoscaling.keda.sh/paused: \"true\"}" } else { "" };
     let scaled_object = format!(
         "apiVersion: keda.sh/v1alpha1\nkind: ScaledObject\nmetadata:\n  name: so\n  {paused}\nspec:\n  scaleTargetRef: {{name: vllm}}\n  \
@@ -137,8 +122,7 @@ fn run_of(own: &Policy, triggers: usize, faults: usize, seed: u64) -> ResolvedRu
          {{profile: opt-125m-cpu}}\n  traffic: {LOAD}\n  client: {{timeout: 90s}}\n  {}\n  {signals}\n",
         FAULTS[faults]
     );
-    let bundle =
-        Bundle::from_text(&[&scaled_object, DEPLOYMENT, &scenario].map(str::trim_start).join("\n---\n"), "p.yaml");
+    let bundle = Bundle::from_text(&[&scaled_object, DEPLOYMENT, &scenario].join("\n---\n"), "p.yaml");
     let bundle = bundle.unwrap_or_else(|found| panic!("malformed:\n{found}"));
     let overrides = Overrides { seed: Some(Seed(seed)), ..Overrides::default() };
     resolve(&bundle, &overrides).unwrap_or_else(|found| panic!("does not resolve:\n{found}"))

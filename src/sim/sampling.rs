@@ -58,9 +58,7 @@ impl World<'_> {
             ttft_p95,
         }
     }
-}
 
-impl World<'_> {
     /// Adds the fleet's state to the sums of which means are made; `usages` are those of the KV caches, by pod number.
     fn sum_fleet(&mut self, waiting: u64, usages: &[f64]) {
         let (mut usage, mut ready) = (0.0, 0u32);
@@ -83,9 +81,7 @@ impl World<'_> {
             sums.kv_usage += usage / f64::from(ready);
         }
     }
-}
 
-impl World<'_> {
     /// Whether there could be more replicas, and at the last sync no metric proposed more than there were.
     fn nobody_asks_for_more(&self) -> bool {
         let replicas = self.deployment.spec_replicas;

@@ -23,7 +23,7 @@ pub struct SweepPoint {
     /// What came out.
     pub summary: Summary,
     /// Position of the first point, of this seed, of which it is proven that it had the same replicas at every instant and so the
-    /// same requests; its own when there is none. Points that stand more than some hundred apart in the grid are not compared.
+    /// same requests; its own when there is none. Compared are the points of the same thousand runs.
     pub same_as: usize,
 }
 
