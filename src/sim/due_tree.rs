@@ -10,7 +10,44 @@ const NEVER: u128 = u128::MAX;
 const GROUP: usize = 8;
 
 /// The children of a node, never due where there are fewer: of a fixed number, all are looked at without a branch.
-type Group = [u128; GROUP];
+#[derive(Clone, Debug)]
+struct Group {
+    keys: [u128; GROUP],
+    /// The child with the smallest key.
+    smallest: usize,
+}
+
+impl Group {
+    const EMPTY: Group = Group { keys: [NEVER; GROUP], smallest: 0 };
+
+    fn first(&self) -> u128 {
+        self.keys[self.smallest % GROUP]
+    }
+
+    /// A child has another key. False when that cannot change the group's smallest one.
+    #[inline(always)]
+    fn set(&mut self, child: usize, key: u128) -> bool {
+        self.keys[child] = key;
+        if child == self.smallest {
+            self.look_again();
+        } else if key < self.first() {
+            self.smallest = child;
+        } else {
+            return false;
+        }
+        true
+    }
+
+    fn look_again(&mut self) {
+        let (mut key, mut smallest) = (self.keys[0], 0);
+        for child in 1..GROUP {
+            let is_smaller = self.keys[child] < key;
+            key = if is_smaller { self.keys[child] } else { key };
+            smallest = if is_smaller { child } else { smallest };
+        }
+        self.smallest = smallest;
+    }
+}
 
 /// Keys by leaf, and the smallest of them. Keys of different leaves differ.
 #[derive(Clone, Debug)]
@@ -23,7 +60,7 @@ pub(super) struct DueTree {
 impl DueTree {
     /// A tree with room for `leaves`; it grows as leaves are set.
     pub(super) fn with_room_for(leaves: usize) -> Self {
-        let groups = |nodes: usize| vec![[NEVER; GROUP]; nodes.div_ceil(GROUP)];
+        let groups = |nodes: usize| vec![Group::EMPTY; nodes.div_ceil(GROUP)];
         let mut levels = vec![groups(leaves.max(1))];
         while let Some(below) = levels.last().map(Vec::len).filter(|below| *below > 1) {
             levels.push(groups(below));
@@ -41,18 +78,19 @@ impl DueTree {
         if leaf >= self.room() {
             self.grow(leaf + 1);
         }
+        self.put(leaf, key);
+    }
+
+    #[inline(always)]
+    fn put(&mut self, leaf: usize, key: u128) {
         let (mut place, mut key) = (leaf, key);
-        for level in 0..self.levels.len() {
-            let (above, child) = (place / GROUP, place % GROUP);
-            let before = std::mem::replace(&mut self.levels[level][above][child], key);
-            let smallest = self.levels.get(level + 1).map_or(self.first, |nodes| nodes[above / GROUP][above % GROUP]);
-            if key > smallest {
-                if before != smallest {
-                    return; // Neither the new key nor the old one is the group's smallest.
-                }
-                key = smallest_of(&self.levels[level][above]);
+        for groups in &mut self.levels {
+            let group = &mut groups[place / GROUP];
+            if !group.set(place % GROUP, key) {
+                return;
             }
-            place = above;
+            key = group.first();
+            place /= GROUP;
         }
         self.first = key;
     }
@@ -60,7 +98,7 @@ impl DueTree {
     /// Nothing is due of `leaf`.
     pub(super) fn clear(&mut self, leaf: usize) {
         if leaf < self.room() {
-            self.set(leaf, NEVER);
+            self.put(leaf, NEVER);
         }
     }
 
@@ -73,19 +111,8 @@ impl DueTree {
     /// Takes the leaf of the smallest key: nothing is due of it any more.
     #[inline(always)]
     pub(super) fn take_first(&mut self) -> usize {
-        let mut leaf = 0;
-        for nodes in self.levels.iter().rev() {
-            let smallest = nodes[leaf].iter().position(|key| *key == self.first);
-            leaf = GROUP * leaf + smallest.unwrap_or(0);
-        }
-        let (mut place, mut key) = (leaf, NEVER);
-        for nodes in &mut self.levels {
-            let group = &mut nodes[place / GROUP];
-            group[place % GROUP] = key;
-            key = smallest_of(group);
-            place /= GROUP;
-        }
-        self.first = key;
+        let leaf = self.levels.iter().rev().fold(0, |place, groups| GROUP * place + groups[place].smallest);
+        self.put(leaf, NEVER);
         leaf
     }
 
@@ -93,14 +120,10 @@ impl DueTree {
     fn grow(&mut self, leaves: usize) {
         // Pods are numbered as they come: room for half as many more keeps that cheap.
         let old = std::mem::replace(self, Self::with_room_for(leaves + leaves / 2));
-        for (leaf, key) in old.levels[0].iter().flatten().enumerate() {
-            self.set(leaf, *key);
+        for (leaf, key) in old.levels[0].iter().flat_map(|group| group.keys).enumerate() {
+            self.put(leaf, key);
         }
     }
-}
-
-fn smallest_of(group: &Group) -> u128 {
-    group.iter().copied().fold(NEVER, u128::min)
 }
 
 #[cfg(test)]
