@@ -7,11 +7,14 @@ use kedasim::replica::{
     Engine, EngineConfig, EngineEvent, Quiet, Scheduling, Seat, StepTime, StepTimeCoefficients, built_in_profile,
     exposition,
 };
+use kedasim::series::SeriesDef;
 use kedasim::traffic::{OutputLength, Request, RequestAttributes, RequestId, SharedText};
 use kedasim::units::{Seed, SimDuration, SimTime};
 use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
 use replica_literal::LiteralEngine;
-use std::collections::HashMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
@@ -143,8 +146,17 @@ fn run(
     (events.into_iter().flat_map(EngineEvent::expanded).collect(), rows, wakes)
 }
 
-/// Both engines on the same calls; the wakes of either, and the preemptions.
-fn compare(config: EngineConfig, mut calls: Vec<(SimTime, Call)>) -> Result<(usize, usize, usize), TestCaseError> {
+/// Wakes of either engine, and what the workload made them do.
+struct Seen {
+    fast: usize,
+    literal: usize,
+    preemptions: usize,
+    /// As the counter shows them at the end.
+    hits: f64,
+}
+
+/// Both engines on the same calls.
+fn compare(config: EngineConfig, mut calls: Vec<(SimTime, Call)>) -> Result<Seen, TestCaseError> {
     calls.sort_by_key(|(at, call)| (*at, matches!(call, Call::Scrape | Call::CatchUp)));
     let config = Arc::new(config);
     let (fast_events, fast_rows, fast_wakes) = run(&mut Seated::new(Engine::new(config.clone())), &calls, None);
@@ -160,7 +172,10 @@ fn compare(config: EngineConfig, mut calls: Vec<(SimTime, Call)>) -> Result<(usi
     }
     prop_assert_eq!(fast_rows.len(), rows.len());
     compare_looked_at(&config, &calls, &events, &rows)?;
-    Ok((fast_wakes, wakes, preemptions))
+    let is_hits = |series: &SeriesDef| series.labels.metric_name().ends_with("prefix_cache_hits_total");
+    let column = exposition(&config).series.iter().position(is_hits).expect("every version counts hits");
+    let hits = rows.last().expect("the last call scrapes")[column];
+    Ok(Seen { fast: fast_wakes, literal: wakes, preemptions, hits })
 }
 
 /// An engine of which only some series are looked at, and which goes on where it may, does what is in
@@ -222,9 +237,12 @@ fn config(unit: u64, knobs: (u32, u32, u32, bool, bool), overhead: u64, ck: u64,
     }
 }
 
+/// vLLM's minor versions: one of each between two changes of the scheduler or its counters.
+const VERSIONS: [u32; 11] = [8, 9, 11, 15, 20, 23, 25, 27, 29, 31, 33];
+
 /// vLLM's minor version, and the settings of the scheduler.
 fn features() -> impl Strategy<Value = (u32, Scheduling)> {
-    let version = prop::sample::select(vec![8, 11, 15, 33, 33]);
+    let version = prop::sample::select(VERSIONS.to_vec());
     let threshold = prop_oneof![3 => Just(0u32), 2 => 1u32..60];
     let watermark = prop_oneof![3 => Just(0u32), 1 => 1u32..6];
     let odds = (prop::bool::weighted(0.85), prop::bool::weighted(0.35), prop::bool::weighted(0.9));
@@ -294,35 +312,75 @@ fn calls((requests, scrapes, tokens_per_id): Workload, unit: u64) -> Vec<(SimTim
     calls
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, max_shrink_iters: 150, ..ProptestConfig::default() })]
+/// What the random workloads of a test have met, in cases.
+#[derive(Debug, Default)]
+struct Met {
+    evictions: u32,
+    evictions_by_priority: u32,
+    hits: u32,
+    aborts: u32,
+    prompts_over_a_step: u32,
+    async_scheduling: u32,
+    /// Half of the literal engine's wakes or fewer.
+    runs_at_once: u32,
+    versions: BTreeMap<u32, u32>,
+}
 
-    #[test]
-    fn every_instant_agrees_where_all_ties(
-        knobs in (20u32..60, 1u32..14, 8u32..150, any::<bool>(), any::<bool>()),
-        features in features(), overhead in 0u64..3, ck in 0u64..2, workload in workload(120),
-    ) {
+/// Judges 600 random workloads, and that they met what an engine can get wrong.
+fn judge(cases: &impl Strategy<Value = (EngineConfig, Vec<(SimTime, Call)>)>) {
+    let config = ProptestConfig { failure_persistence: None, max_shrink_iters: 150, ..ProptestConfig::with_cases(600) };
+    let mut runner = TestRunner::new(config);
+    let met = RefCell::new(Met::default());
+    let judged = runner.run(cases, |(config, calls)| {
+        let seen = compare(config.clone(), calls.clone())?;
+        let mut met = met.borrow_mut();
+        let aborts = calls.iter().any(|(_, call)| matches!(call, Call::Abort(_)));
+        let is_long = |call: &Call| matches!(call, Call::Submit(_, prompt, ..) if *prompt > config.max_num_batched_tokens);
+        met.evictions += u32::from(seen.preemptions > 0);
+        met.evictions_by_priority += u32::from(seen.preemptions > 0 && config.scheduling.by_priority);
+        met.hits += u32::from(seen.hits > 0.0);
+        met.aborts += u32::from(aborts);
+        met.prompts_over_a_step += u32::from(calls.iter().any(|(_, call)| is_long(call)));
+        met.async_scheduling += u32::from(config.async_scheduling);
+        met.runs_at_once += u32::from(seen.fast * 2 <= seen.literal);
+        *met.versions.entry(config.vllm_version.1).or_default() += 1;
+        Ok(())
+    });
+    if let Err(error) = judged {
+        panic!("{error}");
+    }
+    let met = met.into_inner();
+    let enough = met.evictions > 100
+        && met.evictions_by_priority > 25
+        && met.hits > 250
+        && met.aborts > 350
+        && met.prompts_over_a_step > 150
+        && met.async_scheduling > 180
+        && met.runs_at_once > 200;
+    assert!(enough && VERSIONS.iter().all(|version| met.versions.get(version).is_some_and(|cases| *cases > 20)), "{met:?}");
+}
+
+#[test]
+fn every_instant_agrees_where_all_ties() {
+    let knobs = (20u32..60, 1u32..14, 8u32..150, any::<bool>(), any::<bool>());
+    let cases = (knobs, features(), 0u64..3, 0u64..2, workload(120));
+    judge(&cases.prop_map(|(knobs, (version, scheduling), overhead, ck, workload)| {
         // Steps of 13 units and more; with ck = 0 every boundary of an idle start falls on the same grid.
-        let (version, scheduling) = features;
         let base = config(1_000_000_000, knobs, overhead * 13, ck, 16);
         let config = EngineConfig { vllm_version: (0, version), scheduling, ..base };
-        compare(config, calls(workload, 1_000_000_000))?;
-    }
+        (config, calls(workload, 1_000_000_000))
+    }));
+}
 
-    #[test]
-    fn every_instant_agrees_off_the_grid(
-        knobs in (20u32..200, 1u32..30, 8u32..300, any::<bool>(), any::<bool>()),
-        features in features(), overhead in 0u64..40, ck in 0u64..50, block_size in 1u32..40, workload in workload(100),
-    ) {
+#[test]
+fn every_instant_agrees_off_the_grid() {
+    let knobs = (20u32..200, 1u32..30, 8u32..300, any::<bool>(), any::<bool>());
+    let cases = (knobs, features(), 0u64..40, 0u64..50, 1u32..40, workload(100));
+    judge(&cases.prop_map(|(knobs, (version, scheduling), overhead, ck, block_size, workload)| {
         // A grid of 97 ps against a step grid of 89 ps: hardly anything ties.
-        let (version, scheduling) = features;
-        let config = EngineConfig {
-            vllm_version: (0, version),
-            scheduling,
-            ..config(89, knobs, overhead, ck, block_size)
-        };
-        compare(config, calls(workload, 97))?;
-    }
+        let base = config(89, knobs, overhead, ck, block_size);
+        (EngineConfig { vllm_version: (0, version), scheduling, ..base }, calls(workload, 97))
+    }));
 }
 
 #[test]
@@ -331,7 +389,7 @@ fn runs_are_taken_at_once() {
     let requests = (0..4).map(|id| (id * 7, 50, 140, None, (0, None, None))).collect();
     let scrapes = (0..200).map(|n| n * 11).collect();
     let knobs = (1000, 256, 2048, true, true);
-    let (fast, literal, _) =
+    let Seen { fast, literal, .. } =
         compare(config(1_000, knobs, 1, 1, 16), calls((requests, scrapes, 1), 1_000)).expect("equal");
     assert!(literal > 280, "{literal} wakes step by step");
     assert!(fast < 40, "{fast} wakes");
@@ -362,7 +420,7 @@ fn a_real_profile_under_pressure_agrees() {
         }
         calls.extend((0..15).map(|n| (SimTime::from_millis(n * 1_371), Call::Scrape)));
         calls.extend((0..9).map(|n| (SimTime::from_millis(n * 1_731), Call::CatchUp)));
-        let (fast, literal, preemptions) = compare(config, calls).expect("equal");
+        let Seen { fast, literal, preemptions, .. } = compare(config, calls).expect("equal");
         assert!(fast * 3 < literal * 2, "{fast} wakes against {literal}");
         assert!(preemptions > 10, "{preemptions} preemptions: not the pressure that was meant");
     }

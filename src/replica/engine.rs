@@ -258,7 +258,7 @@ impl Engine {
             queued: entered,
             prompt: request.prompt_tokens,
             limit,
-            cut_by_length: limit < wanted,
+            cut_by_length: limit < wanted || limit == most && self.config.length_is_checked_first(),
             foreseen: limit == most,
             max_tokens,
             ties,

@@ -31,7 +31,8 @@ impl Engine {
     }
 
     fn usage(&self, gauges: Gauges) -> f64 {
-        f64::from(gauges.used_blocks) / f64::from(self.config.kv_blocks)
+        let null_block = u32::from(self.config.null_block_is_in_use());
+        f64::from(gauges.used_blocks + null_block) / f64::from(self.config.kv_blocks + null_block)
     }
 
     /// How many steps of the run in progress have ended, when any has.

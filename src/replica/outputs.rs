@@ -46,7 +46,8 @@ impl Engine {
         }
         if generated > 0 {
             // A step whose chunks complete nothing has no outputs, hence no sample.
-            self.metrics.observe(Family::IterationTokens, generated + prompt_tokens - cached_tokens, 1);
+            let left_out = if self.config.iteration_leaves_cached_out() { cached_tokens } else { 0 };
+            self.metrics.observe(Family::IterationTokens, generated + prompt_tokens - left_out, 1);
         }
         self.metrics.generation_tokens += generated;
         self.metrics.prompt_tokens += prompt_tokens;

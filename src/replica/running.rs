@@ -19,6 +19,7 @@ impl Engine {
         order.reverse();
         let mut budget = self.config.max_num_batched_tokens;
         let (mut index, mut undisturbed) = (0, true);
+        let goes_on = self.config.scheduling.by_priority && self.config.goes_on_after_own_eviction();
         let mut given = vec![false; order.len()];
         // Blocks that decodes scheduled so far need; counted when their step ends.
         let mut due = 0;
@@ -34,17 +35,23 @@ impl Engine {
                 let victim = self.victim(&order);
                 let place = order.iter().position(|other| *other == victim).expect("it is one of them");
                 order.remove(place);
-                if given.remove(place) {
+                let has_tokens = given.remove(place);
+                if has_tokens {
                     let (scheduled, blocks) = self.take_back(victim);
                     budget += scheduled;
                     due -= blocks;
-                    index -= 1;
                 } else {
-                    // Upstream's index stays where it is for one who is earlier in the list and has nothing in the batch:
-                    // the next in the list is passed over.
                     self.preempt(victim);
                 }
+                // Upstream's index once stayed where it was for one who is earlier in the list and has nothing in the batch:
+                // the next in the list was passed over.
+                if has_tokens || place < index && self.config.victims_before_move_the_place() {
+                    index -= 1;
+                }
                 if victim == slot {
+                    if goes_on {
+                        continue 'schedule;
+                    }
                     break 'schedule;
                 }
             }

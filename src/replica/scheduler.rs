@@ -10,6 +10,7 @@ use crate::replica::engine::{Engine, NO_ARRIVAL, Phase};
 use crate::replica::prefix::Hit;
 use crate::replica::request::{Place, Slot};
 use crate::replica::run::Run;
+use crate::replica::scheduling::CountedLookups;
 use crate::units::SimTime;
 
 /// What a waiting request would get.
@@ -254,12 +255,12 @@ impl Engine {
     #[inline(never)]
     fn admit_waiting(&mut self, seen_until: SimTime, lone: bool) {
         let mut budget = self.budget();
-        let every_lookup = self.config.counts_every_lookup();
+        let at_admission = self.config.counted_lookups() == CountedLookups::AtAdmission;
         while budget > 0 && self.running < self.most_running {
             let Some((place, slot)) = self.first_seen(seen_until) else { return };
             let admission = self.fits(slot, budget, lone);
-            if admission.fits || every_lookup {
-                self.count_lookup(slot, admission.hit, every_lookup);
+            if admission.fits || !at_admission {
+                self.count_lookup(slot, admission.hit);
             }
             if !admission.fits {
                 return;
@@ -317,14 +318,18 @@ impl Engine {
         self.waiting.iter().copied().enumerate().find(|(_, slot)| self.live(*slot).queued <= seen_until)
     }
 
-    /// The counters of the cache; those who return after an eviction count only where every look-up does.
-    fn count_lookup(&mut self, slot: Slot, hit: Hit, every_lookup: bool) {
+    /// The counters of the cache, for a look-up that was not passed over.
+    fn count_lookup(&mut self, slot: Slot, hit: Hit) {
+        let config = &self.config;
         let live = self.live(slot);
-        if self.config.scheduling.prefix_caching && (every_lookup || !live.was_scheduled()) {
-            let length = u64::from(live.length());
-            self.unpublished_queries += length;
-            self.unpublished_hits += u64::from(hit.blocks) * u64::from(self.config.block_size);
+        let of_victims = config.counted_lookups() == CountedLookups::Every;
+        if !config.scheduling.prefix_caching || live.was_scheduled() && !of_victims {
+            return;
         }
+        let (length, block_size) = (u64::from(live.length()), u64::from(config.block_size));
+        let in_blocks = config.counts_lookups_in_blocks();
+        self.unpublished_queries += if in_blocks { (length - 1) / block_size } else { length };
+        self.unpublished_hits += u64::from(hit.blocks) * if in_blocks { 1 } else { block_size };
     }
 
     /// What a waiting request would get, and whether there are blocks to admit it.
@@ -453,7 +458,8 @@ impl Engine {
         {
             return true;
         }
-        if self.config.counts_every_lookup() && self.config.scheduling.prefix_caching {
+        let counts_now = self.config.counted_lookups() != CountedLookups::AtAdmission;
+        if counts_now && self.config.scheduling.prefix_caching {
             return true;
         }
         // Passed over because it came too late for the lag, or because this schedule evicted somebody, or for want of what

@@ -5,7 +5,7 @@ use crate::replica::{
 };
 use crate::scenario::kv_cache::profile_origin;
 use crate::scenario::ledger::Ledger;
-use crate::scenario::scheduling_choice::scheduling;
+use crate::scenario::scheduling_choice::{Sizes, async_scheduling, chunked_prefill, reserve_full_prompt, scheduling};
 use crate::scenario::workload::{Runtime, Workload};
 use crate::scenario::{Origin, ReplicaWritten, ScenarioFile, kv_cache, show};
 use crate::units::{Diagnostic, Located, SimDuration};
@@ -30,11 +30,17 @@ pub(super) fn resolve_engine(
     };
     let block_default = (BLOCK_SIZE_DEFAULT, Origin::Assumed);
     let block_size = number("spec.replica.blockSize", &written.block_size, "block-size", block_default, ledger);
+    let chunked_prefill = chunked_prefill(workload, version, ledger);
+    let batched_default = if chunked_prefill {
+        (profile.max_num_batched_tokens, from_profile())
+    } else {
+        (raised_budget(scenario, profile, workload), Origin::Assumed)
+    };
     let batched = number(
         "spec.replica.maxNumBatchedTokens",
         &written.max_num_batched_tokens,
         "max-num-batched-tokens",
-        (profile.max_num_batched_tokens, from_profile()),
+        batched_default,
         ledger,
     );
     // vLLM caps the default, not a given value, to the token budget (`EngineArgs.get_batch_defaults`).
@@ -69,29 +75,40 @@ pub(super) fn resolve_engine(
         max_model_len,
         length_span: length_span.or(of_args),
     };
-    let kv_blocks = kv_cache::kv_blocks(&engine, overridden, ledger);
+    let kv_blocks = kv_cache::kv_blocks(&engine, overridden, ledger)?;
     let model_name = model_name(scenario, profile, workload, ledger);
     warn_of_unused_arguments(workload, profile, ledger);
     let step_time = step_time(scenario, profile, ledger)?;
     let has_flag = |name: &str| workload.is_some_and(|workload| workload.args.get(name).is_some());
-    let async_scheduling = has_flag("async-scheduling") || (version >= (0, 14) && !has_flag("no-async-scheduling"));
     Some(EngineConfig {
         model_name,
         step_time,
         request_overhead: SimDuration::from_secs_f64(overhead_ms / 1e3),
-        kv_blocks: kv_blocks?,
+        kv_blocks,
         block_size,
         max_num_seqs,
         max_num_batched_tokens: batched,
         max_model_len,
-        reserve_full_prompt: version >= (0, 20),
-        async_scheduling,
+        reserve_full_prompt: reserve_full_prompt(workload, version, ledger),
+        async_scheduling: async_scheduling(workload, version, ledger),
         vllm_version: version,
         show_hidden_metrics: hidden_metrics(workload, ledger),
         log_stats: !has_flag("disable-log-stats"),
         http_metrics: workload.is_none_or(|workload| workload.runtime == Runtime::Vllm),
-        scheduling: scheduling(workload, batched, max_model_len, ledger),
+        scheduling: scheduling(
+            workload,
+            &Sizes { version, batched, model_len: max_model_len, kv_blocks, chunked_prefill },
+            ledger,
+        ),
     })
+}
+
+/// Without chunked prefill vLLM raises a budget that nobody wrote to the longest request
+/// (`EngineArgs._set_default_max_num_seqs_and_batched_tokens_args`).
+fn raised_budget(scenario: &ScenarioFile, profile: &Profile, workload: Option<&Workload>) -> u32 {
+    let of_args = || workload?.args.number("max-model-len").ok().flatten();
+    let longest = scenario.replica.max_model_len.clone().or_else(of_args);
+    profile.max_num_batched_tokens.max(longest.map_or(profile.max_model_len, |given| given.value))
 }
 
 /// vLLM refuses to start with fewer tokens per step than requests (`SchedulerConfig.verify_max_model_len`).

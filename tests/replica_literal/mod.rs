@@ -81,7 +81,7 @@ impl LiteralEngine {
             next: Vec::new(),
             leaving: Vec::new(),
             phase: Phase::Idle,
-            cache: Cache::new(config.kv_blocks, config.vllm_version >= (0, 33)),
+            cache: Cache::new(config.kv_blocks, config.vllm_version >= (0, 24)),
             metrics: Metrics::default(),
             published: Gauges::default(),
             unpublished_queries: 0,
@@ -221,7 +221,14 @@ impl LiteralEngine {
     pub fn gauges(&self, now: SimTime) -> (u32, u32, f64) {
         debug_assert!(self.next_wake().is_none_or(|next| now <= next), "observed at {now}, after a missed wake");
         let Gauges { running, waiting, used_blocks } = self.published;
-        (running, waiting, f64::from(used_blocks) / f64::from(self.config.kv_blocks))
+        let blocks = self.config.kv_blocks;
+        let usage = if self.config.vllm_version < (0, 11) {
+            // The null block is never free.
+            f64::from(used_blocks + 1) / f64::from(blocks + 1)
+        } else {
+            f64::from(used_blocks) / f64::from(blocks)
+        };
+        (running, waiting, usage)
     }
 
     /// Ids of the requests inside, in order of arrival; after a kill they are the ones that failed.

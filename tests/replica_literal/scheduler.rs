@@ -65,7 +65,7 @@ impl LiteralEngine {
     fn schedule(&mut self, now: SimTime) -> Vec<Entry> {
         let mut batch = Vec::new();
         let mut budget = self.config.max_num_batched_tokens;
-        let lone = self.running.len() + self.waiting.len() <= 1 && self.config.vllm_version >= (0, 33);
+        let lone = self.running.len() + self.waiting.len() <= 1 && self.config.vllm_version >= (0, 31);
         if self.schedule_running(&mut batch, &mut budget, lone) {
             self.admit_waiting(&mut batch, &mut budget, now, lone);
         }
@@ -104,7 +104,7 @@ impl LiteralEngine {
     fn schedule_running(&mut self, batch: &mut Vec<Entry>, budget: &mut u32, lone: bool) -> bool {
         let mut undisturbed = true;
         let mut index = 0;
-        while index < self.running.len() && *budget > 0 {
+        'requests: while index < self.running.len() && *budget > 0 {
             let slot = self.running[index];
             let live = self.live(slot);
             if live.will_be_cut() {
@@ -120,13 +120,19 @@ impl LiteralEngine {
                 } else {
                     *self.running.last().expect("the request that asks for blocks is running")
                 };
-                self.running.retain(|other| *other != victim);
-                if let Some(place) = batch.iter().position(|entry| entry.slot == victim) {
+                let victim_index = self.running.iter().position(|other| *other == victim).expect("it runs");
+                self.running.remove(victim_index);
+                let was_scheduled = batch.iter().position(|entry| entry.slot == victim);
+                if let Some(place) = was_scheduled {
                     *budget += batch.remove(place).tokens;
-                    index -= 1;
                 }
+                let moves = if self.config.vllm_version >= (0, 28) { victim_index < index } else { was_scheduled.is_some() };
+                index -= usize::from(moves);
                 self.preempt(victim);
                 if victim == slot {
+                    if self.config.scheduling.by_priority && self.config.vllm_version >= (0, 33) {
+                        continue 'requests;
+                    }
                     return false;
                 }
             }
@@ -151,8 +157,9 @@ impl LiteralEngine {
             let Some(slot) = slot else { return };
             let hit = self.look_up(slot);
             let found = hit.len() as u32 * block_size;
-            let old = self.config.vllm_version < (0, 12);
-            if old {
+            let version = self.config.vllm_version;
+            let is_victim = self.live(slot).scheduled.is_some();
+            if version < (0, 12) || version < (0, 27) && !is_victim {
                 self.count_lookup(slot, found);
             }
             let live = self.live(slot);
@@ -168,7 +175,7 @@ impl LiteralEngine {
             if needed + watermark > self.cache.free() {
                 return;
             }
-            if !old && live.scheduled.is_none() {
+            if version >= (0, 27) && !is_victim {
                 self.count_lookup(slot, found);
             }
             hit.iter().for_each(|block| self.cache.touch(*block));
@@ -197,10 +204,19 @@ impl LiteralEngine {
     }
 
     fn count_lookup(&mut self, slot: Slot, found: u32) {
-        if self.config.scheduling.prefix_caching {
-            self.unpublished_queries += u64::from(self.live(slot).length());
-            self.unpublished_hits += u64::from(found);
+        if !self.config.scheduling.prefix_caching {
+            return;
         }
+        let length = self.live(slot).length();
+        let (mut queries, mut hits) = (length, found);
+        if self.config.vllm_version < (0, 9) {
+            // Hashes of full blocks; the last one is left out when it would leave nothing to compute.
+            let hashes = length / self.config.block_size;
+            queries = if hashes * self.config.block_size == length { hashes - 1 } else { hashes };
+            hits = found / self.config.block_size;
+        }
+        self.unpublished_queries += u64::from(queries);
+        self.unpublished_hits += u64::from(hits);
     }
 
     /// Blocks for the next `tokens` of a request; false (and nothing taken) when there are not enough. Those that get full
@@ -308,7 +324,8 @@ impl LiteralEngine {
         }
         if generated > 0 {
             // A step whose chunks complete nothing has no outputs, hence no sample.
-            self.metrics.observe(Family::IterationTokens, generated + prompt_tokens - cached_tokens, 1);
+            let prompts = if self.config.vllm_version >= (0, 23) { prompt_tokens - cached_tokens } else { prompt_tokens };
+            self.metrics.observe(Family::IterationTokens, generated + prompts, 1);
         }
         self.metrics.generation_tokens += generated;
         self.metrics.prompt_tokens += prompt_tokens;
@@ -334,7 +351,9 @@ impl LiteralEngine {
                 prompt_tokens: prompt,
                 generated_tokens: out,
             };
-            let (cut_by_length, preemptions) = (live.most < live.wanted, live.preemptions);
+            let length_first = self.config.vllm_version < (0, 12);
+            let cut_by_length = live.most < live.wanted || live.most == live.wanted && length_first;
+            let preemptions = live.preemptions;
             let cached = live.cached;
             let room = self.config.max_model_len.saturating_sub(prompt);
             let max_tokens = u64::from(live.attributes.max_tokens.map_or(room, |own| own.clamp(1, room)));

@@ -30,7 +30,7 @@ pub fn bench_engine(profile: &Profile, vllm_version: (u32, u32)) -> Result<Engin
         max_num_seqs: profile.max_num_seqs,
         max_num_batched_tokens: profile.max_num_batched_tokens,
         max_model_len: profile.max_model_len,
-        reserve_full_prompt: vllm_version >= (0, 20),
+        reserve_full_prompt: vllm_version >= (0, 19),
         async_scheduling: vllm_version >= (0, 14),
         vllm_version,
         show_hidden_metrics: None,
