@@ -273,7 +273,7 @@ fn what_vllm_would_not_start_with_is_refused_at_its_place() {
             ],
         ),
         (
-            "--no-enable-chunked-prefill, --max-model-len=16384",
+            "--no-enable-chunked-prefill, --max-model-len=16384, --max-num-batched-tokens=8192",
             &["p.yaml:24:59", "8192 per step without chunked prefill", "at least maxModelLen 16384"],
         ),
         ("--max-num-seqs=0", &["found \"0\" for --max-num-seqs", "a whole number above zero"]),

@@ -335,7 +335,8 @@ fn judge(cases: &impl Strategy<Value = (EngineConfig, Vec<(SimTime, Call)>)>) {
         let seen = compare(config.clone(), calls.clone())?;
         let mut met = met.borrow_mut();
         let aborts = calls.iter().any(|(_, call)| matches!(call, Call::Abort(_)));
-        let is_long = |call: &Call| matches!(call, Call::Submit(_, prompt, ..) if *prompt > config.max_num_batched_tokens);
+        let is_long =
+            |call: &Call| matches!(call, Call::Submit(_, prompt, ..) if *prompt > config.max_num_batched_tokens);
         met.evictions += u32::from(seen.preemptions > 0);
         met.evictions_by_priority += u32::from(seen.preemptions > 0 && config.scheduling.by_priority);
         met.hits += u32::from(seen.hits > 0.0);
@@ -357,7 +358,10 @@ fn judge(cases: &impl Strategy<Value = (EngineConfig, Vec<(SimTime, Call)>)>) {
         && met.prompts_over_a_step > 150
         && met.async_scheduling > 180
         && met.runs_at_once > 200;
-    assert!(enough && VERSIONS.iter().all(|version| met.versions.get(version).is_some_and(|cases| *cases > 20)), "{met:?}");
+    assert!(
+        enough && VERSIONS.iter().all(|version| met.versions.get(version).is_some_and(|cases| *cases > 20)),
+        "{met:?}"
+    );
 }
 
 #[test]

@@ -49,8 +49,9 @@ pub(super) fn chunked_prefill(workload: Option<&Workload>, version: (u32, u32), 
         return chunked;
     }
     let (major, minor) = version;
-    let message =
-        format!("vLLM {major}.{minor} computes prompts in chunks whatever --no-enable-chunked-prefill says; so does the run");
+    let message = format!(
+        "vLLM {major}.{minor} computes prompts in chunks whatever --no-enable-chunked-prefill says; so does the run"
+    );
     let given = ["no-enable-chunked-prefill", "enable-chunked-prefill"].map(|flag| workload.args.get(flag));
     let place = given.into_iter().flatten().next().map(|given| given.span.clone());
     ledger.push(Diagnostic::warning(place, "args", message));
@@ -59,9 +60,8 @@ pub(super) fn chunked_prefill(workload: Option<&Workload>, version: (u32, u32), 
 
 /// Whether admission needs free blocks for the whole prompt: `--[no-]scheduler-reserve-full-isl`, the default since 0.19.
 pub(super) fn reserve_full_prompt(workload: Option<&Workload>, version: (u32, u32), ledger: &mut Ledger) -> bool {
-    let reserves = workload.is_none_or(|workload| {
-        switch(workload, "scheduler-reserve-full-isl", "no-scheduler-reserve-full-isl", ledger)
-    });
+    let reserves = workload
+        .is_none_or(|workload| switch(workload, "scheduler-reserve-full-isl", "no-scheduler-reserve-full-isl", ledger));
     reserves && version >= (0, 19)
 }
 
@@ -73,7 +73,8 @@ pub(super) fn async_scheduling(workload: Option<&Workload>, version: (u32, u32),
     let Some((workload, given)) = given else { return version >= (0, 14) };
     if version < (0, 10) {
         let (major, minor) = version;
-        let message = format!("found --async-scheduling with vLLM {major}.{minor}, expected 0.10 or later, which knows it");
+        let message =
+            format!("found --async-scheduling with vLLM {major}.{minor}, expected 0.10 or later, which knows it");
         ledger.push(Diagnostic::error(given.span.clone(), "args", message));
     }
     switch(workload, FLAGS[0], FLAGS[1], ledger)

@@ -126,7 +126,8 @@ impl LiteralEngine {
                 if let Some(place) = was_scheduled {
                     *budget += batch.remove(place).tokens;
                 }
-                let moves = if self.config.vllm_version >= (0, 28) { victim_index < index } else { was_scheduled.is_some() };
+                let moves =
+                    if self.config.vllm_version >= (0, 28) { victim_index < index } else { was_scheduled.is_some() };
                 index -= usize::from(moves);
                 self.preempt(victim);
                 if victim == slot {
@@ -324,7 +325,8 @@ impl LiteralEngine {
         }
         if generated > 0 {
             // A step whose chunks complete nothing has no outputs, hence no sample.
-            let prompts = if self.config.vllm_version >= (0, 23) { prompt_tokens - cached_tokens } else { prompt_tokens };
+            let prompts =
+                if self.config.vllm_version >= (0, 23) { prompt_tokens - cached_tokens } else { prompt_tokens };
             self.metrics.observe(Family::IterationTokens, generated + prompts, 1);
         }
         self.metrics.generation_tokens += generated;
