@@ -265,7 +265,11 @@ fn a_run_that_lost_or_refused_most_requests_is_in_error() {
     assert_eq!(severity(&rejected(5), "requests-rejected"), Some(Severity::Error));
     assert_eq!(severity(&rejected(6), "requests-rejected"), Some(Severity::Warning));
     let summary = summarize(&rejected(5), &AnalysisSettings::default());
-    assert!(summary.verdict.findings[0].message.contains("the prompt does not fit the model length"));
+    assert!(
+        summary.verdict.findings[0]
+            .message
+            .contains("the prompt, or prompt + max_tokens, does not fit the model length")
+    );
 }
 
 fn selector(matched: bool, nearest: Option<&str>) -> SelectorRecord {

@@ -91,12 +91,13 @@ pub(super) fn rejected_requests(summary: &Summary) -> Option<Finding> {
     (requests.rejected > 0).then(|| {
         let share = 100.0 * requests.rejected as f64 / requests.total as f64;
         let message = format!(
-            "{} of {} rejected with HTTP 400 ({share:.2} %): the prompt does not fit the model length",
+            "{} of {} rejected with HTTP 400 ({share:.2} %): the prompt, or prompt + max_tokens, does not fit the \
+             model length",
             requests.rejected,
             counted(requests.total, "request")
         );
-        let evidence =
-            vec!["the SLO leaves them out; give the model a longer --max-model-len or shorten the prompts".to_owned()];
-        finding("requests-rejected", severity_of_share(requests.rejected, requests.total), message, evidence)
+        let evidence = "the SLO leaves them out; give the model a longer --max-model-len, shorten the prompts, or lower the \
+                        requests' max_tokens";
+        finding("requests-rejected", severity_of_share(requests.rejected, requests.total), message, vec![evidence.to_owned()])
     })
 }

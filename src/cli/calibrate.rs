@@ -2,13 +2,14 @@
 
 use crate::cli::args::{CalibrateArgs, LintFormat};
 use crate::cli::outcome::{Failure, Outcome, print, talk};
+use crate::cli::overwritten::refuse_input;
 use crate::manifest::{Bundle, Input, nearest};
 use crate::replica::{Profile, ProfileKind, built_in_profile, built_in_profiles, gpu_by_name, known_model, model_key};
 use crate::report::{CalibrateReport, calibrate_json, calibrate_text};
 use crate::scenario::{profile_yaml, read_profile};
 use crate::study::{
-    LengthOptions, Measurement, Measurements, calibrate, capacity, judge, parse_slo, plateaus, prior_for,
-    read_measurements, rule_cache,
+    LengthOptions, Measurement, Measurements, calibrate, capacity, judge, measurements_text, parse_slo, plateaus,
+    prior_for, read_measurements, rule_cache,
 };
 use crate::units::{Diagnostic, Diagnostics, Span};
 use std::fs;
@@ -26,6 +27,7 @@ pub(super) fn run(args: &CalibrateArgs) -> Result<Outcome, Failure> {
         None => Vec::new(),
         Some(text) => parse_slo(text).map_err(|why| Diagnostic::error(None, "--slo", why))?,
     };
+    refuse_lost_input(args)?;
     let prior = prior(args)?;
     let found = measurements(args, &args.measurements)?;
     let held_out = measurements(args, &args.holdout)?;
@@ -88,6 +90,17 @@ pub(super) fn run(args: &CalibrateArgs) -> Result<Outcome, Failure> {
     Ok(Outcome::Fine)
 }
 
+/// The profile must not take the place of what it is fitted to or starts from.
+fn refuse_lost_input(args: &CalibrateArgs) -> Result<(), Failure> {
+    let Some(out) = &args.out else { return Ok(()) };
+    let measured = args.measurements.iter().map(|path| ("one of MEASUREMENTS", path.as_path()));
+    let held_out = args.holdout.iter().map(|path| ("a file of --holdout", path.as_path()));
+    // A built-in profile's name goes before a file's.
+    let prior = args.prior.as_deref().filter(|name| built_in_profile(name).is_none());
+    let prior = prior.map(|name| ("the file of --prior", Path::new(name)));
+    Ok(refuse_input("--out", out, measured.chain(held_out).chain(prior))?)
+}
+
 /// All files, in order; all their mistakes together.
 fn measurements(args: &CalibrateArgs, files: &[PathBuf]) -> Result<Measurements, Failure> {
     let options = LengthOptions {
@@ -98,10 +111,11 @@ fn measurements(args: &CalibrateArgs, files: &[PathBuf]) -> Result<Measurements,
     };
     let (mut all, mut wrong) = (Measurements::default(), Diagnostics::new());
     for path in files {
-        let text = fs::read_to_string(path).map_err(|error| {
-            let message = format!("cannot be read as text: {error}");
-            Diagnostics::from(Diagnostic::error(Span::new(path.display().to_string(), 0, 0), "", message))
+        let bytes = fs::read(path).map_err(|error| {
+            let message = format!("cannot be read: {error}");
+            Diagnostic::error(Span::new(path.display().to_string(), 0, 0), "", message)
         });
+        let text = bytes.and_then(|bytes| measurements_text(path, bytes)).map_err(Diagnostics::from);
         match text.and_then(|text| read_measurements(path, &text, &options)) {
             Ok(found) => {
                 all.runs.extend(found.runs);

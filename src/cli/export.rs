@@ -2,6 +2,7 @@
 
 use crate::cli::args::ExportArgs;
 use crate::cli::outcome::{Failure, Outcome, print};
+use crate::cli::overwritten::{is_same_file, refuse_input};
 use crate::export::{Exported, Exporter};
 use crate::manifest::{Bundle, Input};
 use crate::prometheus::StoredRow;
@@ -18,12 +19,13 @@ const AGAIN: &str = "it was changed or written by another version of kedasim: ru
 /// Runs the command.
 pub(super) fn run(args: &ExportArgs) -> Result<Outcome, Failure> {
     if let (Some(one), Some(other)) = (&args.remote_write, &args.openmetrics)
-        && one == other
+        && (one == other || is_same_file(one, other))
     {
         return Err(
             Diagnostic::error(None, "--openmetrics", "found the file of --remote-write, expected another").into()
         );
     }
+    refuse_lost_run(args)?;
     let info = run_info(&args.run_dir)?;
     if info.fixed_replicas {
         let message = "found a run with --fixed-replicas, in which nothing asks Prometheus and nothing is scraped";
@@ -34,6 +36,21 @@ pub(super) fn run(args: &ExportArgs) -> Result<Outcome, Failure> {
     let (exported, decisions) = export(args, &resolved, &recorded)?;
     print(&summary_text(args, &resolved, &exported, decisions))?;
     Ok(Outcome::Fine)
+}
+
+/// An export must not take the place of a file of the run that it is made of.
+fn refuse_lost_run(args: &ExportArgs) -> Result<(), Failure> {
+    let mut files = Vec::new();
+    for folder in [args.run_dir.clone(), args.run_dir.join("inputs"), args.run_dir.join("plots")] {
+        // What cannot be listed has no file to lose; whether it is a run is said elsewhere.
+        files.extend(std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()));
+    }
+    for (flag, out) in [("--remote-write", &args.remote_write), ("--openmetrics", &args.openmetrics)] {
+        if let Some(out) = out.as_ref().filter(|out| out.is_file()) {
+            refuse_input(flag, out, files.iter().map(|path| ("a file of the run's own folder", path.as_path())))?;
+        }
+    }
+    Ok(())
 }
 
 /// What the run's summary says of it.

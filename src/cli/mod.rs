@@ -12,6 +12,7 @@ mod explain;
 mod export;
 mod lint;
 mod outcome;
+mod overwritten;
 mod plot;
 mod profiles;
 mod replications;

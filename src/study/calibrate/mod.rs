@@ -1,6 +1,6 @@
 //! Fits a profile to measurements: `kedasim calibrate`.
 //!
-//! Reading order: `measurement` (what a benchmark said), `read` and the formats (`read_json`, `read_table`), `bench` (the same
+//! Reading order: `measurement` (what a benchmark said), `read` and the formats (`read_json`, `read_guidellm`, `read_table`), `bench` (the same
 //! benchmark, simulated), `prior` (where to start), `held` (what the cache must have held), `coefficients`, `least_squares`
 //! (numbers only), `fit`, `plateau` and `capacity` (what follows for a threshold).
 
@@ -9,11 +9,13 @@ mod capacity;
 mod coefficients;
 mod fit;
 mod held;
+mod json_place;
 mod least_squares;
 mod measurement;
 mod plateau;
 mod prior;
 mod read;
+mod read_guidellm;
 mod read_json;
 mod read_table;
 
@@ -25,4 +27,4 @@ pub use held::{CacheRuling, Held, held_without_waiting, rule_cache};
 pub use measurement::{Lengths, Load, Measurement, Observed, Quantity, Stop};
 pub use plateau::{Plateau, PlateauStep, plateaus};
 pub use prior::prior_for;
-pub use read::{LengthOptions, Measurements, read_measurements};
+pub use read::{LengthOptions, Measurements, measurements_text, read_measurements};

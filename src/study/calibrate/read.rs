@@ -40,6 +40,30 @@ impl Measurements {
 pub(super) const FORMATS: &str = "expected the JSON of `vllm bench serve --save-result`, guidellm's JSON report, a CSV with a header, or the table that \
      the calibrate.py of prokube's KServe example prints";
 
+/// The text of a file of measurements.
+///
+/// # Errors
+/// Where it is no UTF-8, and what it seems to be.
+pub fn measurements_text(name: &Path, bytes: Vec<u8>) -> Result<String, Diagnostic> {
+    let file = name.display().to_string();
+    let help = |encoding: &str| format!("save it as UTF-8, for example with iconv -f {encoding} -t UTF-8");
+    // With the mark, or by the zero bytes of ASCII characters.
+    let is_wide = bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]);
+    if is_wide || bytes.iter().take(64).any(|byte| *byte == 0) {
+        let message = "found UTF-16 or binary data, expected text in UTF-8";
+        return Err(Diagnostic::error(Span::new(file, 1, 1), "", message).help(help("UTF-16")));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        let before = String::from_utf8_lossy(&error.as_bytes()[..at]).into_owned();
+        let line = before.matches('\n').count() + 1;
+        let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
+        let number = |own: usize| u32::try_from(own).unwrap_or(u32::MAX);
+        let message = format!("found the byte 0x{:02x}, expected text in UTF-8", error.as_bytes()[at]);
+        Diagnostic::error(Span::new(file, number(line), number(column)), "", message).help(help("LATIN1"))
+    })
+}
+
 /// Reads one file's text; `name` as the user gave it.
 ///
 /// # Errors
@@ -47,16 +71,17 @@ pub(super) const FORMATS: &str = "expected the JSON of `vllm bench serve --save-
 pub fn read_measurements(name: &Path, text: &str, lengths: &LengthOptions) -> Result<Measurements, Diagnostics> {
     let file = name.display().to_string();
     let mut found = Measurements::default();
-    let start = text.trim_start_matches('\u{feff}').trim_start();
+    let text = text.trim_start_matches('\u{feff}');
+    let start = text.trim_start();
     if start.is_empty() {
         return Err(Diagnostic::error(Span::new(file, 1, 1), "", format!("found an empty file, {FORMATS}")).into());
     }
     if start.starts_with(['{', '[']) {
-        read_json::read(&file, text.trim_start_matches('\u{feff}'), lengths, &mut found);
+        read_json::read(&file, text, lengths, &mut found);
     } else if read_table::is_printed_table(text) {
         read_table::read_printed(&file, text, lengths, &mut found);
     } else {
-        read_table::read_csv(&file, text.trim_start_matches('\u{feff}'), lengths, &mut found);
+        read_table::read_csv(&file, text, lengths, &mut found);
     }
     if !found.told.has_errors() && found.runs.is_empty() {
         let message = format!("found no run in the file, {FORMATS}");

@@ -60,6 +60,9 @@ impl Row<'_> {
 
 /// Reads a CSV.
 pub(super) fn read_csv(file: &str, text: &str, lengths: &LengthOptions, found: &mut Measurements) {
+    if let Err(diagnostic) = refuse_other_separator(file, text) {
+        return found.told.push(diagnostic);
+    }
     let mut reader = csv::ReaderBuilder::new().comment(Some(b'#')).trim(csv::Trim::All).from_reader(text.as_bytes());
     let header: Vec<String> = match reader.headers() {
         Ok(header) => header.iter().map(str::to_lowercase).collect(),
@@ -97,6 +100,47 @@ fn columns() -> Vec<&'static str> {
     SETTINGS.into_iter().chain(Quantity::ALL.map(Quantity::key)).collect()
 }
 
+/// A file whose fields are not separated by commas has one column with all names.
+fn refuse_other_separator(file: &str, text: &str) -> Result<(), Diagnostic> {
+    let lines = text.lines().enumerate();
+    let Some((index, header)) = lines.into_iter().find(|(_, line)| !line.trim().is_empty() && !line.starts_with('#'))
+    else {
+        return Ok(());
+    };
+    let found = [(';', "semicolons"), ('\t', "tabs")].into_iter().find(|(separator, _)| header.contains(*separator));
+    match found {
+        Some((separator, name)) if !header.contains(',') => {
+            let at = header.chars().position(|own| own == separator).unwrap_or(0);
+            let place = Span::new(file, number_from(index + 1), number_from(at + 1));
+            let message = format!("found fields separated by {name}, expected commas");
+            let help = "export the file again with a comma between fields and a point in numbers (1.5, not 1,5)";
+            Err(Diagnostic::error(place, "", message).help(help))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What to do about a column that is none: convert it where its name has another unit, else the nearest name with its unit.
+fn column_help(name: &str, known: &[&str]) -> String {
+    let of_unit = |own: &str| -> Option<(String, &'static str)> {
+        let units = [("_ms", "ms"), ("_us", "us"), ("_s", "s"), ("_sec", "s"), ("_seconds", "s")];
+        units.into_iter().find_map(|(end, unit)| Some((own.strip_suffix(end)?.to_owned(), unit)))
+    };
+    let unit = |own: &str| of_unit(own).map_or_else(String::new, |(_, unit)| format!(" (in {unit})"));
+    if let Some((quantity, given)) = of_unit(name)
+        && let Some(right) = known.iter().find(|own| of_unit(own).is_some_and(|(own, _)| own == quantity))
+    {
+        let (_, wanted) = of_unit(right).unwrap_or_default();
+        return format!("convert its numbers from {given} to {wanted} and call it {right}");
+    }
+    // A name without its unit, or one that is near.
+    let bare = known.iter().copied().find(|own| of_unit(own).is_some_and(|(own, _)| own == name));
+    match bare.or_else(|| nearest(name, known.iter().copied())) {
+        Some(guess) => format!("did you mean {guess}{}?", unit(guess)),
+        None => super::read::FORMATS.to_owned(),
+    }
+}
+
 fn check_header(file: &str, header: &[String]) -> Result<(), Diagnostic> {
     let place = |column: usize| Span::new(file, 1, number_from(column + 1));
     let known = columns();
@@ -104,8 +148,7 @@ fn check_header(file: &str, header: &[String]) -> Result<(), Diagnostic> {
         if !known.contains(&name.as_str()) {
             let message = format!("found the column {name:?}, expected some of {}", known.join(", "));
             let diagnostic = Diagnostic::error(place(column), "", message);
-            let guess = nearest(name, known.iter().copied()).map(|guess| format!("did you mean {guess}?"));
-            return Err(diagnostic.help(guess.unwrap_or_else(|| super::read::FORMATS.to_owned())));
+            return Err(diagnostic.help(column_help(name, &known)));
         }
         if header[..column].contains(name) {
             return Err(Diagnostic::error(place(column), "", format!("found the column {name} twice")));
@@ -179,44 +222,94 @@ fn is_table_header(line: &str) -> bool {
 /// Seconds of sending per step, where the text does not say (`DEFAULT_STEP_DURATION`).
 const STEP_SECONDS: f64 = 30.0;
 
-/// Reads what calibrate.py printed, from its first line or from the table's header on.
+/// What the lines before a table say of it.
+#[derive(Clone, Copy, Default)]
+struct Preamble {
+    seconds: Option<f64>,
+    max_tokens: Option<u32>,
+}
+
+impl Preamble {
+    fn take(&mut self, line: &str) {
+        if let Some(rest) = line.strip_prefix("Duration:") {
+            let seconds = rest.split_once('s').and_then(|(number, _)| number.trim().parse().ok());
+            self.seconds = seconds.filter(|seconds: &f64| *seconds > 0.0 && seconds.is_finite());
+        } else if let Some(rest) = line.strip_prefix("Max tokens:") {
+            self.max_tokens = rest.trim().parse().ok();
+        }
+    }
+}
+
+/// Where a line of the printed text stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// Before a table's header, or after its rows.
+    Outside,
+    /// Among its rows.
+    Rows,
+    /// Among its rows, after a blank line: more rows, or the text that ends it.
+    Gap,
+}
+
+/// Reads what calibrate.py printed, from its first line or from the table's header on; of several tables all.
 pub(super) fn read_printed(file: &str, text: &str, options: &LengthOptions, found: &mut Measurements) {
-    let after = |name: &str| {
-        let mut lines = text.lines().map(str::trim_start);
-        lines.find_map(|line| line.strip_prefix(name)).map(|rest| rest.trim().to_owned())
-    };
-    let seconds = after("Duration:").and_then(|rest| rest.split_once('s').and_then(|(number, _)| number.parse().ok()));
-    if seconds.is_none() {
-        let message = format!("assumed: {STEP_SECONDS} s of sending per step, as calibrate.py does");
-        found.tell(Diagnostic::note(Span::new(file, 0, 0), "", message));
-    }
-    let seconds = seconds.filter(|seconds: &f64| *seconds > 0.0 && seconds.is_finite()).unwrap_or(STEP_SECONDS);
-    let max_tokens = options.max_tokens.or_else(|| after("Max tokens:")?.parse().ok());
-    let options = LengthOptions { max_tokens, ..*options };
-    let rows = text.lines().enumerate().skip_while(|(_, line)| !is_table_header(line)).skip(1);
-    for (index, line) in rows {
-        let line_number = number_from(index + 1);
+    let (mut preamble, mut part) = (Preamble::default(), Part::Outside);
+    for (index, line) in text.lines().enumerate() {
+        let place = Span::new(file, number_from(index + 1), 1);
         let words: Vec<&str> = line.split_whitespace().collect();
-        if words.is_empty() {
-            break;
-        }
-        if words.iter().all(|word| word.chars().all(|c| c == '-')) {
+        let Some(first) = words.first() else {
+            part = if part == Part::Rows { Part::Gap } else { part };
             continue;
-        }
-        match printed_row(&Span::new(file, line_number, 1), &words, seconds, &options, found) {
-            Ok(run) => found.runs.push(run),
-            Err(diagnostic) => found.told.push(diagnostic),
+        };
+        if is_table_header(line) {
+            part = Part::Rows;
+        } else if words.iter().all(|word| word.chars().all(|c| c == '-')) {
+            // The line under the header.
+        } else if part == Part::Outside {
+            preamble.take(line.trim_start());
+            if is_row(&words) {
+                let message = format!("found {:?} outside a table, expected its header above it", words.join(" "));
+                let help = "remove the lines between the table's rows, or this one";
+                found.told.push(Diagnostic::error(place, "", message).help(help));
+            }
+        } else if line.trim_start().starts_with("WARNING") {
+            let message = format!("calibrate.py printed: {}; the rates of the row after it may be wrong", line.trim());
+            found.tell(Diagnostic::warning(place, "", message).help("measure again if the row looks wrong"));
+        } else if part == Part::Gap && !first.starts_with(|c: char| c.is_ascii_digit()) {
+            // The advice that ends the table.
+            part = Part::Outside;
+        } else {
+            part = Part::Rows;
+            match printed_row(&place, &words, &preamble, options, found) {
+                Ok(run) => found.runs.push(run),
+                Err(diagnostic) => found.told.push(diagnostic),
+            }
         }
     }
+}
+
+fn is_latency(word: &str) -> bool {
+    word == "n/a" || word.parse::<f64>().is_ok()
+}
+
+/// Whether the words are those of a row: concurrency, tok/s, latency.
+fn is_row(words: &[&str]) -> bool {
+    words.len() >= 3 && words[0].parse::<u32>().is_ok() && words[1].parse::<f64>().is_ok() && is_latency(words[2])
 }
 
 fn printed_row(
     place: &Span,
     words: &[&str],
-    seconds: f64,
+    preamble: &Preamble,
     options: &LengthOptions,
     found: &mut Measurements,
 ) -> Result<Measurement, Diagnostic> {
+    let options = &LengthOptions { max_tokens: options.max_tokens.or(preamble.max_tokens), ..*options };
+    let seconds = preamble.seconds.unwrap_or_else(|| {
+        let message = format!("assumed: {STEP_SECONDS} s of sending per step, as calibrate.py does");
+        found.tell(Diagnostic::note(Span::new(place.file.clone(), 0, 0), "", message));
+        STEP_SECONDS
+    });
     let workers = words[0].parse::<u32>().ok().filter(|workers| *workers >= 1 && f64::from(*workers) <= MOST);
     let positive = |word: &str| word.parse::<f64>().ok().filter(|number| number.is_finite() && *number > 0.0);
     let rate = words.get(1).and_then(|word| positive(word));
@@ -224,7 +317,8 @@ fn printed_row(
     let (Some(workers), Some(rate), Some(latency)) = (workers, rate, latency) else {
         let shown = words.iter().take(3).copied().collect::<Vec<_>>().join(" ");
         let message = format!("found {shown:?}, expected concurrency, tok/s and mean latency in s (or n/a)");
-        return Err(Diagnostic::error(place.clone(), "", message));
+        let help = "give the table as calibrate.py printed it, or remove the line";
+        return Err(Diagnostic::error(place.clone(), "", message).help(help));
     };
     if words.iter().any(|word| word.contains("errors)")) {
         let message = "requests of this step failed; they are not simulated";
