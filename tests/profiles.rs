@@ -313,7 +313,7 @@ fn coefficients_can_be_replaced_one_by_one() {
     let step = |run: &ResolvedRun| run.engine.step_time.step(1, 0, 0, 1).as_ps();
     assert_eq!(step(&run) - step(&base), 700_000_000);
     assert!(scenario_yaml(&run).contains("t0Ms: 1 # p.yaml:"));
-    contains_all(&refused(&service(LLAMA_8B, "", H100, 1), "{stepTime: {knee: 0.5}}"), &["p.yaml:", "knee 0.5"]);
+    contains_all(&refused(&service(LLAMA_8B, "", H100, 1), "{stepTime: {knee: 0.5}}"), &["p.yaml:", "knee: found 0.5"]);
     contains_all(&refused(&service(LLAMA_8B, "", H100, 1), "{stepTime: {wMs: -1}}"), &["p.yaml:", "stepTime.wMs"]);
     contains_all(&refused(&service(LLAMA_8B, "", H100, 1), "{stepTime: {wms: 1}}"), &["stepTime.wms", "wMs"]);
 }

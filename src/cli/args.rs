@@ -377,13 +377,11 @@ fn length_range(text: &str) -> Result<(f64, f64), String> {
     parsed.filter(valid).ok_or_else(|| "expected two multiples, the lower first, e.g. 0.8:1".to_owned())
 }
 
-/// `0.33`, or with a patch release.
+/// `0.33`, or with a patch release; as `vllmVersion` of a Scenario.
 fn vllm_version(text: &str) -> Result<(u32, u32), String> {
-    let mut numbers = text.trim_start_matches('v').split('.').map(str::parse);
-    match (numbers.next(), numbers.next()) {
-        (Some(Ok(major)), Some(Ok(minor))) => Ok((major, minor)),
-        _ => Err("expected a release such as 0.33".to_owned()),
-    }
+    let numbers: Result<Vec<u32>, _> = text.trim_start_matches('v').split('.').map(str::parse).collect();
+    let numbers = numbers.ok().filter(|numbers| numbers.len() <= 3).ok_or("expected a release such as 0.33")?;
+    Ok(crate::scenario::vllm_version(&numbers)?)
 }
 
 #[derive(Debug, Args)]

@@ -6,7 +6,7 @@ use crate::cli::overwritten::refuse_input;
 use crate::manifest::{Bundle, Input, nearest};
 use crate::replica::{Profile, ProfileKind, built_in_profile, built_in_profiles, gpu_by_name, known_model, model_key};
 use crate::report::{CalibrateReport, calibrate_json, calibrate_text};
-use crate::scenario::{profile_yaml, read_profile};
+use crate::scenario::{profile_warnings, profile_yaml, read_profile};
 use crate::study::{
     LengthOptions, Measurement, Measurements, calibrate, capacity, judge, measurements_text, parse_slo, plateaus,
     prior_for, read_measurements, rule_cache,
@@ -210,7 +210,13 @@ fn named(name: &str) -> Result<Profile, Failure> {
     let bundle = Bundle::load(&[Input::Path(PathBuf::from(name))])?;
     let documents: Vec<_> = bundle.of_kind("Profile").collect();
     match documents.as_slice() {
-        [document] => Ok(read_profile(document)?),
+        [document] => {
+            let profile = read_profile(document)?;
+            for warning in profile_warnings(&profile, document) {
+                talk(&warning.to_string());
+            }
+            Ok(profile)
+        }
         other => {
             let message = format!("found {} Profile documents in {name}, expected one", other.len());
             Err(Diagnostic::error(None, "--prior", message).into())

@@ -9,6 +9,10 @@ use crate::scenario::profile_yaml;
 use crate::units::Diagnostic;
 use serde::Serialize;
 
+/// Over a printed profile, which people copy and edit.
+const COPY: &str =
+    "# A copy with other numbers is another profile: change name, kind (own), source and error as well.\n";
+
 /// Runs the command.
 pub(super) fn run(args: &ProfilesArgs) -> Result<Outcome, Failure> {
     let profiles = match &args.name {
@@ -17,7 +21,7 @@ pub(super) fn run(args: &ProfilesArgs) -> Result<Outcome, Failure> {
     };
     print(&match (args.format, &args.name) {
         (LintFormat::Json, _) => json_list(&profiles),
-        (LintFormat::Text, Some(_)) => profile_yaml(&profiles[0]),
+        (LintFormat::Text, Some(_)) => format!("{COPY}{}", profile_yaml(&profiles[0])),
         (LintFormat::Text, None) => table(&profiles),
     })?;
     Ok(Outcome::Fine)

@@ -31,6 +31,10 @@ pub struct Deployment {
 pub struct PodTemplate {
     /// Command and arguments of the serving container, in order.
     pub args: Vec<Located<String>>,
+    /// `image` of the serving container.
+    pub image: Option<Located<String>>,
+    /// Its `env`, as far as values are written out.
+    pub env: Vec<(String, Located<String>)>,
     /// GPUs in the serving container's limits (`nvidia.com/gpu`, `amd.com/gpu`, ...), 0 when the limits name none, `None`
     /// when there are no limits.
     pub gpus: Option<Located<i64>>,
@@ -158,6 +162,8 @@ impl PodTemplate {
         args.extend(strings(container, "args", diagnostics));
         PodTemplate {
             args,
+            image: container.node("image").and_then(text_of),
+            env: container.node("env").map(env).unwrap_or_default(),
             gpus: gpus(container, diagnostics),
             has_gpu_slices,
             termination_grace_period_seconds: None,
@@ -215,6 +221,17 @@ fn required_labels(affinity: &Node) -> Vec<(String, Located<String>)> {
         is_in.then_some((key.to_owned(), Located::new(value.as_str()?.to_owned(), value.span.clone())))
     };
     items(term.get("matchExpressions")).iter().filter_map(label).collect()
+}
+
+fn text_of(node: &Node) -> Option<Located<String>> {
+    Some(Located::new(node.as_str()?.to_owned(), node.span.clone()))
+}
+
+/// Variables with a value of their own; what is mistyped there is the API server's business.
+fn env(node: &Node) -> Vec<(String, Located<String>)> {
+    let Value::Seq(items) = &node.value else { return Vec::new() };
+    let variable = |item: &Node| Some((item.get("name")?.as_str()?.to_owned(), text_of(item.get("value")?)?));
+    items.iter().filter_map(variable).collect()
 }
 
 /// The ports of a container.

@@ -89,7 +89,12 @@ impl<'n> Fields<'n> {
             Some(value) if range.contains(&value) => Some(Located::new(value, node.span.clone())),
             _ => {
                 let (start, end) = (*range.start(), *range.end());
-                let too_large = value.is_some_and(|value| value > end);
+                // A float that is whole, but beyond what is exact, is too large all the same.
+                let too_large = match typed(node) {
+                    Value::Int(value) => value > end,
+                    Value::Float(value) => value > end as f64,
+                    _ => false,
+                };
                 let expected = if end < i64::from(i32::MAX) || too_large {
                     format!("an integer from {start} to {end}")
                 } else if start <= i64::from(i32::MIN) && !matches!(node.value, Value::Int(_)) {
@@ -372,6 +377,13 @@ mod tests {
         assert!(said(0..=10).ends_with("expected an integer from 0 to 10"));
         assert!(said(1..=i64::from(i32::MAX)).ends_with("expected an integer of at least 1"));
         assert!(said(i64::from(i32::MIN)..=i64::from(i32::MAX)).ends_with("expected an integer"));
+        let said =
+            |text: &str| messages(text, |fields, all| _ = fields.integer("n", 16..=10_000_000_000, all)).remove(0);
+        assert!(
+            said("n: 1e18")
+                .ends_with("found the number 1000000000000000000, expected an integer from 16 to 10000000000")
+        );
+        assert!(said("n: 15").ends_with("an integer of at least 16"));
     }
 
     #[test]

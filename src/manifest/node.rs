@@ -1,6 +1,6 @@
 //! The located tree: what YAML says, each key and value with its place.
 
-use crate::units::Span;
+use crate::units::{Span, shown_number};
 
 /// A value and where it stands.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,7 +60,7 @@ impl Node {
             Value::Null => "nothing".to_owned(),
             Value::Bool(value) => format!("the boolean {value}"),
             Value::Int(value) => format!("the integer {value}"),
-            Value::Float(value) => format!("the number {value}"),
+            Value::Float(value) => format!("the number {}", shown_number(*value)),
             Value::Str(text) if text.chars().count() > 60 => {
                 format!("the string {:?}…", text.chars().take(60).collect::<String>())
             }

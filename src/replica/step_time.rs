@@ -1,7 +1,7 @@
 //! How long a step takes, in integer picoseconds.
 
 use crate::replica::{ExpertWeights, StepTimeCoefficients};
-use crate::units::{SimDuration, math};
+use crate::units::{SimDuration, math, shown_number};
 
 /// Coefficients above this are refused: 1000 s for one token or one step is a mistake of units.
 const LARGEST_PS: f64 = 1e15;
@@ -171,10 +171,10 @@ fn experts(written: &ExpertWeights) -> Result<Experts, String> {
 fn whole_ps(name: &str, value: f64, ps_per_unit: f64) -> Result<u64, String> {
     let ps = value * ps_per_unit;
     if !ps.is_finite() || ps < 0.0 {
-        return Err(format!("found {name} {value}, expected a finite number of 0 or more"));
+        return Err(format!("found {name} {}, expected a finite number of 0 or more", shown_number(value)));
     }
     if ps > LARGEST_PS {
-        return Err(format!("found {name} {value}, expected at most {}", LARGEST_PS / ps_per_unit));
+        return Err(format!("found {name} {}, expected at most {}", shown_number(value), LARGEST_PS / ps_per_unit));
     }
     Ok(ps.round() as u64)
 }

@@ -1,5 +1,6 @@
 //! The command line of a serving container: `--k=v` and `--k v`, `-` and `_` alike, as vLLM and KServe's runtimes accept.
 
+use crate::scenario::known_args::SHORT;
 use crate::units::{Diagnostic, Located};
 
 /// Flags of a serving container, the last of equals winning, and the positional model of `vllm serve MODEL`.
@@ -7,23 +8,21 @@ use crate::units::{Diagnostic, Located};
 pub(super) struct EngineArgs {
     flags: Vec<(String, Located<String>)>,
     positional_model: Option<Located<String>>,
+    /// Whether another program than vLLM is started, as far as the command says.
+    is_other: bool,
 }
 
 impl EngineArgs {
     /// Reads command and arguments in order. A shell's `-c "vllm serve ..."` is split at white space.
     pub fn read(args: &[Located<String>]) -> Self {
         let words = split_shell(args);
-        let mut read = EngineArgs::default();
+        let mut read = EngineArgs { is_other: is_other_program(&words), ..EngineArgs::default() };
         let mut index = 0;
         while index < words.len() {
             let word = &words[index];
             index += 1;
-            if let Some(flag) = word.value.strip_prefix("--") {
-                let (name, inline) = match flag.split_once('=') {
-                    Some((name, value)) => (name, Some(value.to_owned())),
-                    None => (flag, None),
-                };
-                let next = words.get(index).filter(|next| !next.value.starts_with("--"));
+            if let Some((name, inline)) = flag(&word.value) {
+                let next = words.get(index).filter(|next| flag(&next.value).is_none());
                 let value = match (inline, next) {
                     (Some(value), _) => Located::new(value, word.span.clone()),
                     (None, Some(next)) => {
@@ -32,7 +31,7 @@ impl EngineArgs {
                     }
                     (None, None) => Located::new(String::new(), word.span.clone()),
                 };
-                read.flags.push((name.replace('_', "-"), value));
+                read.flags.push((name, value));
             } else if word.value == "serve"
                 && let Some(next) = words.get(index).filter(|next| !next.value.starts_with('-'))
             {
@@ -51,6 +50,16 @@ impl EngineArgs {
     /// The value of the flag `name` (spelled with `-`).
     pub fn get(&self, name: &str) -> Option<&Located<String>> {
         self.flags.iter().rev().find(|(own, _)| own == name).map(|(_, value)| value)
+    }
+
+    /// Whether the flag is there, with a value or without.
+    pub fn has(&self, name: &str) -> bool {
+        self.flags.iter().any(|(own, _)| own.split('.').next() == Some(name))
+    }
+
+    /// Flags that were written for the server, in order; none where another program is started.
+    pub fn of_the_server(&self) -> impl Iterator<Item = (&str, &Located<String>)> {
+        self.flags.iter().filter(|_| !self.is_other).map(|(name, value)| (name.as_str(), value))
     }
 
     /// Model id: `--model_id`, `--model`, or the positional of `vllm serve`.
@@ -89,6 +98,35 @@ impl EngineArgs {
             }
         }
     }
+}
+
+/// Name (spelled with `-`) and value of a word that is a flag: `--k`, `--k=v`, `-tp`, `-tp=2`, `-O3`.
+fn flag(word: &str) -> Option<(String, Option<String>)> {
+    let (name, value) = match word.split_once('=') {
+        Some((name, value)) => (name, Some(value.to_owned())),
+        None => (word, None),
+    };
+    if let Some(name) = name.strip_prefix("--") {
+        // vLLM takes `_` for `-` in names, not in the keys of a JSON argument after the dot.
+        let (whole, part) = name.split_once('.').map_or((name, None), |(whole, part)| (whole, Some(part)));
+        let whole = whole.replace('_', "-");
+        let name = part.map_or_else(|| whole.clone(), |part| format!("{whole}.{part}"));
+        // The `--` that ends a shell's options.
+        return (!name.is_empty()).then_some((name, value));
+    }
+    if let Some(level) = name.strip_prefix("-O").filter(|level| !level.is_empty() && value.is_none()) {
+        return Some(("compilation-config".to_owned(), Some(level.to_owned())));
+    }
+    SHORT.iter().find(|(short, _)| *short == name).map(|(_, name)| ((*name).to_owned(), value))
+}
+
+/// Whether the words start with a program (not with a flag) and none of them speaks of vLLM.
+fn is_other_program(words: &[Located<String>]) -> bool {
+    let starts = words.first().is_some_and(|first| !first.value.starts_with('-'));
+    let is_own = |word: &Located<String>| {
+        word.value == "serve" || word.value.contains("vllm") || word.value.contains("huggingfaceserver")
+    };
+    starts && !words.iter().any(is_own)
 }
 
 fn split_shell(args: &[Located<String>]) -> Vec<Located<String>> {
@@ -145,6 +183,26 @@ mod tests {
         assert_eq!(number("auto"), Ok(None));
         assert!(number("$(LEN)").is_err());
         assert!(number("0").is_err());
+    }
+
+    #[test]
+    fn short_forms_are_the_flags_that_they_stand_for() {
+        for words in [vec!["-tp", "2"], vec!["-tp=2"], vec!["--enforce-eager", "-tp", "2"], vec!["-tp=4", "-tp=2"]] {
+            let read = args(&words).number("tensor-parallel-size").expect("a number");
+            assert_eq!(read.map(|value| value.value), Some(2), "{words:?}");
+        }
+        let read = args(&["sh", "-c", "exec vllm serve org/m -O3 -q fp8 -ep -- --x.a_b=1"]);
+        assert_eq!(read.get("quantization").map(|value| value.value.as_str()), Some("fp8"));
+        assert_eq!(read.get("compilation-config").map(|value| value.value.as_str()), Some("3"));
+        assert!(read.has("enable-expert-parallel") && read.has("x") && !read.has("c"));
+    }
+
+    #[test]
+    fn flags_of_another_program_are_not_the_servers() {
+        let names = |words: &[&str]| args(words).of_the_server().count();
+        assert_eq!(names(&["--model=m", "--max-num-seqs=4"]), 2);
+        assert_eq!(names(&["python3", "-m", "vllm.entrypoints.openai.api_server", "--model=m"]), 1);
+        assert_eq!(names(&["python3", "-m", "sglang.launch_server", "--model-path", "m"]), 0);
     }
 
     #[test]

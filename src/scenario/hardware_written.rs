@@ -2,6 +2,7 @@
 
 use crate::manifest::{Fields, Node, UnknownKeys, Value};
 use crate::replica::{KvCacheDtype, ModelConfig, WeightFormat};
+use crate::scenario::profile_file::check_knee;
 use crate::scenario::values::{choice, count, non_negative, positive};
 use crate::units::{Diagnostic, Diagnostics, Located};
 
@@ -65,6 +66,9 @@ pub(super) fn read_hardware(fields: &mut Fields<'_>, diagnostics: &mut Diagnosti
     if let Some(mut inner) = fields.fields("stepTime", diagnostics) {
         for key in COEFFICIENTS {
             if let Some(given) = non_negative(&mut inner, key, diagnostics) {
+                if key == "knee" {
+                    check_knee(&given, &inner.path_of(key), diagnostics);
+                }
                 written.step_time.push((key, given));
             }
         }

@@ -4,11 +4,13 @@
 //! Reading order: `written` (the files), `resolved` (what a run needs), `resolve` (from one to the other).
 
 mod engine_args;
+mod engine_checks;
 mod faults_written;
 mod gateway_written;
 mod generated;
 mod hardware_choice;
 mod hardware_written;
+mod known_args;
 mod kserve_hpa;
 mod kserve_policy;
 mod kv_cache;
@@ -20,6 +22,7 @@ mod origin;
 mod pod_selector;
 mod policy_choice;
 mod profile_choice;
+mod profile_doubts;
 mod profile_file;
 mod query_check;
 mod resolve;
@@ -56,6 +59,7 @@ pub use gateway_written::GatewayWritten;
 pub use generated::generated_by_kserve;
 pub use hardware_written::{HardwareWritten, ModelWritten};
 pub use origin::{Assumption, Origin};
+pub use profile_doubts::profile_warnings;
 pub use profile_file::{profile_yaml, read_profile};
 pub use query_check::QueryFault;
 pub use resolve::{Overrides, attach_profile, attach_traffic, replace_scenario, resolve};
@@ -74,3 +78,4 @@ pub use written::{
     ClusterWritten, KubernetesWritten, MOST_REPLICATIONS, PrometheusWritten, ReplicaWritten, RouterWritten,
     ScenarioFile, TrafficWritten, read_scenario,
 };
+pub use written_sections::vllm_version;

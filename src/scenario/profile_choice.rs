@@ -1,14 +1,14 @@
 //! Which profile a run uses: named by the command line or the Scenario, a Profile document among the input, or (in
 //! `hardware_choice`) the one that fits model and GPUs.
 
-use crate::manifest::{Bundle, Input, nearest};
+use crate::manifest::{Bundle, Document, Input, nearest};
 use crate::replica::{Profile, ProfileKind, built_in_profiles};
 use crate::scenario::hardware_choice::fitting_profile;
 use crate::scenario::ledger::{Ledger, flag};
 use crate::scenario::profile_file::step_time_yaml;
 use crate::scenario::values::at_reference;
 use crate::scenario::workload::Workload;
-use crate::scenario::{HardwareWritten, Overrides, ScenarioFile, read_profile, show};
+use crate::scenario::{HardwareWritten, Overrides, ScenarioFile, profile_warnings, read_profile, show};
 use crate::units::{Diagnostic, Located, Span};
 use std::path::{Path, PathBuf};
 
@@ -45,7 +45,7 @@ pub(super) fn choose_profile(
             ledger.push(diagnostic.help("name one with --profile or in the Scenario's replica.profile"));
             return None;
         }
-        let profile = ledger.take(read_profile(document))?;
+        let profile = read_told(document, ledger)?;
         // One that was attached for `--set` is what model and GPU had led to.
         if !document.root.span.file.starts_with(ATTACHED) {
             refuse_beside_profile(&scenario.replica.hardware, &profile.name, ledger)?;
@@ -56,6 +56,18 @@ pub(super) fn choose_profile(
     }
     let profile = fitting_profile(&scenario.replica.hardware, workload, ledger)?;
     tell_estimate(&profile, ledger);
+    Some(profile)
+}
+
+/// The document's profile, with what is doubtful in it.
+fn read_told(document: &Document, ledger: &mut Ledger) -> Option<Profile> {
+    let profile = ledger.take(read_profile(document))?;
+    // What `--set` changes of a built-in profile is told as a value of the run.
+    if !document.root.span.file.starts_with(ATTACHED) {
+        for warning in profile_warnings(&profile, document) {
+            ledger.push(warning);
+        }
+    }
     Some(profile)
 }
 
@@ -109,14 +121,14 @@ pub(super) fn folder_of(file: &str) -> PathBuf {
 /// A built-in profile, a Profile document of that name, or a file with one.
 fn named_profile(bundle: &Bundle, name: &Located<String>, folder: &Path, ledger: &mut Ledger) -> Option<Profile> {
     if let Some(document) = bundle.of_kind("Profile").find(|document| document.name == name.value) {
-        return ledger.take(read_profile(document));
+        return read_told(document, ledger);
     }
     let built_in = built_in_profiles();
     if let Some(profile) = built_in.iter().find(|profile| profile.name == name.value) {
         return Some(profile.clone());
     }
     if let Some(document) = bundle.of_kind("Profile").find(|own| own.file.as_ref() == Some(&folder.join(&name.value))) {
-        return ledger.take(read_profile(document));
+        return read_told(document, ledger);
     }
     if !is_file(&name.value) {
         let message = format!("there is no built-in profile and no Profile document called {:?}", name.value);
@@ -130,7 +142,7 @@ fn named_profile(bundle: &Bundle, name: &Located<String>, folder: &Path, ledger:
     let loaded = ledger.take(loaded.map_err(|found| at_reference(found, &name.span, PATH)))?;
     let documents: Vec<_> = loaded.of_kind("Profile").collect();
     if let [document] = documents.as_slice() {
-        return ledger.take(read_profile(document));
+        return read_told(document, ledger);
     }
     let message = format!("found {} Profile documents in {}, expected one", documents.len(), name.value);
     ledger.push(Diagnostic::error(name.span.clone(), PATH, message));

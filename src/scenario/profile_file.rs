@@ -5,8 +5,8 @@ use crate::replica::{
     BLOCK_SIZE_DEFAULT, ExpertWeights, KvMemory, Profile, ProfileKind, StepTime, StepTimeCoefficients, gpu_by_name,
 };
 use crate::scenario::show;
-use crate::scenario::values::{choice, count, name_kind, non_negative, positive, spec_of};
-use crate::units::{Diagnostic, Diagnostics, Located, Span};
+use crate::scenario::values::{choice, count, name_kind, non_negative, positive, request_overhead, spec_of};
+use crate::units::{Diagnostic, Diagnostics, Located, Span, shown_number};
 
 /// Reads a Profile document.
 ///
@@ -42,10 +42,11 @@ fn profile(document: &Document, diagnostics: &mut Diagnostics) -> Option<Profile
     let step_time = fields.fields("stepTime", diagnostics);
     let step_time = fields.required("stepTime", step_time, diagnostics);
     let step_time = step_time.and_then(|inner| read_step_time(inner, diagnostics));
-    let overhead = non_negative(&mut fields, "requestOverheadMs", diagnostics);
+    let overhead = request_overhead(&mut fields, diagnostics);
     let kv_tokens = fields.integer("kvTokens", i64::from(BLOCK_SIZE_DEFAULT)..=LARGEST_TOKENS, diagnostics);
     let memory_node = fields.node("memory");
-    let memory = fields.fields("memory", diagnostics).and_then(|inner| read_memory(inner, diagnostics));
+    let memory = fields.fields("memory", diagnostics).zip(memory_node);
+    let memory = memory.and_then(|(inner, node)| read_memory(inner, node, gpu.as_ref(), diagnostics));
     let max_num_seqs = bounded(&mut fields, "maxNumSeqs", LARGEST_BATCH, diagnostics);
     let max_num_seqs = fields.required("maxNumSeqs", max_num_seqs, diagnostics);
     let batched = bounded(&mut fields, "maxNumBatchedTokens", LARGEST_BATCH, diagnostics);
@@ -94,6 +95,12 @@ const LARGEST_TOKENS: i64 = 10_000_000_000;
 const LARGEST_BATCH: i64 = 10_000_000;
 const LARGEST_LENGTH: i64 = 1_000_000_000;
 const LARGEST_GIB: f64 = 10_000.0;
+/// A thousandth of a GiB is half a million parameters.
+const SMALLEST_WEIGHTS_GIB: f64 = 1e-3;
+/// What torch sees differs by a little from card to card.
+const ROOM_OF_GPU: f64 = 1.02;
+/// From here on the knee is the hard roofline to a hundredth of a per cent.
+const LARGEST_KNEE: f64 = 100.0;
 
 fn bounded(fields: &mut Fields<'_>, key: &'static str, largest: i64, diagnostics: &mut Diagnostics) -> Option<u32> {
     let given = fields.integer(key, 1..=largest, diagnostics)?;
@@ -132,7 +139,12 @@ fn capacity(
     }
 }
 
-fn read_memory(mut fields: Fields<'_>, diagnostics: &mut Diagnostics) -> Option<KvMemory> {
+fn read_memory(
+    mut fields: Fields<'_>,
+    node: &Node,
+    gpu: Option<&Located<String>>,
+    diagnostics: &mut Diagnostics,
+) -> Option<KvMemory> {
     let gpu_gib = gib(&mut fields, "gpuGiB", positive, diagnostics);
     let gpu_gib = fields.required("gpuGiB", gpu_gib, diagnostics);
     let weights_gib = gib(&mut fields, "weightsGiB", positive, diagnostics);
@@ -140,6 +152,20 @@ fn read_memory(mut fields: Fields<'_>, diagnostics: &mut Diagnostics) -> Option<
     let bytes = fields.integer("kvBytesPerToken", 1..=1_000_000_000, diagnostics);
     let bytes = fields.required("kvBytesPerToken", bytes, diagnostics);
     let other_gib = gib(&mut fields, "otherGiB", non_negative, diagnostics);
+    if let Some(weights) = weights_gib.filter(|weights| *weights < SMALLEST_WEIGHTS_GIB) {
+        let found = shown_number(weights);
+        let message = format!("found {found}, expected at least {SMALLEST_WEIGHTS_GIB} GiB per GPU");
+        let place = node.get("weightsGiB").unwrap_or(node).span.clone();
+        diagnostics.push(Diagnostic::error(place, fields.path_of("weightsGiB"), message));
+    }
+    if let (Some(found), Some(gpu)) = (gpu_gib, gpu.and_then(|gpu| gpu_by_name(&gpu.value)))
+        && found > ROOM_OF_GPU * gpu.memory_gib
+    {
+        let message = format!("found {} GiB, but an {} has {}", shown_number(found), gpu.name, gpu.memory_gib);
+        let place = node.get("gpuGiB").unwrap_or(node).span.clone();
+        let diagnostic = Diagnostic::error(place, fields.path_of("gpuGiB"), message);
+        diagnostics.push(diagnostic.help("the number is per GPU; another GPU has another name in spec.gpu"));
+    }
     fields.finish(UnknownKeys::Error, diagnostics);
     Some(KvMemory {
         gpu_gib: gpu_gib?,
@@ -154,7 +180,7 @@ type NumberReader = fn(&mut Fields<'_>, &'static str, &mut Diagnostics) -> Optio
 fn gib(fields: &mut Fields<'_>, key: &'static str, read: NumberReader, diagnostics: &mut Diagnostics) -> Option<f64> {
     let given = read(fields, key, diagnostics)?;
     if given.value > LARGEST_GIB {
-        let message = format!("found {}, expected at most {LARGEST_GIB} GiB", given.value);
+        let message = format!("found {}, expected at most {LARGEST_GIB} GiB", shown_number(given.value));
         diagnostics.push(Diagnostic::error(given.span, fields.path_of(key), message));
         return None;
     }
@@ -174,9 +200,8 @@ fn read_step_time(mut fields: Fields<'_>, diagnostics: &mut Diagnostics) -> Opti
     let w = fields.required("wMs", w, diagnostics);
     let cp = fields.required("cpUsPerToken", cp, diagnostics);
     let knee = positive(&mut fields, "knee", diagnostics);
-    if let Some(knee) = knee.as_ref().filter(|knee| knee.value < 1.0) {
-        let message = format!("found {}, expected an exponent of at least 1", knee.value);
-        diagnostics.push(Diagnostic::error(knee.span.clone(), fields.path_of("knee"), message));
+    if let Some(knee) = &knee {
+        check_knee(knee, &fields.path_of("knee"), diagnostics);
     }
     let experts = fields.fields("experts", diagnostics).and_then(|inner| read_experts(inner, diagnostics));
     fields.finish(UnknownKeys::Error, diagnostics);
@@ -194,6 +219,17 @@ fn read_step_time(mut fields: Fields<'_>, diagnostics: &mut Diagnostics) -> Opti
         check_step_time(&read, span, &path, diagnostics);
     }
     Some(read)
+}
+
+/// The exponent between 1 (the plain affine model) and what is as good as the hard roofline.
+pub(super) fn check_knee(knee: &Located<f64>, path: &str, diagnostics: &mut Diagnostics) {
+    if !(1.0..=LARGEST_KNEE).contains(&knee.value) {
+        let found = shown_number(knee.value);
+        let message = format!("found {found}, expected an exponent of at least 1 and at most {LARGEST_KNEE}");
+        let diagnostic = Diagnostic::error(knee.span.clone(), path, message);
+        diagnostics
+            .push(diagnostic.help("1 adds compute to the memory floor, 2 is usual, 100 takes the larger of them"));
+    }
 }
 
 /// Numbers that are right one by one and impossible together.

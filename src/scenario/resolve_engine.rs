@@ -3,8 +3,10 @@
 use crate::replica::{
     BLOCK_SIZE_DEFAULT, EngineConfig, Profile, ProfileKind, StepTime, WeightFormat, built_in_profile, known_model,
 };
+use crate::scenario::engine_checks::{check_block_size, image_version, refuse_long_length, warn_of_unknown_arguments};
 use crate::scenario::kv_cache::profile_origin;
 use crate::scenario::ledger::Ledger;
+use crate::scenario::profile_doubts::step_time_doubts;
 use crate::scenario::scheduling_choice::{Sizes, async_scheduling, chunked_prefill, reserve_full_prompt, scheduling};
 use crate::scenario::workload::{Runtime, Workload};
 use crate::scenario::{Origin, ReplicaWritten, ScenarioFile, kv_cache, show};
@@ -22,7 +24,7 @@ pub(super) fn resolve_engine(
 ) -> Option<EngineConfig> {
     let written = &scenario.replica;
     let from_profile = || profile_origin(profile);
-    let version = vllm_version(scenario, profile, ledger);
+    let version = vllm_version(scenario, profile, workload, ledger);
     let number = |path: &str, own: &Option<Located<u32>>, flag: &str, default: (u32, Origin), ledger: &mut Ledger| {
         // A broken argument that the Scenario overrides does not matter.
         let argument = if own.is_some() { None } else { argument(workload, flag, ledger) };
@@ -30,6 +32,7 @@ pub(super) fn resolve_engine(
     };
     let block_default = (BLOCK_SIZE_DEFAULT, Origin::Assumed);
     let block_size = number("spec.replica.blockSize", &written.block_size, "block-size", block_default, ledger);
+    check_block_size(written, workload, block_size, ledger);
     let chunked_prefill = chunked_prefill(workload, version, ledger);
     let batched_default = if chunked_prefill {
         (profile.max_num_batched_tokens, from_profile())
@@ -51,6 +54,7 @@ pub(super) fn resolve_engine(
     let length_default = (profile.max_model_len, from_profile());
     let max_model_len =
         number("spec.replica.maxModelLen", &written.max_model_len, "max-model-len", length_default, ledger);
+    refuse_long_length(written, workload, profile, max_model_len, ledger);
     let overhead_ms = ledger.pick(
         "spec.replica.requestOverheadMs",
         [written.request_overhead_ms.clone()],
@@ -75,10 +79,11 @@ pub(super) fn resolve_engine(
         max_model_len,
         length_span: length_span.or(of_args),
     };
-    let kv_blocks = kv_cache::kv_blocks(&engine, overridden, ledger)?;
+    let kv_blocks = kv_cache::kv_blocks(&engine, overridden, ledger);
     let model_name = model_name(scenario, profile, workload, ledger);
     warn_of_unused_arguments(workload, profile, ledger);
-    let step_time = step_time(scenario, profile, ledger)?;
+    warn_of_unknown_arguments(workload, ledger);
+    let (step_time, kv_blocks) = (step_time(scenario, profile, ledger)?, kv_blocks?);
     let has_flag = |name: &str| workload.is_some_and(|workload| workload.args.get(name).is_some());
     Some(EngineConfig {
         model_name,
@@ -172,6 +177,15 @@ fn step_time(scenario: &ScenarioFile, profile: &Profile, ledger: &mut Ledger) ->
         ledger.given(&format!("{PATH}.{key}"), given.value.to_string(), &given.span);
         place.get_or_insert_with(|| given.span.clone());
     }
+    // What the profile itself has was told when it was read.
+    if let Some(place) = &place {
+        let own = step_time_doubts(&profile.step_time, profile);
+        for (key, message) in step_time_doubts(&coefficients, profile).into_iter().filter(|doubt| !own.contains(doubt))
+        {
+            let help = "check the unit (wMs in ms, cpUsPerToken in us per token)";
+            ledger.push(Diagnostic::warning(place.clone(), format!("{PATH}.{key}"), message).help(help));
+        }
+    }
     match StepTime::new(&coefficients) {
         Ok(step_time) => Some(step_time),
         Err(why) => {
@@ -200,14 +214,19 @@ fn warn_of_lowered_length(profile: &Profile, workload: Option<&Workload>, ledger
 }
 
 /// The version, on which async scheduling and the reservation of whole prompts hang.
-fn vllm_version(scenario: &ScenarioFile, profile: &Profile, ledger: &mut Ledger) -> (u32, u32) {
+fn vllm_version(
+    scenario: &ScenarioFile,
+    profile: &Profile,
+    workload: Option<&Workload>,
+    ledger: &mut Ledger,
+) -> (u32, u32) {
     let (default, why) = if profile.name == CPU_DEMO_PROFILE {
         ((0, 11), "the profile was fitted to the demo of 2025, whose engine scheduled synchronously")
     } else {
         ((0, 33), "the release whose scheduler is modelled")
     };
-    let given = scenario.replica.vllm_version.clone();
-    ledger.pick_or_tell("spec.replica.vllmVersion", [given], default, why, |(major, minor)| {
+    let given = [scenario.replica.vllm_version.clone(), image_version(workload)];
+    ledger.pick_or_tell("spec.replica.vllmVersion", given, default, why, |(major, minor)| {
         show::quoted(&format!("{major}.{minor}"))
     })
 }
@@ -263,6 +282,10 @@ fn warn_of_unused_arguments(workload: Option<&Workload>, profile: &Profile, ledg
         ("enforce-eager", own_profile),
         ("pipeline-parallel-size", own_profile),
         ("data-parallel-size", own_profile),
+        ("decode-context-parallel-size", own_profile),
+        ("prefill-context-parallel-size", own_profile),
+        ("nnodes", own_profile),
+        ("config", "the file is in the image, so its arguments are not read: write them out in args"),
         ("enable-expert-parallel", own_profile),
         ("speculative-config", own_profile),
         ("enable-lora", not_modelled),

@@ -2,7 +2,7 @@
 
 use crate::cluster::DurationDistribution;
 use crate::manifest::{Fields, Node, UnknownKeys, Value};
-use crate::units::{Diagnostic, Diagnostics, Located, SimDuration, Span};
+use crate::units::{Diagnostic, Diagnostics, Located, SimDuration, Span, shown_number};
 use std::path::{Component, Path, PathBuf};
 
 /// Reports keys of the documented format that this release cannot honour yet. They are errors, because a value that is
@@ -122,7 +122,22 @@ fn at_least(
         return Some(given);
     }
     let word = if inclusive { "of at least" } else { "above" };
-    let message = format!("found {}, expected a number {word} {bound}", given.value);
+    let message = format!("found {}, expected a number {word} {bound}", shown_number(given.value));
+    diagnostics.push(Diagnostic::error(given.span, fields.path_of(key), message));
+    None
+}
+
+/// A time before the engine is not longer than this, as every other time of a profile: 1000 s are a mistake of units.
+const LONGEST_OVERHEAD_MS: f64 = 1e6;
+
+/// `requestOverheadMs`.
+pub(super) fn request_overhead(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Option<Located<f64>> {
+    let key = "requestOverheadMs";
+    let given = non_negative(fields, key, diagnostics)?;
+    if given.value <= LONGEST_OVERHEAD_MS {
+        return Some(given);
+    }
+    let message = format!("found {} ms, expected at most {LONGEST_OVERHEAD_MS}", shown_number(given.value));
     diagnostics.push(Diagnostic::error(given.span, fields.path_of(key), message));
     None
 }

@@ -7,7 +7,9 @@ use crate::manifest::{Fields, Node, UnknownKeys, Value};
 use crate::prometheus::PrometheusVersion;
 use crate::scenario::hardware_written::read_hardware;
 use crate::scenario::traffic_file::read_window;
-use crate::scenario::values::{choice, count, distribution, non_negative, not_modelled, positive_duration};
+use crate::scenario::values::{
+    choice, count, distribution, non_negative, not_modelled, positive_duration, request_overhead,
+};
 use crate::scenario::written::{
     ClusterWritten, KubernetesWritten, PrometheusWritten, ReplicaWritten, RouterWritten, TrafficWritten,
 };
@@ -50,7 +52,7 @@ pub(super) fn replica(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) ->
         max_num_batched_tokens: count(fields, "maxNumBatchedTokens", diagnostics),
         max_model_len: count(fields, "maxModelLen", diagnostics),
         block_size: count(fields, "blockSize", diagnostics),
-        request_overhead_ms: non_negative(fields, "requestOverheadMs", diagnostics),
+        request_overhead_ms: request_overhead(fields, diagnostics),
         cpu_busy: positive_quantity(fields, "cpuBusy", diagnostics),
         cpu_idle: positive_quantity(fields, "cpuIdle", diagnostics),
         memory: positive_quantity(fields, "memory", diagnostics),
@@ -341,7 +343,11 @@ fn version<T>(
     }
 }
 
-fn vllm_version(numbers: &[u32]) -> Result<(u32, u32), &'static str> {
+/// The (major, minor) of a vLLM release that is modelled, from its numbers.
+///
+/// # Errors
+/// A fragment that says which are.
+pub fn vllm_version(numbers: &[u32]) -> Result<(u32, u32), &'static str> {
     match numbers {
         [0, minor @ 8..=33, ..] => Ok((0, *minor)),
         [major, minor, ..] if (*major, *minor) > (0, 33) => {

@@ -8,6 +8,7 @@ mod duration;
 pub mod math;
 mod quantity;
 mod random;
+mod shown;
 mod span;
 mod time;
 
@@ -15,5 +16,6 @@ pub use diagnostic::{Diagnostic, Diagnostics, Judge, Severity};
 pub use duration::{parse_go_duration, parse_prometheus_duration};
 pub use quantity::{Quantity, QuantityError};
 pub use random::{Seed, Stream, Streams};
+pub use shown::shown_number;
 pub use span::{Located, Span};
 pub use time::{SimDuration, SimTime};
