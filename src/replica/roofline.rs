@@ -2,8 +2,8 @@
 //!
 //! Bandwidth and FLOP rate of the data sheet times efficiencies, which were calibrated on the dense measured rows: there the
 //! result is within 5 % for w, 4 % for cp and 15 % for ck. On models that no calibration had seen, E2E latency was between
-//! 6 % too short and 18 % too long (H100, eleven runs). Later runs: docs/fidelity.md, up to 26 % too long, and an
-//! early saturation; mixtures of experts -34 % to +13 %.
+//! 4 % too short and 26 % too long (H100, 16 runs), with an early saturation; mixtures of experts -34 % to +13 %
+//! (docs/fidelity.md).
 
 use crate::replica::model_config::WeightFormat;
 use crate::replica::profile_parts::{fitting_length, profile_name};
@@ -14,12 +14,13 @@ const EXPERTS_MFU: f64 = 0.33;
 /// Share of the BF16 rate that attention reaches.
 const ATTENTION_MFU: f64 = 0.45;
 
-/// The stated error of a profile that was computed so.
-const ESTIMATE_ERROR: &str = "not measured; the method is within 5 % (w), 4 % (cp) and 15 % (ck) of ten measured dense rows, and on \
-     models it had not seen was -6 % to +26 % off in E2E (16 runs, H100) and -27 % to +18 % in time between tokens (eleven); \
-     it does not say where a server saturates";
-const ESTIMATE_ERROR_EXPERTS: &str = "not measured; on two mixtures of experts (Llama-4-Scout FP8, Mixtral-8x7B; eight runs, H100) E2E \
-     was -34 % to +13 % off and TTFT -61 % to -14 %; it does not say where a server saturates";
+/// The stated error of a profile that was computed so; `tests/shared/fidelity.rs` fails when the runs give another.
+const ESTIMATE_ERROR: &str = "not measured; the method is within 5 % (w), 4 % (cp) and 15 % (ck) of ten measured dense rows, and against \
+     servers of models that it had not seen (docs/fidelity.md: 16 runs, H100; eight with a TPOT) \
+     TPOT -5.0 to +20.7 %, E2E -3.6 to +25.8 %; TTFT -26.0 to +24.2 % off; it does not say where a server saturates";
+const ESTIMATE_ERROR_EXPERTS: &str = "not measured; against servers of two mixtures of experts (Llama-4-Scout FP8, Mixtral-8x7B; \
+     docs/fidelity.md: eight runs, H100; six with a TPOT) TPOT -34.2 to -5.0 %, E2E -33.8 to +12.9 %; TTFT -60.4 to -14.6 % off; it does \
+     not say where a server saturates";
 
 /// Step-time coefficients of a model on `tensor_parallel` GPUs. Rounded to three decimals, so that they can be read.
 ///

@@ -155,8 +155,11 @@ fn recorded(run: &mut ResolvedRun, stages: &[(f64, u64)], system: u32, how: Open
     spec.arrivals = Arrivals::Recorded(Arc::new(Trace { name: "fidelity".to_owned(), rows, texts, notes: Vec::new() }));
 }
 
+/// `--max-num-seqs` of the older batch, whose servers do not state it: as that of the newer one.
+pub const ASSUMED_SEQS: u32 = 128;
+
 /// The older batch of table 2: both stages of a run in one mean; what its server was told is not stated.
-pub fn older_open_loop(tables: &[Table], how: OpenLoop) -> Vec<Case> {
+pub fn older_open_loop(tables: &[Table], how: OpenLoop, seqs: u32) -> Vec<Case> {
     let workloads: Vec<&str> = table(tables, "2", 21).iter().map(|row| row.text("workload")).collect();
     let case = |row: Row<'_>| {
         let (model, tp) = (row.text("model"), row.count("TP"));
@@ -178,7 +181,7 @@ pub fn older_open_loop(tables: &[Table], how: OpenLoop) -> Vec<Case> {
             args: args([
                 model.to_owned(),
                 format!("--tensor-parallel-size={tp}"),
-                "--max-num-seqs=128".to_owned(),
+                format!("--max-num-seqs={seqs}"),
                 "--max-num-batched-tokens=2048".to_owned(),
                 how.prefix_caching().to_owned(),
             ]),

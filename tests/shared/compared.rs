@@ -118,6 +118,8 @@ pub struct Case {
 /// A case and what its run came to, in the order of `measured`.
 pub struct Outcome {
     pub case: Case,
+    /// Name of the profile that the run had.
+    pub profile: String,
     pub simulated: Vec<f64>,
 }
 
@@ -174,6 +176,7 @@ fn resolved(case: &Case, seed: u64) -> ResolvedRun {
 /// Runs the case with its seeds; means over them.
 pub fn run(case: Case) -> Outcome {
     let mut sums = vec![0.0; case.measured.len()];
+    let mut profile = String::new();
     for seed in 1..=case.seeds {
         let run = resolved(&case, seed);
         let record = simulate(&run, false).unwrap_or_else(|error| panic!("{} {}: {error}", case.table, case.row));
@@ -187,7 +190,8 @@ pub fn run(case: Case) -> Outcome {
         for (sum, (quantity, _)) in sums.iter_mut().zip(&case.measured) {
             *sum += quantity.of(&record);
         }
+        profile = run.profile;
     }
     let simulated = sums.iter().map(|sum| sum / case.seeds as f64).collect();
-    Outcome { case, simulated }
+    Outcome { case, profile, simulated }
 }

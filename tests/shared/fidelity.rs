@@ -9,8 +9,9 @@ mod gates;
 mod measured;
 mod page;
 mod page_fits;
+mod stated;
 
-use cases::{ClosedLoop, OpenLoop};
+use cases::{ASSUMED_SEQS, ClosedLoop, OpenLoop};
 use compared::{Case, Outcome, run};
 use fits::{ColumnFit, fits};
 use gates::{Gate, KNOWN_MISSES, KnownMiss, gates, verdict};
@@ -19,6 +20,7 @@ use kedasim::study::Coefficient;
 use measured::{Table, tables};
 use page::{Runs, page};
 use rayon::prelude::*;
+use stated::{of_the_method, stated};
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
@@ -47,11 +49,16 @@ static RUNS: LazyLock<Runs> = LazyLock::new(|| {
         (OpenLoop { even: true, cached: true }, ClosedLoop { requests: 10.0, ahead: true, sixteen_bit: false });
     let mut judged = cases::opt_125m(&tables);
     judged.extend(cases::open_loop(&tables, open));
-    judged.extend(cases::older_open_loop(&tables, open));
+    judged.extend(cases::older_open_loop(&tables, open, ASSUMED_SEQS));
     judged.extend(cases::public_benchmark(&tables, &FITS, closed));
     judged.extend(cases::guidellm(&tables));
     let mut sixteen_bit = cases::public_benchmark(&tables, &FITS, ClosedLoop { sixteen_bit: true, ..closed });
     sixteen_bit.retain(|case| case.group == "H200 TP1");
+    let crowded = |seqs| {
+        let mut cases = cases::older_open_loop(&tables, open, seqs);
+        cases.retain(|case| case.row.starts_with("general"));
+        cases
+    };
     let sets = vec![
         judged,
         cases::open_loop(&tables, OpenLoop { even: false, ..open }),
@@ -59,12 +66,14 @@ static RUNS: LazyLock<Runs> = LazyLock::new(|| {
         once(cases::public_benchmark(&tables, &FITS, ClosedLoop { requests: 3.0, ..closed })),
         once(cases::public_benchmark(&tables, &FITS, ClosedLoop { ahead: false, ..closed })),
         once(sixteen_bit),
+        crowded(2 * ASSUMED_SEQS),
+        crowded(4 * ASSUMED_SEQS),
     ];
     let outcomes: Vec<Vec<Outcome>> =
         sets.into_par_iter().map(|cases| cases.into_par_iter().map(run).collect()).collect();
-    let [judged, poisson, uncached, short, in_turn, sixteen_bit] =
-        outcomes.try_into().unwrap_or_else(|_| unreachable!("six sets were run"));
-    Runs { judged, poisson, uncached, short, in_turn, sixteen_bit }
+    let [judged, poisson, uncached, short, in_turn, sixteen_bit, twice, four_times] =
+        outcomes.try_into().unwrap_or_else(|_| unreachable!("eight sets were run"));
+    Runs { judged, poisson, uncached, short, in_turn, sixteen_bit, crowded: [twice, four_times] }
 });
 
 #[test]
@@ -106,7 +115,7 @@ fn the_built_in_profiles_are_what_calibrate_gives() {
             "{}: {:?}, {} ms before the engine",
             all.prior, all.profile.step_time, all.profile.request_overhead_ms
         );
-        println!("    {}\n    {}", all.profile.error, all.profile.source);
+        println!("    fit: {}\n    {}", all.profile.error, all.profile.source);
         for coefficient in Coefficient::ALL {
             let (Some(stated), Some(found)) = (coefficient.of(&built_in), coefficient.of(&all.profile)) else {
                 continue;
@@ -119,12 +128,32 @@ fn the_built_in_profiles_are_what_calibrate_gives() {
                 ));
             }
         }
-        let error = all.profile.error.trim_start_matches("measured: ");
-        if !built_in.error.starts_with(error) {
-            wrong.push(format!("{}: its error is stated as {:?}, the fit's is {error:?}", all.prior, built_in.error));
-        }
     }
     assert!(wrong.is_empty(), "src/replica/profiles/fitted.rs: {}", wrong.join("\n"));
+}
+
+/// A stated error that is narrower than what the runs give makes a profile look better than it is, a wider one worse.
+#[test]
+fn built_in_profiles_state_the_errors_of_these_runs() {
+    let mut wrong = Vec::new();
+    let of_runs = stated(&RUNS.judged);
+    assert_eq!(of_runs.len(), 11, "{of_runs:?}");
+    for (name, expected) in of_runs {
+        println!("{name}: {expected}");
+        let found = built_in_profile(&name).expect("it was one").error;
+        if !found.starts_with(&expected) {
+            wrong.push(format!("{name} states {found:?}, expected {expected:?} first"));
+        }
+    }
+    let (dense, mixtures) = of_the_method(&RUNS.judged);
+    println!("dense estimates: {dense}\nmixtures: {mixtures}");
+    for (name, expected) in [("mistral-7b-h100", dense), ("gpt-oss-120b-a100", mixtures)] {
+        let found = built_in_profile(name).expect("an estimate").error;
+        if !found.contains(&expected) {
+            wrong.push(format!("{name} states {found:?}, expected {expected:?} in it"));
+        }
+    }
+    assert!(wrong.is_empty(), "src/replica/profiles, src/replica/roofline.rs:\n{}", wrong.join("\n"));
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! `docs/fidelity.md`, written from what the runs came to.
 
+use crate::cases::ASSUMED_SEQS;
 use crate::compared::{Outcome, Quantity};
 use crate::fits::ColumnFit;
 use crate::gates::{Gate, KnownMiss, gates, groups, mean_error};
 use crate::page_fits::fits_text;
+use crate::stated::keeps_up;
 use std::fmt::Write;
 
 /// The runs as judged, and the same under other assumptions.
@@ -19,6 +21,8 @@ pub struct Runs {
     pub in_turn: Vec<Outcome>,
     /// 4b's TP1 with a KV cache of 16 bit.
     pub sixteen_bit: Vec<Outcome>,
+    /// The older batch's runs at up to 20 requests per second with twice and four times the assumed sequences.
+    pub crowded: [Vec<Outcome>; 2],
 }
 
 const INTRO: &str = "# Fidelity: measured servers against the simulation\n\n\
@@ -142,7 +146,29 @@ fn differences(runs: &Runs) -> String {
          measurements than its second one; presumably its first requests met a cold server.\n"
     )
     .expect("to a string");
-    text + &poisson_gates(runs) + &closed_loops(runs)
+    text + &poisson_gates(runs) + &crowded(runs) + &closed_loops(runs)
+}
+
+/// Whether the assumed number of sequences is what saturates.
+fn crowded(runs: &Runs) -> String {
+    let [twice, four_times] = &runs.crowded;
+    let mut text = format!(
+        "The older batch's servers do not state their `--max-num-seqs`. Its runs of 8, then 20 requests per second, by what is \
+         assumed (E2E):\n\n| | {ASSUMED_SEQS}, as judged | {} | {} |\n|---|---|---|---|\n",
+        2 * ASSUMED_SEQS,
+        4 * ASSUMED_SEQS
+    );
+    for row in twice {
+        let same = |rows: &[Outcome]| {
+            let own = rows.iter().find(|own| own.name() == row.name()).expect("the same rows were run");
+            let saturated = if keeps_up(own) { "" } else { ", the queue grows" };
+            format!("{}{saturated}", cell(own, Quantity::E2e))
+        };
+        let case = &row.case;
+        writeln!(text, "| {} | {} | {} | {} |", case.group, same(&runs.judged), same(twice), same(four_times))
+            .expect("to a string");
+    }
+    text + "\n"
 }
 
 /// Which gates of table 2 hang on the arrivals.
