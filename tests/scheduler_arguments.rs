@@ -115,3 +115,23 @@ fn a_prefill_threshold_is_at_most_the_longest_request() {
     refused(33, "--long-prefill-token-threshold=16385", "up to maxModelLen 16384");
     refused(33, "--long-prefill-token-threshold=-1", "a whole number of tokens");
 }
+
+#[test]
+fn what_the_run_does_not_have_is_told() {
+    for (args, parts) in [
+        ("--max-num-active-seqs=8", ["--max-num-active-seqs 8 is not used", "give maxNumSeqs"]),
+        ("--num-scheduler-steps=8", ["--num-scheduler-steps 8 is not used", "the V0 engine's"]),
+        ("--performance-mode=throughput", ["--performance-mode throughput is not used", "as vLLM logs them"]),
+        ("--max-num-queued-reqs=100", ["--max-num-queued-reqs 100 is not used", "not modelled yet"]),
+        ("-pp=2", ["--pipeline-parallel-size 2 is not used", "kind: Profile"]),
+    ] {
+        let (_, told) = engine(33, args).expect("starts");
+        assert!(parts.iter().all(|part| told.contains(part)), "{told}");
+    }
+    for args in
+        ["--stream-interval=1", "--pipeline-parallel-size=1", "--performance-mode=balanced", "--tokenizer-pool-size=2"]
+    {
+        let (_, told) = engine(33, args).expect("starts");
+        assert!(!told.contains("args"), "{told}");
+    }
+}

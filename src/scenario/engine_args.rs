@@ -1,6 +1,6 @@
 //! The command line of a serving container: `--k=v` and `--k v`, `-` and `_` alike, as vLLM and KServe's runtimes accept.
 
-use crate::scenario::known_args::SHORT;
+use crate::scenario::known_args::{SECOND_NAMES, SHORT};
 use crate::units::{Diagnostic, Located};
 
 /// Flags of a serving container, the last of equals winning, and the positional model of `vllm serve MODEL`.
@@ -110,6 +110,8 @@ fn flag(word: &str) -> Option<(String, Option<String>)> {
         // vLLM takes `_` for `-` in names, not in the keys of a JSON argument after the dot.
         let (whole, part) = name.split_once('.').map_or((name, None), |(whole, part)| (whole, Some(part)));
         let whole = whole.replace('_', "-");
+        let first = SECOND_NAMES.iter().find(|(second, _)| *second == whole).map(|(_, first)| (*first).to_owned());
+        let whole = first.unwrap_or(whole);
         let name = part.map_or_else(|| whole.clone(), |part| format!("{whole}.{part}"));
         // The `--` that ends a shell's options.
         return (!name.is_empty()).then_some((name, value));
@@ -191,6 +193,8 @@ mod tests {
             let read = args(&words).number("tensor-parallel-size").expect("a number");
             assert_eq!(read.map(|value| value.value), Some(2), "{words:?}");
         }
+        let read = args(&["--device-memory-utilization=0.5"]);
+        assert_eq!(read.get("gpu-memory-utilization").map(|value| value.value.as_str()), Some("0.5"));
         let read = args(&["sh", "-c", "exec vllm serve org/m -O3 -q fp8 -ep -- --x.a_b=1"]);
         assert_eq!(read.get("quantization").map(|value| value.value.as_str()), Some("fp8"));
         assert_eq!(read.get("compilation-config").map(|value| value.value.as_str()), Some("3"));

@@ -20,6 +20,9 @@ pub(super) const SHORT: [(&str, &str); 14] = [
     ("-O", "compilation-config"),
 ];
 
+/// A second name and the first (0.33).
+pub(super) const SECOND_NAMES: [(&str, &str); 1] = [("device-memory-utilization", "gpu-memory-utilization")];
+
 /// Of the engine.
 const ENGINE: &str = "
 model runner convert task tokenizer tokenizer-mode trust-remote-code dtype seed hf-config-path allowed-local-media-path
@@ -61,7 +64,23 @@ optimization-level performance-mode attention-backend attention-config kernel-co
 additional-config profiler-config weight-transfer-config disable-log-stats aggregate-engine-logging enable-log-requests
 disable-log-requests use-v2-block-manager disable-async-output-proc device override-neuron-config
 qlora-adapter-name-or-path ray-workers-use-nsight engine-use-ray worker-use-ray fail-on-environ-validation
-shutdown-timeout gdn-prefill-backend ir-op-priority";
+shutdown-timeout gdn-prefill-backend ir-op-priority
+allow-deprecated-quantization aux-output-config cpu-distributed-timeout-seconds custom-histogram-buckets dcp-q-replicate
+device-ids device-memory-utilization diffusion-config dp-sync-interval ec-manager-config elastic-ep-max-dp-size
+enable-batch-sharded-sampling enable-bf16x3-router-gemm enable-cumem-allocator enable-fault-tolerance
+enable-flashinfer-autotune enable-hc-sp enable-mamba-cache-stochastic-rounding enable-mamba-fine-grained-prefix-cache
+enable-mamba-shared-prefix-checkpoint enable-mixed-moe-lora-format enable-moe-shared-loras enable-nccl-comm-suspend
+enable-return-routed-experts enable-shm-tensor-arena enable-trace-replay engram-config fault-tolerance-config
+jit-monitor-mode jit-monitor-verbose kda-decode-backend kda-prefill-backend log-level logging-config
+long-prefill-token-threshold-adaptive mamba-cache-philox-rounds mamba-ssu-algorithm max-lora-cls-labels
+max-num-active-seqs max-num-queued-reqs max-num-queued-tokens mm-device-do-normalize mm-encoder-fp8-scale-path
+mm-encoder-fp8-scale-save-margin mm-encoder-fp8-scale-save-path mm-hasher-algorithm mm-ipc-gpu-memory-gb
+mm-processor-device model-class-overrides monokernel per-request-spec-decode-metrics prefill-schedule-interval
+prefix-cache-retention-interval prefix-match-unit renderer-num-workers replayssm-buffer-len return-sampling-mask
+safetensors-prefetch-block-size safetensors-prefetch-num-threads sleep-mode-backend sleep-mode-offload-cudagraph
+sleep-preserve-parameter-names sparse-indexer-topk-backend swa-bounded-replay tokenizer-pool-extra-config
+tokenizer-pool-size tokenizer-pool-type use-fp64-gumbel use-replayssm video-pruning-method watchdog-config
+watermark-config";
 
 /// Of the API server, and of `vllm serve`.
 const SERVER: &str = "

@@ -1,6 +1,7 @@
 //! How many KV blocks a replica has: given, or what memory, weights and the engine's arguments leave.
 
 use crate::replica::{KvCacheDtype, KvMemory, KvSettings, Profile, ProfileKind, default_utilization};
+use crate::scenario::engine_sizes::EngineSizes;
 use crate::scenario::hardware_written::CACHE_TYPES;
 use crate::scenario::ledger::Ledger;
 use crate::scenario::workload::Workload;
@@ -16,17 +17,13 @@ pub(super) struct Engine<'a> {
     pub profile: &'a Profile,
     pub workload: Option<&'a Workload>,
     pub vllm_version: (u32, u32),
-    pub block_size: u32,
-    pub max_num_batched_tokens: u32,
-    pub max_model_len: u32,
-    /// Where the length was written.
-    pub length_span: Option<Span>,
+    pub sizes: &'a EngineSizes,
 }
 
 /// Usable blocks: what vLLM logs, less the null block (`BlockPool`). `None` after an error in the ledger.
 pub(super) fn kv_blocks(engine: &Engine<'_>, overridden: Option<Located<u32>>, ledger: &mut Ledger) -> Option<u32> {
     let written = engine.written;
-    let block_size = u64::from(engine.block_size);
+    let block_size = u64::from(engine.sizes.block_size);
     let (blocks, path, span) = if let Some(given) = &written.kv_blocks {
         ledger.given(BLOCKS, given.value.to_string(), &given.span);
         (u64::from(given.value), BLOCKS, Some(given.span.clone()))
@@ -71,12 +68,13 @@ fn usable(blocks: u64) -> u32 {
 
 /// vLLM refuses to start when the cache cannot hold one request of `max_model_len` (`_check_enough_kv_cache_memory`).
 fn check_length(engine: &Engine<'_>, blocks: u64, path: &str, span: Option<Span>, ledger: &mut Ledger) -> Option<()> {
-    let tokens = u64::from(usable(blocks)) * u64::from(engine.block_size);
-    let length = engine.max_model_len;
+    let tokens = u64::from(usable(blocks)) * u64::from(engine.sizes.block_size);
+    let length = engine.sizes.max_model_len;
     if tokens >= u64::from(length) {
         return Some(());
     }
-    let span = span.or_else(|| engine.length_span.clone()).or_else(|| engine.workload.map(|own| own.span.clone()));
+    let span =
+        span.or_else(|| engine.sizes.length_span.clone()).or_else(|| engine.workload.map(|own| own.span.clone()));
     let message = format!("a KV cache of {tokens} usable tokens cannot hold one request of {length} tokens");
     let help = format!(
         "vLLM would not start: raise {} or lower maxModelLen (--max-model-len)",
@@ -119,8 +117,8 @@ fn blocks_of_memory(engine: &Engine<'_>, memory: &KvMemory, ledger: &mut Ledger)
         utilization: utilization.as_ref().map_or_else(|| default_utilization(engine.vllm_version), |own| own.value),
         cache_bytes: bytes.as_ref().map(|given| given.value),
         dtype: dtype.as_ref().map_or(KvCacheDtype::Auto, |given| given.value),
-        block_size: engine.block_size,
-        max_num_batched_tokens: engine.max_num_batched_tokens,
+        block_size: engine.sizes.block_size,
+        max_num_batched_tokens: engine.sizes.max_num_batched_tokens,
         vllm_version: engine.vllm_version,
         is_large: engine.profile.is_large(),
     };

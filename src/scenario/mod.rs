@@ -5,6 +5,7 @@
 
 mod engine_args;
 mod engine_checks;
+mod engine_sizes;
 mod faults_written;
 mod gateway_written;
 mod generated;
@@ -49,6 +50,7 @@ mod signals_written;
 mod sweep_file;
 mod traffic_choice;
 mod traffic_file;
+mod unused_args;
 mod values;
 mod workload;
 mod written;

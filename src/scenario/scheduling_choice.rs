@@ -2,40 +2,34 @@
 //! change.
 
 use crate::replica::Scheduling;
+use crate::scenario::engine_sizes::EngineSizes;
 use crate::scenario::ledger::Ledger;
 use crate::scenario::workload::Workload;
 use crate::units::{Diagnostic, Located};
 
-/// What of the engine is resolved already and the scheduler's settings hang on.
-pub(super) struct Sizes {
-    /// vLLM's (major, minor).
-    pub version: (u32, u32),
-    /// Tokens per step.
-    pub batched: u32,
-    /// The longest request.
-    pub model_len: u32,
-    /// Usable blocks.
-    pub kv_blocks: u32,
-    /// [`chunked_prefill`].
-    pub chunked_prefill: bool,
-}
-
 /// Reads `--[no-]enable-prefix-caching`, `--scheduling-policy`, `--long-prefill-token-threshold` and `--watermark`.
-pub(super) fn scheduling(workload: Option<&Workload>, sizes: &Sizes, ledger: &mut Ledger) -> Scheduling {
+/// `kv_blocks` are the usable ones.
+pub(super) fn scheduling(
+    workload: Option<&Workload>,
+    version: (u32, u32),
+    sizes: &EngineSizes,
+    kv_blocks: u32,
+    ledger: &mut Ledger,
+) -> Scheduling {
     let mut scheduling = Scheduling { chunked_prefill: sizes.chunked_prefill, ..Scheduling::default() };
     let Some(workload) = workload else { return scheduling };
     scheduling.prefix_caching = switch(workload, "enable-prefix-caching", "no-enable-prefix-caching", ledger);
-    if !scheduling.chunked_prefill && sizes.batched < sizes.model_len {
+    if !scheduling.chunked_prefill && sizes.max_num_batched_tokens < sizes.max_model_len {
         refuse_short_steps(workload, sizes, ledger);
     }
     if let Some(given) = workload.args.get("scheduling-policy") {
-        scheduling.by_priority = by_priority(given, sizes.version, ledger);
+        scheduling.by_priority = by_priority(given, version, ledger);
     }
     if let Some(given) = workload.args.get("long-prefill-token-threshold") {
-        scheduling.long_prefill_token_threshold = threshold(given, sizes.model_len, ledger);
+        scheduling.long_prefill_token_threshold = threshold(given, sizes.max_model_len, ledger);
     }
     if let Some(given) = workload.args.get("watermark") {
-        scheduling.watermark_blocks = watermark(given, sizes, ledger);
+        scheduling.watermark_blocks = watermark(given, version, kv_blocks, ledger);
     }
     scheduling
 }
@@ -81,8 +75,8 @@ pub(super) fn async_scheduling(workload: Option<&Workload>, version: (u32, u32),
 }
 
 /// With a budget of one's own vLLM does not start; a budget that nobody wrote it raises (`SchedulerConfig.verify_max_model_len`).
-fn refuse_short_steps(workload: &Workload, sizes: &Sizes, ledger: &mut Ledger) {
-    let Sizes { batched, model_len, .. } = sizes;
+fn refuse_short_steps(workload: &Workload, sizes: &EngineSizes, ledger: &mut Ledger) {
+    let (batched, model_len) = (sizes.max_num_batched_tokens, sizes.max_model_len);
     let message = format!(
         "found a token budget of {batched} per step without chunked prefill, expected at least maxModelLen {model_len}"
     );
@@ -156,9 +150,9 @@ fn threshold(given: &Located<String>, model_len: u32, ledger: &mut Ledger) -> u3
 }
 
 /// `--watermark` in blocks, of all that there are, the null block too (`KVCacheManager.__init__`).
-fn watermark(given: &Located<String>, sizes: &Sizes, ledger: &mut Ledger) -> u32 {
-    let (major, minor) = sizes.version;
-    if sizes.version < (0, 24) {
+fn watermark(given: &Located<String>, version: (u32, u32), kv_blocks: u32, ledger: &mut Ledger) -> u32 {
+    if version < (0, 24) {
+        let (major, minor) = version;
         let message = format!("found --watermark with vLLM {major}.{minor}, expected 0.24 or later, which knows it");
         ledger.push(Diagnostic::error(given.span.clone(), "args", message));
         return 0;
@@ -171,5 +165,5 @@ fn watermark(given: &Located<String>, sizes: &Sizes, ledger: &mut Ledger) -> u32
         return 0;
     };
     // `as` cuts off, as Python's `int` does.
-    (share * (f64::from(sizes.kv_blocks) + 1.0)) as u32
+    (share * (f64::from(kv_blocks) + 1.0)) as u32
 }
