@@ -177,6 +177,35 @@ fn an_export_takes_no_place_of_a_file_of_its_run() {
     assert_eq!(fine.status.code(), Some(0), "{}", text_of(&fine));
 }
 
+#[test]
+fn a_changed_run_takes_no_place_of_the_files_that_it_is_read_from() {
+    let here = folder("changed-run");
+    let policy = Path::new(env!("CARGO_MANIFEST_DIR")).join("policies/opt-125m");
+    let policy = policy.to_str().expect("text");
+    let made = kedasim(&here, &["simulate", policy, "--duration", "2m", "--out", "run"]);
+    assert_eq!(made.status.code(), Some(0), "{}", text_of(&made));
+    let before = fs::read(here.join("run/policy.yaml")).expect("written");
+    let again = ["simulate", "run/policy.yaml", "--scenario", "run/inputs/scenario.yaml", "--out", "run"];
+    for change in [
+        &["--set", "ScaledObject:spec.maxReplicaCount=7"][..],
+        &["--seed", "9"],
+        &["--duration", "1m"],
+    ] {
+        let output = kedasim(&here, &[&again, change].concat());
+        let message = text_of(&output);
+        assert_eq!(output.status.code(), Some(2), "{change:?}: {message}");
+        assert!(message.contains("--out: run/") && message.contains("is read, and would be replaced"), "{message}");
+        is_untouched(&here.join("run/policy.yaml"), &before);
+    }
+    // As it is, it is made again in its own place; a change goes elsewhere.
+    let same = kedasim(&here, &again);
+    assert_eq!(same.status.code(), Some(0), "{}", text_of(&same));
+    is_untouched(&here.join("run/policy.yaml"), &before);
+    let elsewhere =
+        ["simulate", "run/policy.yaml", "--scenario", "run/inputs/scenario.yaml", "--seed", "9", "--out", "two"];
+    assert_eq!(kedasim(&here, &elsewhere).status.code(), Some(0));
+}
+
 /// The table of calibrate.py with these lines after its first row.
 fn table(more: &str) -> String {
     format!(

@@ -23,6 +23,26 @@ pub(super) fn refuse_input<'a>(
     }
 }
 
+/// Fails when the folder `out` holds one of `inputs`, or is one.
+///
+/// # Errors
+/// The input that would be replaced by what the run makes of it.
+pub(super) fn refuse_folder_of_input<'a>(
+    out: &Path,
+    inputs: impl IntoIterator<Item = &'a Path>,
+) -> Result<(), Diagnostic> {
+    let Ok(folder) = fs::canonicalize(out) else { return Ok(()) };
+    let is_inside = |input: &&Path| fs::canonicalize(input).is_ok_and(|input| input.starts_with(&folder));
+    match inputs.into_iter().find(is_inside) {
+        None => Ok(()),
+        Some(input) => {
+            let message = format!("{} is read, and would be replaced by the changed one", input.display());
+            let help = "choose another --out; only the same run again, without --set and other changes, replaces its own folder";
+            Err(Diagnostic::error(None, "--out", message).help(help))
+        }
+    }
+}
+
 /// Whether both names lead to one file that is there.
 pub(super) fn is_same_file(left: &Path, right: &Path) -> bool {
     match (fs::canonicalize(left), fs::canonicalize(right)) {

@@ -3,7 +3,7 @@
 use crate::analysis::replications;
 use crate::cli::args::{Format, SimulateArgs};
 use crate::cli::outcome::{Failure, Outcome, print, talk};
-use crate::cli::simulate::{Prepared, default_output, fails, simulation_failure, unwritable};
+use crate::cli::simulate::{Prepared, default_output, fails, refuse_lost_inputs, simulation_failure, unwritable};
 use crate::record::RunRecord;
 use crate::report::{
     ReplicationsFolder, may_write_replications, replications_json, replications_markdown, replications_text,
@@ -17,6 +17,7 @@ pub(super) fn run(args: &SimulateArgs, prepared: &Prepared) -> Result<Outcome, F
     let Prepared { run: first, bundle, overrides, .. } = prepared;
     let out = args.out.clone().unwrap_or_else(|| default_output(first, args.traffic.as_deref()));
     may_write_replications(&out).map_err(|error| unwritable(&out, &error))?;
+    refuse_lost_inputs(args, &out)?;
     let seeds: Vec<u64> = (first.seed.0..).take(first.replications as usize).collect();
     let folder = ReplicationsFolder::begin(&out).map_err(|error| unwritable(&out, &error))?;
     let keep = |run: &ResolvedRun, record: &RunRecord, summary: &crate::analysis::Summary| {

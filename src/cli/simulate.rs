@@ -3,6 +3,7 @@
 use crate::analysis::{Summary, VerdictStatus, summarize};
 use crate::cli::args::{FailOn, Format, SimulateArgs};
 use crate::cli::outcome::{Failure, Outcome, print, talk};
+use crate::cli::overwritten::refuse_folder_of_input;
 use crate::cli::replications;
 use crate::manifest::{Bundle, Input, nearest};
 use crate::report::{may_write_run, summary_json, summary_markdown, summary_text, write_run};
@@ -32,6 +33,7 @@ pub(super) fn run(args: &SimulateArgs) -> Result<Outcome, Failure> {
     let Prepared { run: resolved, inputs, bundle, overrides } = prepared;
     let out = args.out.clone().unwrap_or_else(|| default_output(&resolved, args.traffic.as_deref()));
     may_write_run(&out).map_err(|error| unwritable(&out, &error))?;
+    refuse_lost_inputs(args, &out)?;
     let record = simulate(&resolved, args.check).map_err(simulation_failure)?;
     let mut summary = summarize(&record, &resolved.analysis);
     if args.confirm && summary.flapping.flaps > 0 {
@@ -53,6 +55,27 @@ pub(super) fn run(args: &SimulateArgs) -> Result<Outcome, Failure> {
         talk(&format!("written to {}", out.display()));
     }
     Ok(if is_failure(&summary, args.fail_on) { Outcome::Failed } else { Outcome::Fine })
+}
+
+/// A run that is changed by what is typed must not take the place of the files that it is read from. (Made again as it is,
+/// it writes them as they are.)
+pub(super) fn refuse_lost_inputs(args: &SimulateArgs, out: &Path) -> Result<(), Failure> {
+    let files = [&args.scenario, &args.traffic, &args.signals];
+    let profile = args.profile.as_deref().map(Path::new);
+    let is_changed = !args.set.is_empty()
+        || !args.gate.is_empty()
+        || args.duration.is_some()
+        || args.seed.is_some()
+        || args.replications.is_some()
+        || args.fixed_replicas.is_some()
+        || args.traffic.is_some()
+        || args.signals.is_some()
+        || profile.is_some();
+    if !is_changed {
+        return Ok(());
+    }
+    let typed = files.into_iter().flatten().chain(&args.policy).map(PathBuf::as_path);
+    Ok(refuse_folder_of_input(out, typed.chain(profile))?)
 }
 
 /// A run with the files that it is made from.

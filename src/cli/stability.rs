@@ -3,7 +3,9 @@
 use crate::analysis::VerdictStatus;
 use crate::cli::args::{Format, SimulateArgs, StabilityArgs};
 use crate::cli::outcome::{Failure, Outcome, print, talk};
-use crate::cli::simulate::{Prepared, default_output, fails, prepare, simulation_failure, unwritable};
+use crate::cli::simulate::{
+    Prepared, default_output, fails, prepare, refuse_lost_inputs, simulation_failure, unwritable,
+};
 use crate::report::{
     may_write_stability, stability_json, stability_markdown, stability_severity, stability_text, survival_text,
     write_stability,
@@ -33,6 +35,7 @@ pub(super) fn run(args: &StabilityArgs) -> Result<Outcome, Failure> {
     };
     let out = args.out.clone().unwrap_or_else(|| out_of(&run, args));
     may_write_stability(&out).map_err(|error| unwritable(&out, &error))?;
+    refuse_lost_inputs(&as_simulation(args), &out)?;
     let survival = survival_plan(args);
     survival.as_ref().map(check_survival).transpose()?;
     let map = run_stability(&run, &plan).map_err(failure)?;

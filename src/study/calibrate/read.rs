@@ -116,7 +116,7 @@ pub(super) fn lengths_of(
             Ok(tokens)
         } else {
             let message = format!("found {tokens} {what} tokens per request, expected 1 to 1000000000");
-            Err(Diagnostic::error(place.clone(), "", message))
+            Err(Diagnostic::error(place.clone(), "", message).help("leave the run out if it has no such tokens"))
         }
     };
     let prompt = given(prompt, options.prompt_tokens, "prompt", "--prompt-tokens")?;
