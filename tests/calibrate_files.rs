@@ -186,11 +186,7 @@ fn a_changed_run_takes_no_place_of_the_files_that_it_is_read_from() {
     assert_eq!(made.status.code(), Some(0), "{}", text_of(&made));
     let before = fs::read(here.join("run/policy.yaml")).expect("written");
     let again = ["simulate", "run/policy.yaml", "--scenario", "run/inputs/scenario.yaml", "--out", "run"];
-    for change in [
-        &["--set", "ScaledObject:spec.maxReplicaCount=7"][..],
-        &["--seed", "9"],
-        &["--duration", "1m"],
-    ] {
+    for change in [&["--set", "ScaledObject:spec.maxReplicaCount=7"][..], &["--seed", "9"], &["--duration", "1m"]] {
         let output = kedasim(&here, &[&again, change].concat());
         let message = text_of(&output);
         assert_eq!(output.status.code(), Some(2), "{change:?}: {message}");

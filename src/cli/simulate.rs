@@ -58,7 +58,7 @@ pub(super) fn run(args: &SimulateArgs) -> Result<Outcome, Failure> {
 }
 
 /// A run that is changed by what is typed must not take the place of the files that it is read from. (Made again as it is,
-/// it writes them as they are.)
+/// it writes them as they are; `--fixed-replicas` is in none of them.)
 pub(super) fn refuse_lost_inputs(args: &SimulateArgs, out: &Path) -> Result<(), Failure> {
     let files = [&args.scenario, &args.traffic, &args.signals];
     let profile = args.profile.as_deref().map(Path::new);
@@ -67,7 +67,6 @@ pub(super) fn refuse_lost_inputs(args: &SimulateArgs, out: &Path) -> Result<(), 
         || args.duration.is_some()
         || args.seed.is_some()
         || args.replications.is_some()
-        || args.fixed_replicas.is_some()
         || args.traffic.is_some()
         || args.signals.is_some()
         || profile.is_some();
