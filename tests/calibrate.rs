@@ -324,14 +324,15 @@ fn the_capacity_is_where_the_goal_breaks() {
     let engine = Arc::new(bench_engine(&profile, SYNC).expect("valid"));
     let tpot = |rps: f64| {
         let load = Load::Rate { per_second: rps, even: false, at_most: None };
-        let trial = Measurement { load, stop: Stop::Requests(600), ..run(1, 500, 60) };
+        let trial = Measurement { load, stop: Stop::Requests(20_000), ..run(1, 500, 60) };
         let one = |seed| {
             simulate_measurement(&engine, &trial, Seed(seed)).expect("fits").value(Quantity::Tpot).expect("tokens")
         };
         (one(1) + one(2) + one(3)) / 3.0
     };
+    // So many that filling and draining the engine hardly count.
     assert!(tpot(rps) <= 0.012, "{}", tpot(rps));
-    assert!(tpot(rps * 1.02) > 0.012, "{}", tpot(rps * 1.02));
+    assert!(tpot(rps * 1.03) > 0.012, "{}", tpot(rps * 1.03));
     assert_eq!(found.bound_by, Some(slo[0]));
     assert!((found.tokens_per_second - rps * 560.0).abs() < 1e-6);
     // Little: running = rate x time in the engine, about 60 steps of 12 ms and the prompt's.

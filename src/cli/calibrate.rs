@@ -9,7 +9,7 @@ use crate::report::{CalibrateReport, calibrate_json, calibrate_text};
 use crate::scenario::{profile_warnings, profile_yaml, read_profile};
 use crate::study::{
     LengthOptions, Measurement, Measurements, calibrate, capacity, judge, measurements_text, parse_slo, plateaus,
-    prior_for, read_measurements, rule_cache,
+    prior_for, read_measurements, rule_cache, warn_of_models,
 };
 use crate::units::{Diagnostic, Diagnostics, Span};
 use std::fs;
@@ -32,6 +32,10 @@ pub(super) fn run(args: &CalibrateArgs) -> Result<Outcome, Failure> {
     let found = measurements(args, &args.measurements)?;
     let held_out = measurements(args, &args.holdout)?;
     for diagnostic in found.told.0.iter().chain(&held_out.told.0) {
+        talk(&diagnostic.to_string());
+    }
+    let models: Vec<(Span, String)> = found.models.iter().chain(&held_out.models).cloned().collect();
+    for diagnostic in warn_of_models(&prior, &models) {
         talk(&diagnostic.to_string());
     }
     let version = args.vllm_version.unwrap_or_else(|| {
@@ -119,6 +123,7 @@ fn measurements(args: &CalibrateArgs, files: &[PathBuf]) -> Result<Measurements,
         match text.and_then(|text| read_measurements(path, &text, &options)) {
             Ok(found) => {
                 all.runs.extend(found.runs);
+                all.models.extend(found.models);
                 all.told.0.extend(found.told.0);
             }
             Err(found) => wrong.0.extend(found.0),

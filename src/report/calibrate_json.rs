@@ -22,7 +22,7 @@ pub fn calibrate_json(report: &CalibrateReport) -> String {
                 Fate::Kept { reason } => {
                     row["determined"] = json!(false);
                     row["reason"] = json!(reason);
-                    row["determinedBy"] = json!(own.coefficient.remedy());
+                    row["determinedBy"] = json!(own.coefficient.remedy(&report.runs[..report.fitted_runs]));
                 }
             }
             row
@@ -36,7 +36,7 @@ pub fn calibrate_json(report: &CalibrateReport) -> String {
             json!({
                 "place": run.place.to_string(), "load": run.load_text(), "tokens": run.lengths_text(),
                 "quantity": own.quantity.key(), "measured": own.quantity.shown(own.measured),
-                "simulated": own.quantity.shown(own.simulated), "error": own.error(), "leftOut": own.left_out.map(|why| match why { LeftOut::OtherSpan => "otherSpan", LeftOut::HeldOut => "heldOut", LeftOut::KvCache => "kvCache" }),
+                "simulated": own.quantity.shown(own.simulated), "error": own.error(), "leftOut": own.left_out.map(|why| match why { LeftOut::OtherSpan => "otherSpan", LeftOut::Arrivals => "arrivals", LeftOut::HeldOut => "heldOut", LeftOut::KvCache => "kvCache" }),
             })
         })
         .collect();
@@ -71,6 +71,7 @@ fn plateaus(report: &CalibrateReport) -> Vec<Value> {
             .map(|step| {
                 json!({
                     "concurrency": step.concurrency, "tokensPerSecond": step.tokens_per_second, "growth": step.growth,
+                    "runs": step.runs,
                 })
             })
             .collect();
@@ -87,7 +88,7 @@ fn capacities(report: &CalibrateReport) -> Vec<Value> {
         let held = own.rps.is_some();
         let shown = |value: f64| held.then_some(value);
         json!({
-            "tokens": own.lengths, "saturatedRps": own.saturated_rps, "rps": own.rps,
+            "tokens": own.lengths, "saturatedRps": own.saturated_rps, "floodedRps": own.flooded_rps, "rps": own.rps,
             "boundBy": own.bound_by.map(|goal| goal.text()),
             "tokensPerSecond": shown(own.tokens_per_second), "running": shown(own.running), "waiting": shown(own.waiting),
             "thresholdTokensPerSecond": shown(own.tokens_per_second / TOLERANCE),

@@ -1,7 +1,7 @@
 //! A calibration in the terminal: what is known, how well, and what follows for a threshold.
 
 use crate::scenario::profile_yaml;
-use crate::study::{Calibration, Capacity, Fate, LeftOut, Measurement, Objective, Plateau, Quantity};
+use crate::study::{Calibration, Capacity, Fate, LeftOut, Measurement, Objective, Plateau, PlateauStep, Quantity};
 use std::fmt::Write as _;
 
 /// HPA leaves a metric alone that is up to 10 % above its target (`--horizontal-pod-autoscaler-tolerance`).
@@ -87,17 +87,26 @@ fn coefficients(out: &mut String, report: &CalibrateReport) {
     for own in &report.calibration.coefficients {
         let (key, prior, value) = (own.coefficient.key(), number(own.prior), number(own.value));
         let fate = match &own.fate {
+            // Beyond what the data alone may leave: the rest is of the coefficients that were kept.
+            Fate::Fitted { deviation } if *deviation > Calibration::LARGEST_DEVIATION => {
+                format!("determined, +-{:.0} %, mostly by what is kept", deviation * 100.0)
+            }
             Fate::Fitted { deviation } => format!("determined, +-{:.0} %", (deviation * 100.0).max(1.0)),
             Fate::Kept { reason } => format!("kept: {reason}"),
         };
         let _ = writeln!(out, "{key:<17} {prior:>7}  {value:>8}  {fate}");
         if matches!(&own.fate, Fate::Kept { .. }) && own.prior > 0.0 {
-            let _ = writeln!(out, "{:<37}would be determined by {}", "", own.coefficient.remedy());
+            let _ = writeln!(
+                out,
+                "{:<37}would be determined by {}",
+                "",
+                own.coefficient.remedy(&report.runs[..report.fitted_runs])
+            );
         }
     }
     out.push_str(
         "t0Ms and knee are the prior's: no latency tells t0Ms from wMs, and the knee is the model's form. +- is one standard \
-         deviation if what is kept is right within 30 %.\n",
+         deviation if what is kept is right within a factor of 2.7.\n",
     );
     let profile = &report.calibration.profile;
     let hardware = if profile.gpus == 0 { profile.gpu.clone() } else { format!("{} x {}", profile.gpus, profile.gpu) };
@@ -120,6 +129,7 @@ fn table(out: &mut String, report: &CalibrateReport) {
         let scale = |value: f64| number(own.quantity.shown(value));
         let note = match (own.left_out, own.spread) {
             (Some(LeftOut::OtherSpan), _) => "  not fitted: taken over another time span".to_owned(),
+            (Some(LeftOut::Arrivals), _) => "  not fitted: arrivals decide it".to_owned(),
             (Some(LeftOut::HeldOut), _) => "  held out".to_owned(),
             (Some(LeftOut::KvCache), _) => "  not fitted: the KV cache decides it".to_owned(),
             (None, spread) if spread >= 0.02 => format!("  one run scatters by +-{:.0} %", spread * 100.0),
@@ -155,13 +165,17 @@ fn plateau_lines(out: &mut String, plateau: &Plateau) {
     );
     for step in &plateau.steps {
         let growth = step.growth.map_or(String::new(), |growth| format!("  {}", percent(growth)));
-        let _ = writeln!(out, "  C={:<5} {:>9} tok/s{growth}", step.concurrency, number(step.tokens_per_second));
+        let runs = if step.runs > 1 { format!("  mean of {} runs", step.runs) } else { String::new() };
+        let rate = number(step.tokens_per_second);
+        let _ = writeln!(out, "  C={:<5} {rate:>9} tok/s{growth}{runs}", step.concurrency);
     }
+    let all_grew = plateau.steps.iter().all(|step| step.growth.is_none_or(|growth| growth >= PlateauStep::GROWS));
     let _ = match plateau.reached {
         Some(concurrency) => writeln!(out, "  C={concurrency} grew by less than 15 %: the plateau."),
         None => writeln!(
             out,
-            "  Every step grew by 15 % or more: the plateau lies above C={}; measure further.",
+            "  {} grew by 15 % or more: the plateau lies above C={}; measure further.",
+            if all_grew { "Every step" } else { "The last step" },
             last.concurrency
         ),
     };
@@ -180,18 +194,27 @@ fn capacity_lines(out: &mut String, report: &CalibrateReport) {
         return;
     }
     let goals: Vec<String> = report.slo.iter().map(Objective::text).collect();
-    let _ = writeln!(out, "\nfrom the goals ({}), simulated with Poisson arrivals on one replica:", goals.join(", "));
+    let _ = writeln!(
+        out,
+        "\nfrom the goals ({}), simulated with Poisson arrivals on one replica, in the steady state:",
+        goals.join(", ")
+    );
     for own in &report.capacities {
         let Some(rps) = own.rps else {
             let _ = writeln!(out, "  {} tokens: the goals hold at no load.", own.lengths);
             continue;
         };
-        let why = own.bound_by.map_or("all goals hold up to 95 % of the saturated rate".to_owned(), |goal| {
-            format!("beyond, {} breaks", goal.text())
-        });
+        // Within what one number of workers differs from the next.
+        let flooded = if own.flooded_rps < 0.98 * own.saturated_rps {
+            format!(", with more under way than the KV cache holds {}", number(own.flooded_rps))
+        } else {
+            String::new()
+        };
+        let up_to = || format!("all goals hold up to {:.0} % of the saturated rate", 100.0 * rps / own.saturated_rps);
+        let why = own.bound_by.map_or_else(up_to, |goal| format!("beyond, {} breaks", goal.text()));
         let _ = writeln!(
             out,
-            "  {} tokens: up to {} req/s = {} tok/s, {} running, {} waiting ({why}; saturated at {} req/s)",
+            "  {} tokens: up to {} req/s = {} tok/s, {} running, {} waiting ({why}; saturated at {} req/s{flooded})",
             own.lengths,
             number(rps),
             number(own.tokens_per_second),

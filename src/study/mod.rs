@@ -19,7 +19,7 @@ pub use calibrate::{
     CacheRuling, Calibration, Capacity, Coefficient, Compared, Fate, FittedCoefficient, Held, LeftOut, LengthOptions,
     Lengths, Load, Measurement, Measurements, Objective, Observed, Plateau, PlateauStep, Quantity, Simulated,
     Statistic, Stop, bench_engine, calibrate, capacity, held_without_waiting, judge, measurements_text, parse_slo,
-    plateaus, prior_for, read_measurements, rule_cache, simulate_measurement,
+    plateaus, prior_for, read_measurements, rule_cache, simulate_measurement, warn_of_models,
 };
 pub use compare::{CompareError, Comparison, LeastFixed, PolicyRuns, Simulations, compare};
 pub use compare_conclusions::{Conclusions, PolicyConclusions};

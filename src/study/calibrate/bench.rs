@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 /// KV blocks of vLLM's default size.
 const BLOCK: u64 = 16;
+/// Most requests of one run that are simulated again, many times over.
+const MOST_REQUESTS: u32 = 100_000;
 
 /// What a simulated benchmark gave.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,6 +48,8 @@ struct Clients<'a> {
     prompts: Stream,
     outputs: Stream,
     gaps: Stream,
+    /// Mean time between two requests of an open loop, s.
+    gap: f64,
     sent: u32,
     under_way: u32,
     /// When an open loop's next request is due.
@@ -79,9 +83,9 @@ impl Clients<'_> {
         let id = RequestId(u64::from(self.sent));
         self.sent += 1;
         self.under_way += 1;
-        if let Load::Rate { per_second, even, .. } = self.measurement.load {
+        if let Load::Rate { even, .. } = self.measurement.load {
             let gap = if even { 1.0 } else { self.gaps.exponential() };
-            self.due += SimDuration::from_secs_f64(gap / per_second);
+            self.due += SimDuration::from_secs_f64(gap * self.gap);
         }
         let attributes = RequestAttributes { max_tokens: Some(output.max(1)), ..RequestAttributes::default() };
         (Request { id, prompt_tokens: prompt.max(1), output: OutputLength::new(output), worker: None }, attributes)
@@ -97,11 +101,33 @@ pub fn simulate_measurement(
     measurement: &Measurement,
     seed: Seed,
 ) -> Result<Simulated, String> {
+    simulate_as_it_came(engine, measurement, None, seed)
+}
+
+/// The same, with the requests of an open loop at the rate at which they `came`, where that is known: their gaps are stretched
+/// until they make it exactly.
+pub(super) fn simulate_as_it_came(
+    engine: &Arc<EngineConfig>,
+    measurement: &Measurement,
+    came: Option<f64>,
+    seed: Seed,
+) -> Result<Simulated, String> {
+    let too_many = || {
+        format!(
+            "it has more than {MOST_REQUESTS} requests, which are not simulated again; tell requests or duration_s if it had fewer"
+        )
+    };
+    if let Stop::Requests(requests) = measurement.stop
+        && requests > MOST_REQUESTS
+    {
+        return Err(too_many());
+    }
     let mut clients = Clients {
         measurement,
         prompts: seed.stream("prompt-lengths", 0),
         outputs: seed.stream("output-lengths", 0),
         gaps: seed.stream("arrival-gaps", 0),
+        gap: mean_gap(measurement, came, seed),
         sent: 0,
         under_way: 0,
         due: SimTime::ZERO,
@@ -119,6 +145,9 @@ pub fn simulate_measurement(
             (Some(send), Some(wake)) => send < wake || (send == wake && engine.next_wake_starts_step()),
         };
         if let Some(at) = send.filter(|_| sends_first) {
+            if clients.sent >= MOST_REQUESTS {
+                return Err(too_many());
+            }
             now = at;
             let (request, attributes) = clients.pop();
             if !engine.accepts(&request) {
@@ -139,6 +168,19 @@ pub fn simulate_measurement(
         }
     }
     Ok(Simulated { finished })
+}
+
+/// Mean time between two requests, s, of which the drawn gaps are multiples; 0 for a closed loop.
+fn mean_gap(measurement: &Measurement, came: Option<f64>, seed: Seed) -> f64 {
+    let Load::Rate { per_second, even, .. } = measurement.load else { return 0.0 };
+    match (came, measurement.stop) {
+        (Some(came), Stop::Requests(requests)) if !even && requests > 1 => {
+            let mut gaps = seed.stream("arrival-gaps", 0);
+            let drawn: f64 = (1..requests).map(|_| gaps.exponential()).sum();
+            f64::from(requests - 1) / (came * drawn)
+        }
+        (came, _) => 1.0 / came.unwrap_or(per_second),
+    }
 }
 
 fn seconds(from: SimTime, to: SimTime) -> f64 {
@@ -191,17 +233,6 @@ impl Simulated {
     /// Latency of each request, s.
     pub fn latencies(&self) -> Vec<f64> {
         self.finished.iter().map(|done| seconds(done.arrived, done.at)).collect()
-    }
-
-    /// Mean requests waiting and running between the first arrival and the last answer (Little's law, exact here because
-    /// every request is inside the interval).
-    pub fn mean_in_engine(&self, overhead: SimDuration) -> (f64, f64) {
-        let first = self.finished.iter().map(|done| done.arrived).min().unwrap_or(SimTime::ZERO);
-        let last = self.finished.iter().map(|done| done.at).max().unwrap_or(SimTime::ZERO);
-        let span = seconds(first, last).max(1e-9);
-        let sum = |part: &dyn Fn(&Finished) -> f64| self.finished.iter().map(part).sum::<f64>() / span;
-        let waiting = sum(&|done| seconds(done.arrived, done.scheduled) - overhead.as_secs_f64_exact());
-        (waiting.max(0.0), sum(&|done| seconds(done.scheduled, done.at)))
     }
 }
 

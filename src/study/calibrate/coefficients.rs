@@ -1,6 +1,7 @@
 //! The numbers of a profile that a calibration may move.
 
 use crate::replica::Profile;
+use crate::study::calibrate::{Load, Measurement, Quantity};
 
 /// One of them. `t0Ms` is none: a constant per step cannot be told from `wMs` by any latency. `knee` is none: it is the
 /// form of the model.
@@ -79,17 +80,75 @@ impl Coefficient {
         }
     }
 
-    /// Which measurement determines it (vllm.md 3.7).
-    pub fn remedy(self) -> &'static str {
+    /// Which measurement, beside those of `runs`, determines it (vllm.md 3.7).
+    pub fn remedy(self, runs: &[Measurement]) -> String {
+        let given = Given::of(runs);
         match self {
+            Coefficient::W | Coefficient::ExpertsW if given.alone.is_some() && given.most_workers > 1 => format!(
+                "a sweep of concurrencies beyond C={} with short prompts, and more requests of the single worker",
+                given.most_workers
+            ),
             Coefficient::W | Coefficient::ExpertsW => {
                 "one run of a single worker with short prompts (its time per token is t0Ms + wMs), and a sweep of concurrencies"
+                    .to_owned()
             }
-            Coefficient::Cs => "a sweep of concurrencies with short prompts: the slope of the time per token",
-            Coefficient::Ck => "one concurrency with short and with long contexts: the difference in time per token",
-            Coefficient::Cp => "single long prompts (2,000 and 8,000 tokens): the slope of TTFT",
-            Coefficient::Ca => "single long prompts (2,000, 8,000 and more tokens): the curvature of TTFT",
-            Coefficient::RequestOverhead => "single prompts of several lengths: what is left of TTFT at length 0",
+            Coefficient::Cs if given.most_workers > 1 => format!(
+                "a sweep of concurrencies with short prompts, beyond C={}: the slope of the time per token",
+                given.most_workers
+            ),
+            Coefficient::Cs => "a sweep of concurrencies with short prompts: the slope of the time per token".to_owned(),
+            Coefficient::Ck => format!(
+                "one concurrency with short contexts and with contexts of more than {} tokens: the difference in time per token",
+                given.longest_context
+            ),
+            Coefficient::Cp => match given.alone {
+                Some((_, longest)) if longest >= 2000 => format!(
+                    "single prompts of more than {longest} tokens, or many of them at a time: the slope of TTFT"
+                ),
+                _ => "single long prompts (2,000 and 8,000 tokens): the slope of TTFT".to_owned(),
+            },
+            Coefficient::Ca => match given.alone {
+                Some((_, longest)) if longest >= 8000 => format!(
+                    "a single prompt of {} tokens or more (the longest here has {longest}): the curvature of TTFT",
+                    longest * 2
+                ),
+                _ => "single long prompts (2,000, 8,000 and 16,000 tokens): the curvature of TTFT".to_owned(),
+            },
+            Coefficient::RequestOverhead => match given.alone {
+                Some((shortest, longest)) if shortest < longest => format!(
+                    "single prompts of less than {shortest} tokens: what is left of TTFT at length 0"
+                ),
+                _ => "single prompts of several lengths: what is left of TTFT at length 0".to_owned(),
+            },
         }
+    }
+}
+
+/// What was measured already.
+struct Given {
+    /// Shortest and longest mean prompt of a single worker with a TTFT.
+    alone: Option<(u64, u64)>,
+    /// The most workers of a run with a time per token.
+    most_workers: u32,
+    /// Prompt and output of the longest requests, on average.
+    longest_context: u64,
+}
+
+impl Given {
+    fn of(runs: &[Measurement]) -> Self {
+        let mut given = Given { alone: None, most_workers: 0, longest_context: 0 };
+        for run in runs {
+            let (prompt, output) = run.lengths.means();
+            // `as` saturates; lengths were checked when read.
+            given.longest_context = given.longest_context.max((prompt + output).round() as u64);
+            let Load::Concurrency(workers) = run.load else { continue };
+            given.most_workers = given.most_workers.max(workers);
+            if workers == 1 && run.value(Quantity::Ttft).is_some() {
+                let prompt = prompt.round() as u64;
+                let (shortest, longest) = given.alone.unwrap_or((prompt, prompt));
+                given.alone = Some((shortest.min(prompt), longest.max(prompt)));
+            }
+        }
+        given
     }
 }

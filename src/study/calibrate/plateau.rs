@@ -2,8 +2,6 @@
 
 use crate::study::calibrate::{Load, Measurement};
 
-/// Growth below which a step is a plateau (calibrate.py of prokube's KServe example).
-const GROWTH: f64 = 0.15;
 /// From this concurrency on a plateau ends the search there.
 const ENDS_FROM: u32 = 4;
 
@@ -12,10 +10,17 @@ const ENDS_FROM: u32 = 4;
 pub struct PlateauStep {
     /// Workers.
     pub concurrency: u32,
-    /// Measured tokens per second, prompts and outputs together.
+    /// Measured tokens per second, prompts and outputs together; the mean of several runs.
     pub tokens_per_second: f64,
+    /// How many runs.
+    pub runs: u32,
     /// Against the step before.
     pub growth: Option<f64>,
+}
+
+impl PlateauStep {
+    /// Growth below which a step is a plateau (calibrate.py of prokube's KServe example).
+    pub const GROWS: f64 = 0.15;
 }
 
 /// A sweep of concurrencies at one mix of lengths.
@@ -25,7 +30,7 @@ pub struct Plateau {
     pub lengths: String,
     /// Its steps, by concurrency, at least two.
     pub steps: Vec<PlateauStep>,
-    /// The first step that grew by less than 15 %; `None` when all grew.
+    /// The first step after the last growing one, which grew by less than 15 %; `None` when the last step grew.
     pub reached: Option<u32>,
     /// The last step that still grew.
     pub last_growing: PlateauStep,
@@ -45,7 +50,7 @@ pub fn plateaus(runs: &[Measurement]) -> Vec<Plateau> {
         let (Load::Concurrency(concurrency), Some(tokens_per_second)) = (run.load, run.tokens_per_second()) else {
             continue;
         };
-        let step = PlateauStep { concurrency, tokens_per_second, growth: None };
+        let step = PlateauStep { concurrency, tokens_per_second, runs: 1, growth: None };
         let lengths = run.lengths_text();
         match mixes.iter_mut().find(|(own, _)| *own == lengths) {
             Some((_, steps)) => steps.push(step),
@@ -57,7 +62,15 @@ pub fn plateaus(runs: &[Measurement]) -> Vec<Plateau> {
 
 fn plateau(lengths: String, mut steps: Vec<PlateauStep>) -> Option<Plateau> {
     steps.sort_by_key(|step| step.concurrency);
-    steps.dedup_by_key(|step| step.concurrency);
+    steps.dedup_by(|next, kept| {
+        let is_same = next.concurrency == kept.concurrency;
+        if is_same {
+            let before = f64::from(kept.runs);
+            kept.tokens_per_second = (kept.tokens_per_second * before + next.tokens_per_second) / (before + 1.0);
+            kept.runs += 1;
+        }
+        is_same
+    });
     if steps.len() < 2 {
         return None;
     }
@@ -68,13 +81,14 @@ fn plateau(lengths: String, mut steps: Vec<PlateauStep>) -> Option<Plateau> {
     let mut last_growing = steps[0];
     let mut reached = None;
     for step in &steps {
-        if step.growth.is_some_and(|growth| growth < GROWTH) {
+        if step.growth.is_some_and(|growth| growth < PlateauStep::GROWS) {
             reached.get_or_insert(step.concurrency);
             if step.concurrency >= ENDS_FROM {
                 break;
             }
         } else {
-            last_growing = *step;
+            // What did not grow before was no plateau.
+            (last_growing, reached) = (*step, None);
         }
     }
     Some(Plateau { lengths, steps, reached, last_growing })
@@ -88,6 +102,7 @@ mod tests {
         let step = |(concurrency, tokens_per_second): &(u32, f64)| PlateauStep {
             concurrency: *concurrency,
             tokens_per_second: *tokens_per_second,
+            runs: 1,
             growth: None,
         };
         plateau("m".to_owned(), rates.iter().map(step).collect()).expect("two steps")
@@ -104,5 +119,20 @@ mod tests {
         // The last step is not looked at any more, as in the script.
         let found = of(&[(1, 10.0), (2, 20.0), (4, 22.0), (8, 60.0)]);
         assert_eq!((found.reached, found.last_growing.concurrency, found.threshold()), (Some(4), 2, 16.0));
+    }
+
+    #[test]
+    fn a_step_after_which_it_grows_again_is_no_plateau() {
+        let found = of(&[(1, 10.0), (2, 11.0), (4, 20.0), (8, 21.0), (16, 15.0)]);
+        assert_eq!((found.reached, found.last_growing.concurrency, found.threshold()), (Some(8), 4, 16.0));
+        let found = of(&[(1, 10.0), (2, 11.0)]);
+        assert_eq!((found.reached, found.last_growing.concurrency), (Some(2), 1));
+    }
+
+    #[test]
+    fn runs_of_one_concurrency_are_averaged() {
+        let found = of(&[(1, 10.0), (2, 18.0), (2, 24.0), (2, 21.0)]);
+        assert_eq!(found.steps.len(), 2);
+        assert_eq!((found.steps[1].tokens_per_second, found.steps[1].runs), (21.0, 3));
     }
 }

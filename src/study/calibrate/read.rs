@@ -1,5 +1,6 @@
 //! Files of measurements: recognised by content.
 
+use crate::study::calibrate::consistency::refuse_contradictions;
 use crate::study::calibrate::{Lengths, Measurement, read_json, read_table};
 use crate::traffic::LengthDistribution;
 use crate::units::{Diagnostic, Diagnostics, Severity, Span, math};
@@ -23,6 +24,8 @@ pub struct LengthOptions {
 pub struct Measurements {
     /// The runs.
     pub runs: Vec<Measurement>,
+    /// The models that files name, and where.
+    pub models: Vec<(Span, String)>,
     /// Notes and warnings.
     pub told: Diagnostics,
 }
@@ -83,6 +86,7 @@ pub fn read_measurements(name: &Path, text: &str, lengths: &LengthOptions) -> Re
     } else {
         read_table::read_csv(&file, text, lengths, &mut found);
     }
+    refuse_contradictions(text, &mut found);
     if !found.told.has_errors() && found.runs.is_empty() {
         let message = format!("found no run in the file, {FORMATS}");
         found.told.push(Diagnostic::error(Span::new(file, 1, 1), "", message));

@@ -2,6 +2,7 @@
 //! (`vllm/benchmarks/serve.py`, `main_async`). Reports of guidellm are read in `read_guidellm`.
 
 use crate::study::calibrate::json_place::{Step, locate, position};
+use crate::study::calibrate::models::models_in;
 use crate::study::calibrate::read::{FORMATS, Measurements, lengths_of};
 use crate::study::calibrate::read_guidellm::read_report;
 use crate::study::calibrate::{LengthOptions, Lengths, Load, Measurement, Observed, Quantity, Stop};
@@ -164,6 +165,7 @@ pub(super) fn brief(value: &Value) -> String {
 }
 
 fn one(value: &Found<'_>, lengths: &LengthOptions, found: &mut Measurements) {
+    found.models.extend(models_in(value.value).into_iter().map(|model| (value.place(), model)));
     if let Some(benchmarks) = value.get("benchmarks") {
         read_report(&benchmarks, lengths, found);
     } else if value.get("completed").is_some() || value.get("total_input_tokens").is_some() {
