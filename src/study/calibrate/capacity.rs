@@ -235,14 +235,15 @@ impl Search<'_> {
         })
     }
 
-    /// Numbers of workers to look at, up to as many as the engine admits. Between two and the next stands one more; beside them
+    /// Numbers of workers to look at, up to as many as the engine can run. Between two and the next stands one more; beside them
     /// those of which the KV cache just holds all, at their longest and on average: beyond, requests are evicted and computed
     /// again, and more workers make less.
     fn looked_at(&self) -> Vec<u32> {
-        let most = self.engine.max_num_seqs.max(1);
-        let octaves = (0..32).flat_map(|halvings| [most >> halvings, (most >> halvings) / 4 * 3]);
         let (prompt, output) = self.mix.lengths.means();
         let cache = f64::from(self.engine.kv_blocks) * f64::from(self.engine.block_size);
+        // No more run than twice the prompts that the cache holds, however short some are; others only wait.
+        let most = self.engine.max_num_seqs.min((2.0 * cache / prompt) as u32).max(1);
+        let octaves = (0..32).flat_map(|halvings| [most >> halvings, (most >> halvings) / 4 * 3]);
         // `as` saturates; at most `most` are looked at.
         let held = [cache / (prompt + output), cache / (prompt + output / 2.0), 0.95 * cache / (prompt + output / 2.0)];
         let mut all: Vec<u32> = octaves.chain(held.map(|workers| workers as u32)).collect();
@@ -276,7 +277,7 @@ impl Search<'_> {
                 before = (workers, rate);
             }
         }
-        f64::from(self.engine.max_num_seqs)
+        before.0
     }
 
     /// Whether every goal holds when one request comes at a time.
