@@ -24,6 +24,8 @@ use crate::units::{Diagnostic, Diagnostics, math};
 const LARGEST_ERROR: f64 = 0.3;
 /// Pull to the prior while the place is looked for: a factor of 3 is one deviation.
 const PULL: f64 = 1.1;
+/// The same where the data alone shall say how far those kept could move the others: a factor of 20.
+const WEAK_PULL: f64 = 3.0;
 /// What a coefficient that is 0 in the prior does to the value it moves most (as ln), where the search for it starts. From much
 /// less a logarithm would not find the way up.
 const FIRST_EFFECT: f64 = 0.5;
@@ -61,7 +63,7 @@ pub fn calibrate(
     let all = problem.movable();
     let extended = if problem.start == alone { None } else { Some(problem.attempt(&all)?) };
     let movable = all;
-    let Attempt { mut fitted, mut selection, kept, free } = match extended {
+    let Attempt { mut fitted, mut selection, kept, place } = match extended {
         Some(extended) if problem.is_worth_it(&present, &extended) => extended,
         _ => {
             problem.start = alone;
@@ -75,6 +77,7 @@ pub fn calibrate(
         let value = rounded(coefficient.of(&fitted).unwrap_or(0.0));
         coefficient.set(&mut fitted, value);
     }
+    let free = problem.minimise(&problem.movable(), &place, Some(WEAK_PULL))?;
     selection.deviations = problem.deviations(&movable, &selection.chosen, &fitted, &free)?;
     let compared = problem.compare(&fitted)?;
     let coefficients = fates(prior, &fitted, &selection, &kept);
@@ -198,7 +201,7 @@ struct Attempt {
     selection: Selection,
     kept: Vec<(Coefficient, String)>,
     /// The fit of all, those kept as well, with a weak pull to the prior.
-    free: Profile,
+    place: Profile,
 }
 
 impl Problem<'_> {
@@ -223,7 +226,7 @@ impl Problem<'_> {
                 break;
             }
         }
-        Ok(Attempt { fitted, selection, kept, free: place })
+        Ok(Attempt { fitted, selection, kept, place })
     }
 
     /// Whether terms that the prior lacks describe the data so much better that they are there: each must lower the loss by
