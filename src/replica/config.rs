@@ -24,7 +24,7 @@ pub struct EngineConfig {
     /// `--max-model-len`: a request stops when prompt + output reach it. vLLM refuses to start when the cache cannot hold
     /// one such request; the engine then stops at the size of the cache.
     pub max_model_len: u32,
-    /// Whether admission needs free blocks for the whole prompt (vLLM 0.20 and later).
+    /// Whether admission needs free blocks for the whole prompt (`--scheduler-reserve-full-isl`, the default since vLLM 0.19).
     pub reserve_full_prompt: bool,
     /// Whether a step is scheduled when the one before it starts (async scheduling, vLLM 0.14 and later): later arrivals wait
     /// one more step, and who ends is noticed one schedule late.
