@@ -1,54 +1,31 @@
 //! `kedasim calibrate`: a known truth is found again, what data cannot tell is said and kept, files are read or refused.
 
+mod calibrate_support;
+
+use calibrate_support::{SYNC, loaded, prior, value};
 use kedasim::manifest::Bundle;
 use kedasim::replica::{
     Profile, ProfileKind, StepTimeCoefficients, built_in_profile, gpu_by_name, known_model, roofline,
 };
 use kedasim::scenario::read_profile;
 use kedasim::study::{
-    Calibration, Coefficient, Fate, LeftOut, LengthOptions, Lengths, Load, Measurement, Observed, Quantity, Stop,
-    bench_engine, calibrate, capacity, held_without_waiting, judge, parse_slo, prior_for, read_measurements,
-    rule_cache, simulate_measurement,
+    Calibration, Coefficient, Fate, LeftOut, LengthOptions, Lengths, Load, Measurement, Quantity, Stop, bench_engine,
+    calibrate, capacity, held_without_waiting, judge, parse_slo, prior_for, read_measurements, rule_cache,
+    simulate_measurement,
 };
 use kedasim::traffic::LengthDistribution;
-use kedasim::units::{Seed, Span};
+use kedasim::units::Seed;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::Arc;
 
-const SYNC: (u32, u32) = (0, 11);
-
 fn run(workers: u32, prompt: u32, output: u32) -> Measurement {
-    let lengths =
-        Lengths::Drawn { prompt: LengthDistribution::Constant(prompt), output: LengthDistribution::Constant(output) };
-    Measurement {
-        place: Span::new("synthetic", 1, 1),
-        load: Load::Concurrency(workers),
-        stop: Stop::Requests(workers * 3),
-        lengths,
-        observed: Vec::new(),
-    }
+    loaded(Load::Concurrency(workers), workers * 3, prompt, output)
 }
 
 /// The run as `truth` would have been measured.
-fn measured(mut run: Measurement, truth: &Profile, quantities: &[Quantity]) -> Measurement {
-    let engine = Arc::new(bench_engine(truth, SYNC).expect("valid"));
-    let simulated = simulate_measurement(&engine, &run, Seed(1)).expect("fits");
-    let observe = |quantity: &Quantity| Observed {
-        quantity: *quantity,
-        value: simulated.value(*quantity).expect("two tokens"),
-        fitted: true,
-    };
-    run.observed = quantities.iter().map(observe).collect();
-    run
-}
-
-fn prior() -> Profile {
-    built_in_profile("llama-3.1-8b-h100").expect("built in")
-}
-
-fn value(calibration: &Calibration, coefficient: Coefficient) -> f64 {
-    coefficient.of(&calibration.profile).expect("a dense profile has it")
+fn measured(run: Measurement, truth: &Profile, quantities: &[Quantity]) -> Measurement {
+    calibrate_support::measured(run, truth, quantities, 1)
 }
 
 fn fate(calibration: &Calibration, coefficient: Coefficient) -> &Fate {

@@ -1,21 +1,14 @@
 //! `kedasim calibrate` and data that are wrong, contradict themselves, tell less than they seem to, or are of something else.
 
-use kedasim::replica::{Profile, built_in_profile};
+mod calibrate_support;
+
+use calibrate_support::{SYNC, loaded, measured, prior, value};
+use kedasim::replica::Profile;
 use kedasim::study::{
-    Calibration, Coefficient, Fate, LeftOut, LengthOptions, Lengths, Load, Measurement, Observed, Quantity, Stop,
-    bench_engine, calibrate, judge, read_measurements, simulate_measurement,
+    Coefficient, Fate, LeftOut, LengthOptions, Load, Measurement, Quantity, calibrate, judge, read_measurements,
 };
-use kedasim::traffic::LengthDistribution;
-use kedasim::units::{Seed, Span};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::Arc;
-
-const SYNC: (u32, u32) = (0, 11);
-
-fn prior() -> Profile {
-    built_in_profile("llama-3.1-8b-h100").expect("built in")
-}
 
 /// Another server of the same model.
 fn truth() -> Profile {
@@ -25,35 +18,6 @@ fn truth() -> Profile {
     (step.ck_ns_per_token, step.cs_us_per_seq) = (61.0, 35.0);
     truth.request_overhead_ms = 18.0;
     truth
-}
-
-fn run(load: Load, requests: u32, prompt: u32, output: u32) -> Measurement {
-    let lengths =
-        Lengths::Drawn { prompt: LengthDistribution::Constant(prompt), output: LengthDistribution::Constant(output) };
-    Measurement {
-        place: Span::new("synthetic", 1, 1),
-        load,
-        stop: Stop::Requests(requests),
-        lengths,
-        observed: Vec::new(),
-    }
-}
-
-/// The run as `truth` would have been measured, with arrivals of this seed.
-fn measured(mut run: Measurement, truth: &Profile, quantities: &[Quantity], seed: u64) -> Measurement {
-    let engine = Arc::new(bench_engine(truth, SYNC).expect("valid"));
-    let simulated = simulate_measurement(&engine, &run, Seed(seed)).expect("fits");
-    let observe = |quantity: &Quantity| Observed {
-        quantity: *quantity,
-        value: simulated.value(*quantity).expect("two tokens"),
-        fitted: true,
-    };
-    run.observed = quantities.iter().map(observe).collect();
-    run
-}
-
-fn value(calibration: &Calibration, coefficient: Coefficient) -> f64 {
-    coefficient.of(&calibration.profile).expect("a dense profile has it")
 }
 
 fn read(text: &str) -> Result<Vec<Measurement>, String> {
@@ -141,7 +105,7 @@ fn a_fit_that_misses_the_data_is_no_profile() {
     // Measured well, but for TTFT, of which each is a thousandth.
     let runs: Vec<Measurement> = [1, 4, 16, 64]
         .map(|workers| {
-            let own = run(Load::Concurrency(workers), 10 * workers, 128, 128);
+            let own = loaded(Load::Concurrency(workers), 10 * workers, 128, 128);
             let mut own = measured(own, &truth(), &ALL_BUT_LATENCY, 1);
             own.observed.iter_mut().filter(|own| own.quantity == Quantity::Ttft).for_each(|own| own.value /= 1e3);
             own
@@ -158,7 +122,7 @@ const ALL_BUT_LATENCY: [Quantity; 3] = [Quantity::TokensPerSecond, Quantity::Ttf
 fn the_luck_of_arrivals_is_not_fitted() {
     let rate = Load::Rate { per_second: 3.0, even: false, at_most: None };
     for seed in 11..15 {
-        let open = measured(run(rate, 300, 400, 150), &truth(), &ALL_BUT_LATENCY, seed);
+        let open = measured(loaded(rate, 300, 400, 150), &truth(), &ALL_BUT_LATENCY, seed);
         let found = calibrate(&prior(), SYNC, &[open], "rate").expect("fits");
         println!("seed {seed}: {:?}", found.compared);
         // cpUsPerToken and others that one load cannot tell stay as in the prior, which wMs makes good.
@@ -178,14 +142,14 @@ fn the_luck_of_arrivals_is_not_fitted() {
 fn an_open_loop_that_is_saturated_is_fitted() {
     // Far more than the engine answers: its rate is the engine's own.
     let rate = Load::Rate { per_second: 200.0, even: false, at_most: None };
-    let open = measured(run(rate, 600, 1000, 100), &truth(), &[Quantity::TokensPerSecond], 1);
+    let open = measured(loaded(rate, 600, 1000, 100), &truth(), &[Quantity::TokensPerSecond], 1);
     let found = calibrate(&prior(), SYNC, std::slice::from_ref(&open), "rate").expect("fits");
     assert_eq!(found.compared[0].left_out, None);
     let before = judge(&prior(), SYNC, &[open]).expect("fits")[0].error();
     assert!(before > 0.2 && found.compared[0].error().abs() < 0.03, "{before} {}", found.compared[0].error());
     // With nothing else to go by, an open loop that is not tells nothing.
     let calm = Load::Rate { per_second: 1.0, even: false, at_most: None };
-    let open = measured(run(calm, 300, 1000, 100), &truth(), &[Quantity::TokensPerSecond], 1);
+    let open = measured(loaded(calm, 300, 1000, 100), &truth(), &[Quantity::TokensPerSecond], 1);
     let error = calibrate(&prior(), SYNC, &[open], "rate").expect_err("nothing to fit").to_string();
     assert!(error.contains("arrivals decide the tokens per second"), "{error}");
 }
@@ -206,7 +170,7 @@ const SHAPES: [(u32, u32, u32); 9] = [
 #[test]
 fn a_deviation_allows_for_what_is_kept() {
     let as_measured = |(workers, prompt, output)| {
-        measured(run(Load::Concurrency(workers), 10 * workers, prompt, output), &truth(), &ALL_BUT_LATENCY, 1)
+        measured(loaded(Load::Concurrency(workers), 10 * workers, prompt, output), &truth(), &ALL_BUT_LATENCY, 1)
     };
     let runs: Vec<Measurement> = SHAPES.map(as_measured).into();
     let found = calibrate(&prior(), SYNC, &runs, "prompts").expect("fits");

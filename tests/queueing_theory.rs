@@ -147,15 +147,7 @@ spec:
     }
 }
 
-const POLICY: &str = r#"apiVersion: keda.sh/v1alpha1
-kind: ScaledObject
-metadata: {name: p}
-spec:
-  scaleTargetRef: {name: m-predictor}
-  triggers:
-    - type: prometheus
-      metadata: {serverAddress: "http://prometheus:9090", query: sum(vllm:num_requests_running), threshold: "1"}
-"#;
+const POLICY: &str = include_str!("support/running_requests.yaml");
 
 /// A mean over seeds and the half-width of its 99.9 % confidence interval.
 #[derive(Clone, Copy, Debug)]

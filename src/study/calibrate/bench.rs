@@ -1,7 +1,7 @@
 //! A benchmark, simulated: clients against one engine, nothing else.
 
 use crate::replica::{Engine, EngineConfig, EngineEvent, Finished, Profile, Scheduling, StepTime};
-use crate::study::calibrate::{Lengths, Load, Measurement, Quantity, Stop};
+use crate::study::calibrate::{Load, Measurement, Quantity, Stop};
 use crate::traffic::{OutputLength, Request, RequestAttributes, RequestId};
 use crate::units::{Seed, SimDuration, SimTime, Stream, math};
 use std::sync::Arc;
@@ -74,22 +74,24 @@ impl Clients<'_> {
         (more && in_time).then_some(at)
     }
 
-    /// The next request; its `max_tokens` is what it generates, as benchmarks ask for it (`--ignore-eos`).
+    /// The next request.
     fn pop(&mut self) -> (Request, RequestAttributes) {
-        let (prompt, output) = match &self.measurement.lengths {
-            Lengths::Drawn { prompt, output } => (prompt.draw(&mut self.prompts), output.draw(&mut self.outputs)),
-            Lengths::Listed(rows) => rows[self.sent as usize % rows.len()],
-        };
-        let id = RequestId(u64::from(self.sent));
+        let number = u64::from(self.sent);
+        let lengths = self.measurement.lengths.draw(number, &mut self.prompts, &mut self.outputs);
         self.sent += 1;
         self.under_way += 1;
         if let Load::Rate { even, .. } = self.measurement.load {
             let gap = if even { 1.0 } else { self.gaps.exponential() };
             self.due += SimDuration::from_secs_f64(gap * self.gap);
         }
-        let attributes = RequestAttributes { max_tokens: Some(output.max(1)), ..RequestAttributes::default() };
-        (Request { id, prompt_tokens: prompt.max(1), output: OutputLength::new(output), worker: None }, attributes)
+        asked_for(RequestId(number), lengths)
     }
+}
+
+/// A benchmark's request of these lengths; its `max_tokens` is what it generates, as with `--ignore-eos`.
+pub(super) fn asked_for(id: RequestId, (prompt, output): (u32, u32)) -> (Request, RequestAttributes) {
+    let attributes = RequestAttributes { max_tokens: Some(output.max(1)), ..RequestAttributes::default() };
+    (Request { id, prompt_tokens: prompt.max(1), output: OutputLength::new(output), worker: None }, attributes)
 }
 
 /// Runs the benchmark of `measurement` on one engine.

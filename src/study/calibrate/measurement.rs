@@ -1,7 +1,7 @@
 //! One run of a benchmark against one replica, as its tool reported it.
 
 use crate::traffic::LengthDistribution;
-use crate::units::Span;
+use crate::units::{Span, Stream};
 
 /// How the clients sent.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -52,6 +52,15 @@ impl Lengths {
                 let sum = |part: fn(&(u32, u32)) -> u32| rows.iter().map(|row| f64::from(part(row))).sum::<f64>();
                 (sum(|row| row.0) / count, sum(|row| row.1) / count)
             }
+        }
+    }
+
+    /// Prompt and output tokens of the request `number`, drawn in the order of the numbers; of a list that is too short again
+    /// from its start.
+    pub(super) fn draw(&self, number: u64, prompts: &mut Stream, outputs: &mut Stream) -> (u32, u32) {
+        match self {
+            Lengths::Drawn { prompt, output } => (prompt.draw(prompts), output.draw(outputs)),
+            Lengths::Listed(rows) => rows[usize::try_from(number).unwrap_or(0) % rows.len()],
         }
     }
 

@@ -7,7 +7,8 @@
 
 use crate::replica::{Engine, EngineConfig, EngineEvent, Finished};
 use crate::study::calibrate::Lengths;
-use crate::traffic::{OutputLength, Request, RequestAttributes, RequestId};
+use crate::study::calibrate::bench::asked_for;
+use crate::traffic::{Request, RequestAttributes, RequestId};
 use crate::units::{Seed, SimDuration, SimTime, Stream};
 use std::sync::Arc;
 
@@ -69,16 +70,12 @@ struct Source<'a> {
 impl Source<'_> {
     /// The next request, of whose output this `share` is left.
     fn next(&mut self, share: f64) -> (Request, RequestAttributes) {
-        let (prompt, output) = match self.lengths {
-            Lengths::Drawn { prompt, output } => (prompt.draw(&mut self.prompts), output.draw(&mut self.outputs)),
-            Lengths::Listed(rows) => rows[usize::try_from(self.sent).unwrap_or(0) % rows.len()],
-        };
+        let (prompt, output) = self.lengths.draw(self.sent, &mut self.prompts, &mut self.outputs);
         // At least one token, at most all; `as` saturates.
-        let output = ((f64::from(output) * share).ceil() as u32).max(1);
+        let left = ((f64::from(output) * share).ceil() as u32).max(1);
         let id = RequestId(self.sent);
         self.sent += 1;
-        let attributes = RequestAttributes { max_tokens: Some(output), ..RequestAttributes::default() };
-        (Request { id, prompt_tokens: prompt.max(1), output: OutputLength::new(output), worker: None }, attributes)
+        asked_for(id, (prompt, left))
     }
 }
 
